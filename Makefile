@@ -1,0 +1,44 @@
+# Everything a person does with this project, as `make <word>`. What follows ## is what `make help` shows.
+PYTHON ?= python3
+UV_VERSION = 0.13.9
+VENV = .venv
+INSTALLED = $(VENV)/installed
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export NO_ALBUMENTATIONS_UPDATE = 1
+.DEFAULT_GOAL := study
+.PHONY: study install test check lock clean help
+
+study: install ## Install, run what changed of the study, and show the results (plain `make`)
+	@python -m stages
+	@dvc repro
+	@echo && sed -n '/^## Results/,/^## What/{/^|/p}' metrics/report.md
+	@echo && echo "All tables: metrics/report.md   The numbers: metrics/metrics.json, metrics/cost.json"
+
+install: $(INSTALLED) ## Put the locked dependencies into .venv
+
+$(INSTALLED): requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+		{ echo "error: Python 3.11, 3.12 or 3.13 is needed, $(PYTHON) is another; try make PYTHON=python3.12"; exit 1; }
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	command -v uv > /dev/null || python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	uv pip install --quiet --python $(VENV)/bin/python --require-hashes -r requirements.lock
+	@touch $@
+
+test: install ## Install and run the tests
+	@python -m pytest
+
+check: install ## Format and lint (ruff), check types (mypy)
+	@ruff format --check .
+	@ruff check .
+	@mypy
+
+lock: install ## Write requirements.lock anew from pyproject.toml
+	uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --group dev \
+		pyproject.toml --output-file requirements.lock
+
+clean: ## Remove .venv, caches and everything the study made (results in Git and in the remote stay)
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .dvc/cache .dvc/tmp
+	find data -mindepth 1 -maxdepth 1 ! -name .gitignore ! -name pictures ! -name pretrained -exec rm -rf {} +
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile

@@ -1,0 +1,66 @@
+"""Stage fetch: bring the pictures, a folder per class."""
+
+from importlib import import_module
+from pkgutil import iter_modules
+from types import ModuleType
+from typing import Any, Self
+
+from pydantic import ConfigDict, NonNegativeInt, field_validator, model_validator
+
+from stages import sources
+from stages.lib.classes import Cap, Classes, Selection
+from stages.lib.command import run_stage
+from stages.lib.files import finished_folder
+from stages.lib.params import Section, read
+
+
+class Dataset(Section):
+    """params.yaml's section `dataset`; each source reads a section of its own below it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    source: str
+    classes: Classes
+    images_per_class: Cap
+    __pydantic_extra__: dict[str, dict[str, Any]]
+
+    @field_validator("source")
+    @classmethod
+    def _exists(cls, source: str) -> str:
+        if source not in (names := source_names()):
+            raise ValueError(f"must be one of {', '.join(names)}")
+        return source
+
+    @model_validator(mode="after")
+    def _sections_are_of_sources(self) -> Self:
+        if unknown := sorted(set(self.__pydantic_extra__) - set(source_names())):
+            raise ValueError(f"has no source called {', '.join(unknown)}; there are {', '.join(source_names())}")
+        return self
+
+
+def main() -> None:
+    """Bring the pictures, a folder per class."""
+    seed = read("seed", NonNegativeInt)
+    dataset = read("dataset", Dataset)
+    source = source_module(dataset.source)
+    settings = read(f"dataset.{dataset.source}", source.Settings)
+    selection = Selection(dataset.classes, dataset.images_per_class)
+    with finished_folder("data/raw") as folder:
+        source.fetch(settings, selection, seed, folder)
+
+
+def source_names() -> list[str]:
+    """Return the names of the modules in stages/sources."""
+    return sorted(module.name for module in iter_modules(sources.__path__) if not module.ispkg)
+
+
+def source_module(name: str) -> ModuleType:
+    """Return the module of a source: its `Settings` and `fetch(settings, selection, seed, folder)`.
+
+    Imported by name, so that fetch depends on the chosen source's file and on no other's.
+    """
+    return import_module(f"stages.sources.{name}")
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,64 @@
+"""Write files and folders so that what exists is complete: under another name first, renamed when done."""
+
+import csv
+import json
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+UNFINISHED = ".unfinished"  # suffix of what is being written; data/.gitignore and .dvcignore pass over it
+
+
+@contextmanager
+def finished_folder(path: str | Path) -> Iterator[Path]:
+    """Give an empty folder to fill; it takes the name `path` when the block ends well and vanishes when it fails."""
+    path = Path(path)
+    unfinished = path.with_name(path.name + UNFINISHED)
+    shutil.rmtree(unfinished, ignore_errors=True)  # what a killed run left
+    unfinished.mkdir(parents=True)
+    try:
+        yield unfinished
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+    shutil.rmtree(path, ignore_errors=True)
+    unfinished.rename(path)
+
+
+@contextmanager
+def finished_file(path: str | Path) -> Iterator[Path]:
+    """Give the path of a file to write; it takes the name `path` when the block ends well."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(path.name + UNFINISHED)
+    try:
+        yield unfinished
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write `value` as JSON that Git can compare: sorted keys, an entry a line."""
+    write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: str | Path) -> Any:
+    """Return the value of a JSON file."""
+    return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text file as UTF-8."""
+    with finished_file(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_csv(path: str | Path, columns: list[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write `rows` as CSV below a line with the names of `columns`; a value that is absent stays empty."""
+    with finished_file(path) as unfinished, unfinished.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)

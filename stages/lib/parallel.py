@@ -1,0 +1,62 @@
+"""Spread work on pictures over all cores; results come in the order of the items, however many workers there are."""
+
+import multiprocessing
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sized
+from concurrent.futures import Future, ProcessPoolExecutor
+from itertools import islice
+from typing import TypeVar
+
+from tqdm import tqdm
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+CHUNK = 16  # items a worker takes at a time: enough to hide the cost of sending, few enough to keep all busy
+AHEAD = 4  # chunks handed out per worker before the oldest is waited for: bounds memory, whatever the number of items
+
+
+def worker_count() -> int:
+    """Return the number of worker processes: STUDY_WORKERS where set, else the cores this process may use."""
+    wanted = os.environ.get("STUDY_WORKERS", "")
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, int(wanted)) if wanted.isdigit() else available
+
+
+def ordered_map(
+    function: Callable[[Item], Result], items: Iterable[Item], description: str, total: int | None = None
+) -> Iterator[Result]:
+    """Yield function(item) for each item, in order, with a progress bar on a terminal.
+
+    `function` must be importable by name (worker processes load its module). An exception in a worker is raised here.
+    """
+    results = _with_workers(function, items) if worker_count() > 1 else map(function, items)
+    if total is None and isinstance(items, Sized):
+        total = len(items)
+    yield from tqdm(results, desc=description, total=total, unit=" pictures", disable=None)
+
+
+def _with_workers(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    # forkserver: a plain fork would copy the locks of threads that Arrow or OpenCV may have started
+    context = multiprocessing.get_context("forkserver")
+    pool = ProcessPoolExecutor(worker_count(), mp_context=context, initializer=_leave_interrupts_to_the_parent)
+    remaining = iter(items)
+    chunks = iter(lambda: list(islice(remaining, CHUNK)), [])
+    waiting: deque[Future[list[Result]]] = deque()
+    try:
+        waiting.extend(pool.submit(_apply, function, chunk) for chunk in islice(chunks, AHEAD * worker_count()))
+        while waiting:
+            yield from waiting.popleft().result()
+            waiting.extend(pool.submit(_apply, function, chunk) for chunk in islice(chunks, 1))
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _apply(function: Callable[[Item], Result], chunk: list[Item]) -> list[Result]:
+    return [function(item) for item in chunk]
+
+
+def _leave_interrupts_to_the_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,74 @@
+"""Networks to train: from random weights, or from some trained elsewhere: a name torchvision knows, or a local file."""
+
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from stages.lib.hyperparameters import Training
+from stages.lib.networks import network_module
+from stages.lib.problems import Problem
+
+KEY = "params.yaml: networks.{network}.weights = {weights}"
+
+
+def new_network(name: str, settings: Training, classes: int, image_size: int) -> nn.Module:
+    """Return a network to train: random weights, or those that `settings.weights` names."""
+    module = network_module(name)
+    model: nn.Module = module.build(settings, classes, image_size)
+    load_pretrained(model, settings.weights, name, module.HEAD)
+    return model
+
+
+def load_pretrained(model: nn.Module, weights: str, network: str, head: str) -> None:
+    """Copy weights into `model`, all but those of the layer whose names begin with `head` (its classes differ).
+
+    `weights` is none, a name of torchvision's (IMAGENET1K_V2), or the path of a .safetensors, .pt or .pth file below
+    data/pretrained/<network>/; the latter two are read with weights_only=True. Raises Problem where they cannot be
+    had or do not fit.
+    """
+    if weights == "none":
+        return
+    key = KEY.format(network=network, weights=weights)
+    path = Path(weights)
+    state = _from_file(path, network, key) if path.suffix else _from_torchvision(weights, network, key)
+    state = {name: tensor for name, tensor in state.items() if not name.startswith(head)}
+    expected = {name: tensor.shape for name, tensor in model.state_dict().items() if not name.startswith(head)}
+    if {name: tensor.shape for name, tensor in state.items()} != expected:
+        raise Problem(f"{key} holds the weights of another network than {network}")
+    model.load_state_dict(state, strict=False)
+
+
+def _from_file(path: Path, network: str, key: str) -> dict[str, Any]:
+    if not path.resolve().is_relative_to(folder := Path(f"data/pretrained/{network}").resolve()):
+        raise Problem(f"{key} must lie in {folder}, where DVC sees that it changes; copy it there")
+    if not path.is_file():
+        raise Problem(f"{key} does not exist; name a file, a torchvision weights name, or none")
+    try:
+        if path.suffix == ".safetensors":
+            return dict(load_file(path))
+        return dict(torch.load(path, map_location="cpu", weights_only=True))
+    except Exception as error:  # noqa: BLE001 - each reader raises its own kinds; whichever it is, the file is of no use
+        raise Problem(f"{key} cannot be read as weights alone: {error}") from None
+
+
+def _from_torchvision(weights: str, network: str, key: str) -> dict[str, Any]:
+    from torchvision.models import get_model_weights, list_models
+
+    # iterating leaves out DEFAULT, an alias whose meaning changes with the library
+    known = {member.name: member for member in get_model_weights(network)} if network in list_models() else {}
+    if weights not in known:
+        names = ", ".join([*known, "none"])
+        raise Problem(f"{key} is not known; choose {names}, or a file in data/pretrained/{network}")
+    chosen = known[weights]
+    cache = Path(torch.hub.get_dir()) / "checkpoints" / Path(chosen.url).name
+    try:
+        return dict(chosen.get_state_dict(progress=True, check_hash=True))
+    except (URLError, OSError, RuntimeError) as error:
+        raise Problem(
+            f"{key} cannot be downloaded from {chosen.url} ({error});"
+            f" offline, fetch that file on another machine and place it as {cache}, or set none"
+        ) from None

@@ -1,0 +1,120 @@
+"""Folders of Parquet shards: pictures with their labels, readable by Hugging Face datasets, DuckDB and Polars as well.
+
+Columns: image: struct<bytes: binary, path: string>, label: int32, and any float columns that the writer names.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stages.lib.problems import Problem
+
+ROW_GROUP_BYTES = 4 << 20  # what a reader holds at a time
+SHARD_BYTES = 32 << 20  # small enough that pushes and pulls run side by side, large enough to be few
+
+
+class Row(NamedTuple):
+    """A picture in a shard: JPEG bytes, its path below the class folders, its label, and the values drawn for it."""
+
+    encoded: bytes
+    path: str
+    label: int
+    drawn: Mapping[str, float] | None = None
+
+
+class ShardWriter:
+    """Write rows to 00000.parquet, 00001.parquet, ... in a folder, holding no more than a row group in memory."""
+
+    def __init__(self, folder: Path, class_names: Sequence[str], drawn: Sequence[str] = ()) -> None:
+        self.folder, self.drawn = folder, list(drawn)
+        self.schema = _schema(class_names, self.drawn)
+        self.rows: list[Row] = []
+        self.row_bytes = self.shard_bytes = self.shards = self.count = 0
+        self.file: pq.ParquetWriter | None = None
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if kind is None and (self.rows or not self.shards):
+            self._write_row_group()  # a folder without rows still gets a shard, so that readers find its schema
+        self._close_shard()
+
+    def add(self, row: Row) -> None:
+        """Append a row."""
+        self.rows.append(row)
+        self.count += 1
+        self.row_bytes += len(row.encoded)
+        if self.row_bytes >= ROW_GROUP_BYTES:
+            self._write_row_group()
+
+    def _write_row_group(self) -> None:
+        if self.file is None:
+            path = self.folder / f"{self.shards:05}.parquet"
+            # JPEG does not shrink further and no picture repeats: no compression, no dictionary
+            self.file = pq.ParquetWriter(path, self.schema, compression="NONE", use_dictionary=False)
+            self.shards += 1
+        images = [{"bytes": row.encoded, "path": row.path} for row in self.rows]
+        labels = [row.label for row in self.rows]
+        columns = [pa.array(images, self.schema.field("image").type), pa.array(labels, pa.int32())]
+        columns += [pa.array([(row.drawn or {}).get(name) for row in self.rows], pa.float32()) for name in self.drawn]
+        self.file.write_table(pa.Table.from_arrays(columns, schema=self.schema), row_group_size=max(1, len(self.rows)))
+        self.shard_bytes += self.row_bytes
+        self.rows, self.row_bytes = [], 0
+        if self.shard_bytes >= SHARD_BYTES:
+            self._close_shard()
+
+    def _close_shard(self) -> None:
+        if self.file is not None:
+            self.file.close()
+        self.file, self.shard_bytes = None, 0
+
+
+def read_rows(folder: str | Path) -> Iterator[Row]:
+    """Yield the rows of all shards in a folder, in the order they were written."""
+    for path in _shard_paths(folder):
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=256, columns=["image", "label"]):
+                images = batch.column("image")
+                encoded, names = images.field("bytes"), images.field("path")
+                for bytes_, name, label in zip(encoded, names, batch.column("label"), strict=True):
+                    yield Row(bytes_.as_py(), name.as_py(), label.as_py())
+
+
+def row_count(folder: str | Path) -> int:
+    """Return the number of rows in a folder of shards."""
+    return sum(pq.read_metadata(path).num_rows for path in _shard_paths(folder))
+
+
+def class_names(folder: str | Path) -> list[str]:
+    """Return the names of the classes, in the order of their labels."""
+    metadata = pq.read_schema(_shard_paths(folder)[0]).metadata
+    names: list[str] = json.loads(metadata[b"huggingface"])["info"]["features"]["label"]["names"]
+    return names
+
+
+def _shard_paths(folder: str | Path) -> list[Path]:
+    paths = sorted(Path(folder).glob("*.parquet"))
+    if not paths:
+        raise Problem(f"{folder} holds no shards; run `dvc repro`, or `dvc pull` for results that were shared")
+    return paths
+
+
+def _schema(class_names: Sequence[str], drawn: Sequence[str]) -> pa.Schema:
+    features: dict[str, object] = {
+        "image": {"_type": "Image"},
+        "label": {"_type": "ClassLabel", "names": list(class_names)},
+        **{name: {"_type": "Value", "dtype": "float32"} for name in drawn},
+    }
+    fields = [
+        pa.field("image", pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])),
+        pa.field("label", pa.int32()),
+        *(pa.field(name, pa.float32()) for name in drawn),
+    ]
+    return pa.schema(fields, metadata={"huggingface": json.dumps({"info": {"features": features}})})

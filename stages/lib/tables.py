@@ -1,0 +1,33 @@
+"""Markdown tables that can be read as plain text too."""
+
+from collections.abc import Sequence
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table, the first column left-aligned, the others right, padded to equal width."""
+    cells = [list(columns), *(list(row) for row in rows)]
+    widths = [max(3, *(len(row[column]) for row in cells)) for column in range(len(columns))]
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    lines = [cells[0], rule, *cells[1:]]
+    padded = [[line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])] for line in lines]
+    return "\n".join(f"| {' | '.join(line)} |" for line in padded)
+
+
+def percent(fraction: float) -> str:
+    """Return 0.5 as 50.0 %."""
+    return f"{100 * fraction:.1f} %"
+
+
+def points(difference: float) -> str:
+    """Return a difference of two fractions, 0.05, in percentage points: +5.0."""
+    return f"{100 * difference:+.1f}"
+
+
+def duration(seconds: float) -> str:
+    """Return 177 as 2 min 57 s."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    if round(seconds) < 60:
+        return f"{round(seconds)} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"

@@ -1,0 +1,50 @@
+"""A trained network's file holds all that prediction needs, and nothing that executes."""
+
+import json
+
+import pytest
+import torch
+from safetensors import safe_open
+
+from stages.lib.weights import Trained, restore, save_weights
+from stages.networks import own_cnn
+
+SETTINGS = own_cnn.Settings(
+    weights="data/pretrained/own_cnn/gone.safetensors", epochs=1, batch_size=2, learning_rate=1e-3, weight_decay=0,
+    warmup_epochs=0, label_smoothing=0, dropout=0.5,
+)  # fmt: skip
+NAMES = ["crow", "blue jay", "Eichelhäher"]
+
+
+@pytest.fixture
+def trained():
+    torch.manual_seed(0)
+    return Trained(own_cnn.build(SETTINGS, 3, 64).eval(), "own_cnn", NAMES, 64)
+
+
+def test_a_restored_network_predicts_the_same(trained, tmp_path):
+    """To the bit; and without the file of weights that its own training had started from."""
+    save_weights(tmp_path / "weights.safetensors", trained, SETTINGS.model_dump())
+    restored = restore(tmp_path / "weights.safetensors", torch.device("cpu"))
+    images = torch.randn(2, 3, 64, 64).contiguous(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        assert torch.equal(restored.model(images), trained.model.to(memory_format=torch.channels_last)(images))
+    assert restored[1:] == ("own_cnn", NAMES, 64)
+
+
+def test_another_program_finds_what_it_needs_in_the_file(trained, tmp_path):
+    """Names, size and normalisation are JSON in the file's metadata."""
+    save_weights(tmp_path / "weights.safetensors", trained, SETTINGS.model_dump())
+    with safe_open(tmp_path / "weights.safetensors", framework="pt") as file:
+        metadata = json.loads(file.metadata()["study"])
+    assert metadata["class_names"] == NAMES
+    assert metadata["image_size"] == 64
+    assert metadata["mean"] == [123.675, 116.28, 103.53]
+    assert metadata["settings"]["dropout"] == 0.5
+
+
+def test_the_same_network_is_the_same_file(trained, tmp_path):
+    """Byte for byte, so that DVC sees no change where there is none."""
+    for name in ("one", "two"):
+        save_weights(tmp_path / name, trained, SETTINGS.model_dump())
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()

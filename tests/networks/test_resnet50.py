@@ -1,0 +1,85 @@
+"""ResNet50 is torchvision's, from random or given weights."""
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from stages.lib.pretrained import new_network
+from stages.lib.problems import Problem
+from stages.networks import resnet50
+
+
+def settings(weights: str = "none") -> resnet50.Settings:
+    return resnet50.Settings(
+        weights=weights, epochs=1, batch_size=2, learning_rate=1e-3, weight_decay=0, warmup_epochs=0, label_smoothing=0
+    )
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "data/pretrained/resnet50"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def test_it_has_the_published_size():
+    """25.6 million parameters with ImageNet's 1,000 classes."""
+    model = resnet50.build(settings(), 1000, 224)
+    assert sum(parameter.numel() for parameter in model.parameters()) == 25_557_032
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "pth"])
+def test_weights_of_other_classes_start_all_but_the_last_layer(folder, suffix):
+    """A file trained for 9 classes serves a study of 4: its classes alone are left out."""
+    torch.manual_seed(0)
+    given = resnet50.build(settings(), 9, 64).state_dict()
+    path = folder / f"given.{suffix}"
+    save_file(given, path) if suffix == "safetensors" else torch.save(given, path)
+    started = new_network("resnet50", settings(f"data/pretrained/resnet50/given.{suffix}"), 4, 64).state_dict()
+    assert started["fc.weight"].shape == (4, 2048)
+    assert all(torch.equal(started[name], given[name]) for name in given if not name.startswith("fc."))
+
+
+def test_a_file_that_would_execute_code_is_refused(folder):
+    """Weights are numbers: a pickle that holds anything else is not opened."""
+    torch.save({"weight": print}, folder / "evil.pth")
+    with pytest.raises(Problem, match="cannot be read as weights alone"):
+        new_network("resnet50", settings("data/pretrained/resnet50/evil.pth"), 4, 64)
+
+
+def test_weights_of_another_network_are_refused(folder):
+    """Half-fitting weights would train, and mean nothing."""
+    save_file({"blocks.0.weight": torch.zeros(3)}, folder / "other.safetensors")
+    with pytest.raises(Problem, match="the weights of another network than resnet50"):
+        new_network("resnet50", settings("data/pretrained/resnet50/other.safetensors"), 4, 64)
+
+
+def test_a_file_that_dvc_does_not_watch_is_refused(folder, tmp_path):
+    """A change of weights must re-run what was trained from them, so they lie where DVC looks."""
+    save_file({}, tmp_path / "far.safetensors")
+    with pytest.raises(Problem, match="where DVC sees that it changes"):
+        new_network("resnet50", settings("far.safetensors"), 4, 64)
+
+
+def test_a_missing_file_is_named(folder):
+    """The key and what may stand there instead."""
+    with pytest.raises(Problem, match=r"networks.resnet50.weights = .*gone.pth does not exist"):
+        new_network("resnet50", settings("data/pretrained/resnet50/gone.pth"), 4, 64)
+
+
+def test_an_unknown_name_lists_those_there_are():
+    """The names of torchvision, none, or a file."""
+    with pytest.raises(Problem, match="choose IMAGENET1K_V1, IMAGENET1K_V2, none, or a file in"):
+        new_network("resnet50", settings("IMAGENET22K"), 4, 64)
+
+
+def test_weights_that_cannot_be_downloaded_say_what_to_do_offline(tmp_path, monkeypatch):
+    """The address, the file's place, and the way without."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # where nothing listens
+    with pytest.raises(Problem) as raised:
+        new_network("resnet50", settings("IMAGENET1K_V2"), 4, 64)
+    (line,) = raised.value.lines
+    assert "cannot be downloaded from https://download.pytorch.org/models/resnet50-11ad3fa6.pth" in line
+    assert f"place it as {tmp_path}/hub/checkpoints/resnet50-11ad3fa6.pth, or set none" in line

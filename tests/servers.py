@@ -1,0 +1,129 @@
+"""A web server on this machine, with the faults that real ones have, for tests of what downloads."""
+
+import re
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+
+class Cut(NamedTuple):
+    """Close the connection after so many bytes of the body."""
+
+    after: int
+
+
+class Stall(NamedTuple):
+    """Send so many bytes of the body, then nothing until the server ends."""
+
+    after: int
+
+
+class Status(NamedTuple):
+    """Answer with this status and these headers, and without a file."""
+
+    code: int
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class Request(NamedTuple):
+    """A request as it came."""
+
+    target: str  # the path, or the whole URL where this server is asked as a proxy
+    headers: Mapping[str, str]
+
+
+class Server:
+    """What is served, under which conditions, and what has happened since.
+
+    `faults` are used up one a request, None for a request that goes well; then all goes well.
+    """
+
+    def __init__(self, files: Mapping[str, bytes], address: str) -> None:
+        self.files = dict(files)
+        self.address = address
+        self.faults: list[Cut | Stall | Status | None] = []
+        self.ranges = True
+        self.headers = {"ETag": '"first"'}
+        self.requests: list[Request] = []
+        self.bytes_sent = 0
+        self.ended = threading.Event()
+
+    def url(self, name: str) -> str:
+        """Return the URL of a served file."""
+        return f"{self.address}/{name}"
+
+
+@contextmanager
+def serving(files: Mapping[str, bytes]) -> Iterator[Server]:
+    """Serve the bytes of `files` by name on a free port of this machine."""
+
+    class Handler(_Handler):
+        pass
+
+    listener = _Listener(("127.0.0.1", 0), Handler)
+    Handler.told = server = Server(files, f"http://127.0.0.1:{listener.server_port}")
+    thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.ended.set()
+        listener.shutdown()
+        thread.join()
+        listener.server_close()
+
+
+class _Listener(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing where a client left before it had all: some look at an answer's headers only."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    told: Server
+
+    def do_GET(self) -> None:
+        server = self.told
+        server.requests.append(Request(self.path, dict(self.headers)))
+        fault = server.faults.pop(0) if server.faults else None
+        body = server.files.get(urlsplit(self.path).path.lstrip("/"))
+        if isinstance(fault, Status) or body is None:
+            self._answer(fault if isinstance(fault, Status) else Status(404))
+            return
+        first = self._first_byte() if server.ranges else 0
+        if first >= len(body):
+            self._answer(Status(416, (("Content-Range", f"bytes */{len(body)}"),)))
+            return
+        self.send_response(206 if first else 200)
+        if first:
+            self.send_header("Content-Range", f"bytes {first}-{len(body) - 1}/{len(body)}")
+        for name, value in {**server.headers, "Content-Length": str(len(body) - first)}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        sent = body[first : first + fault.after] if fault else body[first:]
+        self.wfile.write(sent)
+        server.bytes_sent += len(sent)
+        if isinstance(fault, Stall):
+            server.ended.wait()
+
+    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002  (named as what it overrides)
+        """Say nothing."""
+
+    def _first_byte(self) -> int:
+        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        version = self.headers.get("If-Range")
+        known = version in (None, *self.told.headers.values())
+        return int(asked[1]) if asked and known else 0
+
+    def _answer(self, status: Status) -> None:
+        self.send_response(status.code)
+        for name, value in (*status.headers, ("Content-Length", "0")):
+            self.send_header(name, value)
+        self.end_headers()

@@ -1,0 +1,132 @@
+"""Stage augment: the originals and copies of them, altered by the values that stand beside them."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from stages import augment
+from stages.lib.pictures import encode
+from stages.lib.problems import Problem
+from stages.lib.shards import Row, ShardWriter, read_rows
+from tests.conftest import set_params
+
+NEUTRAL = {"shift_x": 0.0, "shift_y": 0.0, "hue": 0.0, "gamma": 1.0, "rotation": 0.0}
+
+
+def picture(seed: int = 0) -> np.ndarray:
+    """A smooth colourful picture of 32 x 32, so that JPEG keeps it well."""
+    y, x = np.mgrid[0:32, 0:32] / 31
+    red, green = 60 + 150 * x, 200 - 120 * y
+    return np.dstack([red, green, np.full_like(x, 40 + 20 * seed)]).astype(np.uint8)
+
+
+def alike(one: np.ndarray, other: np.ndarray) -> bool:
+    """Albumentations' gamma rounds down: an exponent of 1 may take a level of 255."""
+    return np.abs(one.astype(int) - other).max() <= 1
+
+
+@pytest.fixture
+def originals(project):
+    """Six training pictures of two classes."""
+    with ShardWriter(Path("data/original"), ["crow", "jay"]) as writer:
+        for number in range(6):
+            writer.add(Row(encode(picture(number), 95), f"{'crow' if number < 3 else 'jay'}/{number}.png", number // 3))
+    return project
+
+
+def columns() -> dict[str, list]:
+    return pq.read_table("data/augmented").to_pydict()
+
+
+def test_originals_stay_and_copies_follow(originals):
+    """Each original, byte for byte, then its copies with the same label."""
+    set_params(originals, augment__copies=2)
+    augment.main()
+    rows, given = list(read_rows("data/augmented")), list(read_rows("data/original"))
+    assert rows[::3] == given
+    assert [row.path for row in rows[:3]] == ["crow/0.png", "crow/0.png#1", "crow/0.png#2"]
+    assert [row.label for row in rows] == [label for label in (0, 1) for _ in range(9)]
+    assert len({row.encoded for row in rows}) == 18
+
+
+def test_drawn_values_stand_beside_the_copies_within_their_ranges(originals):
+    """An original has none; a copy has five, each within what params.yaml allows."""
+    set_params(originals, augment__copies=50, augment__gamma=[0.5, 0.6])
+    augment.main()
+    table = columns()
+    for name, low, high in [("shift_x", -0.1, 0.1), ("shift_y", -0.1, 0.1), ("hue", -10, 10), ("gamma", 0.5, 0.6),
+                            ("rotation", -15, 15)]:  # fmt: skip
+        values = table[name]
+        drawn = np.array([value for number, value in enumerate(values) if number % 51])
+        assert values[::51] == [None] * 6
+        assert low <= drawn.min() < drawn.max() <= high
+        assert np.ptp(drawn) > 0.9 * (high - low)
+
+
+def test_changing_one_range_leaves_the_other_draws(originals):
+    """Each value has a random stream of its own."""
+    augment.main()
+    before = columns()
+    set_params(originals, augment__hue=90)
+    augment.main()
+    after = columns()
+    assert before["hue"] != after["hue"]
+    assert [before[name] for name in ("shift_x", "gamma", "rotation")] == [
+        after[name] for name in ("shift_x", "gamma", "rotation")
+    ]
+
+
+def test_two_workers_write_the_bytes_of_one(originals, monkeypatch):
+    """Cores change the time, never the result."""
+    files = []
+    for workers in ("1", "2"):
+        monkeypatch.setenv("STUDY_WORKERS", workers)
+        augment.main()
+        files.append(Path("data/augmented/00000.parquet").read_bytes())
+    assert files[0] == files[1]
+
+
+def test_neutral_values_change_nothing():
+    """No shift, no turn, exponent 1: the picture itself."""
+    assert alike(augment.altered(picture(), NEUTRAL), picture())
+
+
+def test_a_shift_moves_right_and_down_and_mirrors_the_border():
+    """A quarter of the width is 8 of 32 pixels; what comes in is the picture's own border, not black."""
+    moved = augment.altered(picture(), NEUTRAL | {"shift_x": 0.25, "shift_y": 0.25})
+    assert alike(moved[8:, 8:], picture()[:-8, :-8])
+    assert alike(moved[8:, 7::-1], picture()[:-8, 1:9])
+
+
+def test_a_half_turn_is_the_picture_upside_down():
+    """About the centre of the picture, by degrees."""
+    assert alike(augment.altered(picture(), NEUTRAL | {"rotation": 180.0}), picture()[::-1, ::-1])
+
+
+def test_hue_turns_the_colour_circle_by_degrees():
+    """A third of the circle makes red green."""
+    red = np.full((4, 4, 3), (200, 0, 0), np.uint8)
+    assert augment.altered(red, NEUTRAL | {"hue": 120.0})[0, 0].tolist() == [0, 200, 0]
+
+
+def test_gamma_is_an_exponent_of_brightness():
+    """Below 1 is brighter; black and white stay."""
+    greys = np.dstack([np.tile(np.array([0, 64, 255], np.uint8), (3, 1))] * 3)
+    assert augment.altered(greys, NEUTRAL | {"gamma": 0.5})[0, :, 0].tolist() == pytest.approx([0, 128, 255], abs=1)
+
+
+def test_no_corner_turns_black():
+    """A dark corner would tell copies from originals."""
+    bright = np.full((32, 32, 3), 200, np.uint8)
+    assert augment.altered(bright, NEUTRAL | {"rotation": 45.0, "shift_x": 0.2}).min() >= 199
+
+
+@pytest.mark.parametrize(("setting", "value"), [("copies", 0), ("shift", 0.7), ("gamma", [2, 1]), ("rotation", "much")])
+def test_settings_out_of_range_are_refused(originals, setting, value):
+    """The key is in the line, and data/ has nothing half written."""
+    set_params(originals, **{f"augment__{setting}": value})
+    with pytest.raises(Problem, match=f"augment.{setting}"):
+        augment.main()
+    assert [path.name for path in originals.glob("data/*")] == ["original"]

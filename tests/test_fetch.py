@@ -1,0 +1,185 @@
+"""Stage fetch: pictures arrive, a folder per class, or nothing does and a line says why."""
+
+import subprocess
+import sys
+import tarfile
+
+import pytest
+
+from stages import fetch
+from stages.lib.problems import Problem
+from tests.conftest import ROOT, set_params, write_pictures
+
+
+@pytest.fixture
+def folder_source(project):
+    """Read from a folder called `mine`, all classes of it."""
+    set_params(project, dataset__source="folder", dataset__classes="all", dataset__folder__path="mine")
+    return project
+
+
+def fetched(project) -> list[str]:
+    raw = project / "data/raw"
+    return sorted(file.relative_to(raw).as_posix() for file in raw.rglob("*") if file.is_file())
+
+
+def refused(project) -> tuple[str, ...]:
+    """Fetch, which must fail and leave nothing; return the lines a person reads."""
+    with pytest.raises(Problem) as raised:
+        fetch.main()
+    assert list(project.glob("data/*")) == []
+    return raised.value.lines
+
+
+def test_the_default_source_needs_nothing(project):
+    """Invented birds: 20 classes of as many pictures as params.yaml asks for."""
+    set_params(project, dataset__classes=3, dataset__synthetic__pictures_per_class=4)
+    fetch.main()
+    files = fetched(project)
+    assert len(files) == 12
+    assert len({name.split("/")[0] for name in files}) == 3
+
+
+def test_a_folder_is_copied_without_what_file_managers_leave(folder_source):
+    """Every file of every class, nested ones too; no hidden file, no thumbnails."""
+    mine = write_pictures(folder_source / "mine", {"crow": 1, "blue jay": 1})
+    write_pictures(mine / "crow", {"juvénile": 1})
+    for leftover in ("crow/.DS_Store", "crow/Thumbs.db", "__MACOSX/crow/x.png", ".git/y.png", "notes.txt"):
+        (mine / leftover).parent.mkdir(parents=True, exist_ok=True)
+        (mine / leftover).write_text("-")
+    fetch.main()
+    assert fetched(folder_source) == ["blue jay/000.png", "crow/000.png", "crow/juvénile/000.png"]
+
+
+def test_an_official_split_is_kept(folder_source):
+    """train/ and test/ stay apart, the classes of each below."""
+    for part in ("train", "test"):
+        write_pictures(folder_source / "mine" / part, {"crow": 1, "jay": 1})
+    fetch.main()
+    assert fetched(folder_source) == [
+        f"{part}/{name}/000.png" for part in ("test", "train") for name in ("crow", "jay")
+    ]
+
+
+@pytest.mark.parametrize("wrapped", ["", "birds/"])
+@pytest.mark.parametrize("kind", ["tar", "tar.gz"])
+def test_an_archive_is_like_its_folder(folder_source, kind, wrapped):
+    """Whether or not it wraps all it has in one more folder."""
+    mine = write_pictures(folder_source / "mine", {"crow": 2, "jay": 1})
+    with tarfile.open(folder_source / f"mine.{kind}", "w:gz" if kind == "tar.gz" else "w") as tar:
+        for name in ("crow", "jay"):
+            tar.add(mine / name, f"{wrapped}{name}")
+    set_params(folder_source, dataset__folder__path=f"mine.{kind}")
+    fetch.main()
+    assert fetched(folder_source) == ["crow/000.png", "crow/001.png", "jay/000.png"]
+
+
+def test_classes_are_chosen_in_name_order_or_by_name(folder_source):
+    """The first N of few classes are the first N of many; a list takes just those it names."""
+    write_pictures(folder_source / "mine", {"rook": 1, "crow": 1, "jay": 1})
+    set_params(folder_source, dataset__classes=2)
+    fetch.main()
+    assert fetched(folder_source) == ["crow/000.png", "jay/000.png"]
+    set_params(folder_source, dataset__classes=["rook", "crow"])
+    fetch.main()
+    assert fetched(folder_source) == ["crow/000.png", "rook/000.png"]
+
+
+def test_pictures_per_class_can_be_capped(folder_source):
+    """The first in name order of each class."""
+    write_pictures(folder_source / "mine", {"crow": 3, "jay": 1})
+    set_params(folder_source, dataset__images_per_class=2)
+    fetch.main()
+    assert fetched(folder_source) == ["crow/000.png", "crow/001.png", "jay/000.png"]
+
+
+def test_a_missing_folder_is_named_with_its_key(folder_source):
+    """The key, the value, and what may stand there."""
+    (line,) = refused(folder_source)
+    assert line == "params.yaml: dataset.folder.path = mine does not exist; name a folder or an archive"
+
+
+def test_a_file_that_is_no_archive_is_named_with_its_key(folder_source):
+    """A picture is not a data set."""
+    (folder_source / "mine").write_text("?")
+    (line,) = refused(folder_source)
+    assert line.startswith("params.yaml: dataset.folder.path = mine is no folder and no .tar")
+
+
+@pytest.mark.parametrize("name", ["mine.tar", "mine.tar.gz", "mine.zip"])
+def test_an_unreadable_archive_is_named(folder_source, name):
+    """Whatever its kind, a broken archive is one line and leaves nothing behind."""
+    (folder_source / name).write_bytes(b"PK\x03\x04 not really")
+    set_params(folder_source, dataset__folder__path=name)
+    (line,) = refused(folder_source)
+    assert line.startswith(f"{name}: ")
+
+
+def test_empty_classes_are_all_named(folder_source):
+    """Each empty class is a line."""
+    mine = write_pictures(folder_source / "mine", {"crow": 1, "jay": 1})
+    (mine / "rook").mkdir()
+    (mine / "daw").mkdir()
+    assert [line.split(":")[1].split("/")[0].strip() for line in refused(folder_source)] == ["daw", "rook"]
+
+
+def test_one_class_is_no_study(folder_source):
+    """There is nothing to tell apart."""
+    write_pictures(folder_source / "mine", {"crow": 3})
+    (line,) = refused(folder_source)
+    assert line == "mine: a study needs at least two classes, the source has only crow; expected a folder per class"
+
+
+def test_an_empty_folder_is_no_study(folder_source):
+    """The default path, before a person has put pictures there."""
+    (folder_source / "mine").mkdir()
+    (line,) = refused(folder_source)
+    assert line == "mine: a study needs at least two classes, the source has none; expected a folder per class"
+
+
+def test_a_class_in_one_half_of_an_official_split_is_named(folder_source):
+    """What is tested must be trained, and the reverse."""
+    write_pictures(folder_source / "mine/train", {"crow": 1, "jay": 1, "rook": 1})
+    write_pictures(folder_source / "mine/test", {"crow": 1, "jay": 1, "daw": 1})
+    assert refused(folder_source) == tuple(
+        f"mine: class '{name}' is in only one of train/ and test/" for name in ("daw", "rook")
+    )
+
+
+def test_classes_that_the_source_lacks_are_named(folder_source):
+    """One line each, with the key."""
+    write_pictures(folder_source / "mine", {"crow": 1, "jay": 1})
+    set_params(folder_source, dataset__classes=["crow", "dodo", "moa"])
+    assert refused(folder_source) == tuple(
+        f"mine: params.yaml: dataset.classes names '{name}', which the source lacks" for name in ("dodo", "moa")
+    )
+    set_params(folder_source, dataset__classes=3)
+    assert "dataset.classes = 3, but the source has 2" in refused(folder_source)[0]
+
+
+def test_an_unknown_source_lists_those_there_are(project):
+    """And an unknown key beside the sources is a mistake too."""
+    set_params(project, dataset__source="flickr")
+    (line,) = refused(project)
+    assert "dataset.source = 'flickr' is not allowed: must be one of" in line
+    assert "synthetic" in line
+    set_params(project, dataset__source="synthetic", dataset__flickr={})
+    assert "has no source called flickr" in refused(project)[0]
+
+
+def test_a_mistake_is_plain_lines_and_exit_code_1(project):
+    """No traceback reaches a person who mistyped a setting, and nothing is half written."""
+    set_params(project, dataset__synthetic__species="many", dataset__synthetic__picture_size=5)
+    result = subprocess.run(
+        [sys.executable, "-m", "stages.fetch"],
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert [line.split(": ")[2].split(" =")[0] for line in result.stderr.splitlines()] == [
+        "dataset.synthetic.species",
+        "dataset.synthetic.picture_size",
+    ]
+    assert list(project.glob("data/*")) == []

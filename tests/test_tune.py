@@ -1,0 +1,71 @@
+"""Stage tune: the defaults first, then what the search makes of the trials before."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from stages import tune
+from stages.lib.files import read_json
+from stages.lib.pictures import encode
+from stages.lib.problems import Problem
+from stages.lib.shards import Row, ShardWriter
+from tests.conftest import set_params
+from tests.lib.test_training import coloured
+
+
+@pytest.fixture
+def pictures(project):
+    """A small training and validation set that can be learnt."""
+    for name, count, seed in (("original", 24, 0), ("validation", 12, 1)):
+        given = coloured(count, seed)
+        with ShardWriter(Path(f"data/{name}"), given.class_names) as writer:
+            for picture, label, path in zip(given.pictures, given.labels, given.paths, strict=True):
+                writer.add(Row(encode(picture.numpy(), 95), path, int(label)))
+    set_params(project, tune__own_cnn={"trials": 3, "epochs": 2, "startup_trials": 1, "pruning_warmup_epochs": 1})
+    set_params(project, networks__own_cnn__batch_size=8)
+    return project
+
+
+def outputs() -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in Path("data/hyperparameters/own_cnn").iterdir()}
+
+
+def test_it_writes_defaults_choice_and_trials(pictures):
+    """The first trial has the defaults; the choice is the best trial's, and keeps all other settings."""
+    tune.main("own_cnn")
+    default, tuned = (read_json(f"data/hyperparameters/own_cnn/{name}.json") for name in ("default", "tuned"))
+    with Path("data/hyperparameters/own_cnn/trials.csv").open(encoding="utf-8") as file:
+        trials = list(csv.DictReader(file))
+    searched = {"learning_rate", "weight_decay", "dropout"}
+    assert {name: float(trials[0][name]) for name in searched} == {name: default[name] for name in searched}
+    best = max(
+        (trial for trial in trials if trial["state"] == "complete"), key=lambda t: float(t["validation_accuracy"])
+    )
+    assert {name: tuned[name] for name in searched} == {name: float(best[name]) for name in searched}
+    assert {name: tuned[name] for name in default if name not in searched} == {
+        name: default[name] for name in default if name not in searched
+    }
+    assert [trial["trial"] for trial in trials] == ["0", "1", "2"]
+
+
+def test_the_same_seed_gives_the_same_bytes(pictures):
+    """The search is as repeatable as the training."""
+    tune.main("own_cnn")
+    before = outputs()
+    tune.main("own_cnn")
+    assert outputs() == before
+    set_params(pictures, seed=5)
+    tune.main("own_cnn")
+    assert outputs()["trials.csv"] != before["trials.csv"]
+
+
+def test_a_mistake_in_either_section_is_one_line(pictures):
+    """Both the search's settings and the network's are checked before anything is trained."""
+    set_params(pictures, tune__own_cnn__trials=0)
+    with pytest.raises(Problem, match=r"tune.own_cnn.trials = 0 is not allowed"):
+        tune.main("own_cnn")
+    set_params(pictures, tune__own_cnn__trials=1, networks__own_cnn__dropout=2)
+    with pytest.raises(Problem, match=r"networks.own_cnn.dropout = 2 is not allowed"):
+        tune.main("own_cnn")
+    assert not Path("data/hyperparameters").exists()
