@@ -1,8 +1,12 @@
 """Stage augment: add altered copies to the training pictures: shifted, turned, in other hue and gamma."""
 
-from functools import partial
+import os
+import sys
+from functools import cache, partial
+from types import ModuleType
 from typing import Annotated
 
+import cv2
 from pydantic import AfterValidator, Field, NonNegativeInt, PositiveFloat
 
 from stages.lib.command import run_stage
@@ -76,12 +80,8 @@ def altered(picture: Picture, drawn: dict[str, float]) -> Picture:
     What a turn or shift brings in from outside is the picture mirrored at its border: a black corner would tell
     copies from originals.
     """
-    # here, not on top: Albumentations takes seconds to import, and only the workers need it
-    import cv2
-    from albumentations.augmentations.geometric import functional as geometric
-    from albumentations.augmentations.pixel import functional as pixel
-
     cv2.setNumThreads(0)  # the processes already use every core
+    geometric, pixel = _albumentations()
     height, width = picture.shape[:2]
     matrix = geometric.create_affine_transformation_matrix(
         translate={"x": drawn["shift_x"] * width, "y": drawn["shift_y"] * height},
@@ -95,6 +95,26 @@ def altered(picture: Picture, drawn: dict[str, float]) -> Picture:
     turned = pixel.shift_hsv(moved, hue_shift=half, sat_shift=0, val_shift=0)
     brightened: Picture = pixel.gamma_transform(turned, gamma=drawn["gamma"])
     return brightened
+
+
+@cache
+def _albumentations() -> tuple[ModuleType, ModuleType]:
+    """Return Albumentations' functions on the geometry and on the pixels of pictures.
+
+    Imported here, by the workers alone, and with torch hidden: Albumentations imports torch where it finds it, for a
+    class that is not used here, which costs each worker two seconds and 500 MB.
+    """
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it would ask the network for a newer version
+    torch = sys.modules.get("torch")
+    sys.modules["torch"] = None  # type: ignore[assignment]  # Python's documented way to have an import fail
+    try:
+        from albumentations.augmentations.geometric import functional as geometric
+        from albumentations.augmentations.pixel import functional as pixel
+    finally:
+        del sys.modules["torch"]
+        if torch is not None:
+            sys.modules["torch"] = torch
+    return geometric, pixel
 
 
 if __name__ == "__main__":

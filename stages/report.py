@@ -1,11 +1,10 @@
 """Stage report: put all runs side by side."""
 
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 from stages.lib.command import run_stage
-from stages.lib.files import read_json, write_json, write_text
+from stages.lib.files import read_csv, read_json, write_json, write_text
 from stages.lib.params import read
 from stages.lib.runs import Run, Study
 from stages.lib.tables import duration, percent, points, table
@@ -34,6 +33,7 @@ SYNTHETIC = (
 )
 
 Records = dict[Run, dict[str, Any]]
+LeftOut = dict[str, list[dict[str, str]]]  # the rows of data/skipped.csv and data/duplicates.csv
 
 
 def main() -> None:
@@ -41,10 +41,10 @@ def main() -> None:
     runs, source = read("study", Study).runs(), read("dataset.source", str)
     scores: Records = {run: read_json(f"metrics/runs/{run}.json") for run in runs}
     costs: Records = {run: read_json(f"metrics/costs/{run}.json") for run in runs}
-    skipped = Path("data/skipped.csv").read_text(encoding="utf-8").count("\n") - 1
+    left_out = {name: read_csv(f"data/{name}.csv") for name in ("skipped", "duplicates")}
     write_json("metrics/metrics.json", nested({run: {name: scores[run][name] for name in QUALITIES} for run in runs}))
     write_json("metrics/cost.json", nested(costs))
-    write_text("metrics/report.md", report(scores, costs, source, skipped))
+    write_text("metrics/report.md", report(scores, costs, source, left_out))
 
 
 def nested(records: Records) -> dict[str, Any]:
@@ -55,17 +55,17 @@ def nested(records: Records) -> dict[str, Any]:
     return tree
 
 
-def report(scores: Records, costs: Records, source: str, skipped: int) -> str:
+def report(scores: Records, costs: Records, source: str, left_out: LeftOut) -> str:
     """Return the report as Markdown."""
     classes = len(next(iter(scores.values()))["class_accuracy"])
     pictures = next(iter(scores.values()))["pictures"]
-    skipped_line = f"\n\n{skipped} files were skipped as bad pictures: data/skipped.csv lists them." if skipped else ""
     return (
         "\n\n".join(
             [
                 "# Report",
                 f"{classes} classes of source `{source}`; every run is scored on the same {pictures} test pictures;"
-                f" guessing is right in {percent(1 / classes)} of them.{skipped_line}",
+                f" guessing is right in {percent(1 / classes)} of them.",
+                *left_out_lines(left_out),
                 *([SYNTHETIC] if source == "synthetic" else []),
                 "## Results",
                 results_table(scores, costs),
@@ -84,6 +84,19 @@ def report(scores: Records, costs: Records, source: str, skipped: int) -> str:
         )
         + "\n"
     )
+
+
+def left_out_lines(left_out: LeftOut) -> list[str]:
+    """Return a paragraph each for bad pictures and for copies, where there were any."""
+    bad, copies = left_out["skipped"], left_out["duplicates"]
+    dropped = sum(row["dropped"] == "True" for row in copies)
+    lines = [f"{len(bad)} files were skipped as bad pictures: data/skipped.csv lists them."] if bad else []
+    if copies:
+        lines.append(
+            f"{len(copies)} pictures stood in several splits or classes; {dropped} of these copies were dropped, the"
+            " others are still there: data/duplicates.csv lists them."
+        )
+    return lines
 
 
 def results_table(scores: Records, costs: Records) -> str:

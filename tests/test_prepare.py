@@ -76,7 +76,8 @@ def test_an_official_test_set_stays_as_published(project):
     """Validation is carved from train/ alone."""
     set_params(project, prepare__image_size=32)
     for part, count in (("train", 10), ("test", 4)):
-        write_pictures(project / "data/raw" / part, {"crow": count, "jay": count})
+        size = (40, 30 if part == "train" else 31)
+        write_pictures(project / "data/raw" / part, {"crow": count, "jay": count}, size)
     splits = prepared()
     assert splits["test"] == [f"test/{name}/00{number}.png" for name in ("crow", "jay") for number in range(4)]
     assert [len(splits[split]) for split in SPLITS] == [16, 4, 8]
@@ -133,8 +134,73 @@ def test_a_class_that_skipping_empties_is_an_error(raw, project):
     set_params(project, prepare__on_bad_image="skip")
     lines = refused(project)
     assert set(lines[:-1]) == {
-        f"data/raw: class 'jay' has no {split} picture left after skipping bad files" for split in SPLITS
+        f"data/raw: class 'jay' has no {split} picture left without bad files and copies" for split in SPLITS
     }
+
+
+@pytest.fixture
+def copied(project):
+    """An official split with a test picture that is also in training, and one training picture in two classes."""
+    set_params(project, prepare__image_size=32)
+    for part, count in (("train", 8), ("test", 2)):
+        write_pictures(
+            project / "data/raw" / part, {"crow": count, "jay": count}, size=(40, 30 if part == "train" else 31)
+        )
+    raw = project / "data/raw"
+    leaked = Image.open(raw / "test/crow/000.png")
+    leaked.save(raw / "train/crow/leak.bmp")  # another file, the same pixels
+    leaked.save(raw / "train/jay/leak.tiff")
+    twice = np.random.default_rng(99).integers(0, 255, (30, 40, 3), np.uint8)
+    for name in ("train/crow/twice.png", "train/jay/twice.png"):
+        Image.fromarray(twice).save(raw / name)
+    again = Image.open(raw / "test/jay/001.png")
+    again.save(raw / "test/jay/again.png")  # twice in one class of one split: no leak
+    return project
+
+
+def duplicates() -> list[tuple[str, str, str]]:
+    with Path("data/duplicates.csv").open(encoding="utf-8") as file:
+        return sorted((row["file"], row["same_as"], row["dropped"]) for row in csv.DictReader(file))
+
+
+def test_copies_of_test_pictures_leave_training_and_test_stays(copied):
+    """By their pixels, whatever the format; of a picture in two classes one stays; each is listed."""
+    splits = prepared()
+    assert len(splits["test"]) == 5
+    training = splits["original"] + splits["validation"]
+    assert [path for path in training if "leak" in path] == []
+    assert len([path for path in training if "twice" in path]) == 1
+    listed = duplicates()
+    assert [(file, twin) for file, twin, _ in listed[:2]] == [
+        ("data/raw/train/crow/leak.bmp", "data/raw/test/crow/000.png"),
+        ("data/raw/train/jay/leak.tiff", "data/raw/test/crow/000.png"),
+    ]
+    assert {dropped for _, _, dropped in listed} == {"True"}
+    assert len(listed) == 3
+
+
+def test_copies_can_be_kept_and_are_listed_all_the_same(copied):
+    """The person decides, knowing."""
+    set_params(copied, prepare__duplicates="keep")
+    assert len(list(chain(*prepared().values()))) == 25
+    assert [dropped for _, _, dropped in duplicates()] == ["False"] * 3
+
+
+def test_copies_can_be_refused(copied):
+    """Every one is named with its twin."""
+    set_params(copied, prepare__duplicates="error")
+    lines = refused(copied)
+    assert len(lines) == 4
+    assert sum(line.endswith("is the same picture as data/raw/test/crow/000.png (test, crow)") for line in lines) == 2
+    assert lines[-1] == "remove these copies at their source, or set prepare.duplicates: drop"
+
+
+def test_a_class_of_nothing_but_copies_is_an_error(copied):
+    """Dropping must not leave a class that cannot be learnt."""
+    for file in (copied / "data/raw/train/jay").iterdir():
+        Image.open(copied / "data/raw/test/crow/000.png").save(file.with_suffix(".png"))
+    lines = refused(copied)
+    assert "data/raw: class 'jay' has no original picture left without bad files and copies" in lines
 
 
 @pytest.mark.parametrize(
@@ -151,10 +217,10 @@ def test_pixels_survive(project):
     """A picture of the right size comes out as it went in, but for what JPEG takes."""
     set_params(project, prepare__image_size=32)
     gradient = np.dstack([np.tile(np.arange(32, dtype=np.uint8) * 7, (32, 1))] * 3)
-    for name in ("crow", "jay"):
-        (project / "data/raw" / name).mkdir(parents=True)
-        for number in range(3):
-            Image.fromarray(np.roll(gradient, number, axis=1)).save(project / f"data/raw/{name}/{number}.png")
+    write_pictures(project / "data/raw", {"jay": 3})
+    (project / "data/raw/crow").mkdir()
+    for number in range(3):
+        Image.fromarray(np.roll(gradient, number, axis=1)).save(project / f"data/raw/crow/{number}.png")
     prepare.main()
     (row,) = [row for row in read_rows("data/test") if row.path.startswith("crow")]
     number = int(Path(row.path).stem)

@@ -37,6 +37,7 @@ def runs(project):
         )  # fmt: skip
     Path("data").mkdir()
     Path("data/skipped.csv").write_text("file,reason\n", encoding="utf-8")
+    Path("data/duplicates.csv").write_text("file,same_as,dropped\n", encoding="utf-8")
     return project
 
 
@@ -88,10 +89,14 @@ def test_drawn_pictures_are_called_drawn(runs):
 
 
 def test_skipped_files_are_counted(runs):
-    """A study that left files out says so."""
+    """A study that left files out, or kept copies, says so."""
     Path("data/skipped.csv").write_text("file,reason\na,empty\nb,empty\n", encoding="utf-8")
     report.main()
-    assert "2 files were skipped as bad pictures" in Path("metrics/report.md").read_text(encoding="utf-8")
+    Path("data/duplicates.csv").write_text("file,same_as,dropped\na,b,True\nc,d,False\n", encoding="utf-8")
+    report.main()
+    text = " ".join(Path("metrics/report.md").read_text(encoding="utf-8").split())
+    assert "2 files were skipped as bad pictures" in text
+    assert "2 pictures stood in several splits or classes; 1 of these copies were dropped" in text
 
 
 def test_a_run_is_written_as_its_three_values():

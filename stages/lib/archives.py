@@ -9,8 +9,8 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import IO
@@ -68,7 +68,7 @@ def unpack(archive: Path, folder: Path, limits: Limits = DEFAULT_LIMITS) -> None
     suffix = next(end for end in SUFFIXES if archive.name.lower().endswith(end))
     members = _zip_members(archive) if suffix == ".zip" else _tar_members(archive, OPENERS[suffix])
     try:
-        with closing(members), TemporaryDirectory(dir=folder, prefix=".unpacking.") as unpacking:
+        with TemporaryDirectory(dir=folder, prefix=".unpacking.") as unpacking:
             _write(members, Path(unpacking), limits)
             for entry in Path(unpacking).iterdir():
                 entry.rename(folder / entry.name)
@@ -132,7 +132,7 @@ def _path(name: str, is_folder: bool, taken: dict[str, tuple[str, bool]]) -> Pur
     return path
 
 
-def _zip_members(archive: Path) -> Generator[Member, None, None]:
+def _zip_members(archive: Path) -> Iterator[Member]:
     with zipfile.ZipFile(archive) as zipped:
         if sum(info.compress_size for info in zipped.infolist()) > archive.stat().st_size:
             raise zipfile.BadZipFile("its members overlap")  # as they do in bombs
@@ -150,7 +150,7 @@ def _zip_members(archive: Path) -> Generator[Member, None, None]:
             yield name, None if name.endswith("/") else zipped.open(info)
 
 
-def _tar_members(archive: Path, opened: Callable[[Path], io.BufferedIOBase]) -> Generator[Member, None, None]:
+def _tar_members(archive: Path, opened: Callable[[Path], io.BufferedIOBase]) -> Iterator[Member]:
     with opened(archive) as stream, tarfile.open(fileobj=(pieces := _Pieces(stream)), mode="r:") as tar:
         while info := tar.next():
             tar.members.clear()  # type: ignore[attr-defined]  # else memory grows with their number

@@ -62,3 +62,9 @@ def write_csv(path: str | Path, columns: list[str], rows: Iterable[Mapping[str, 
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
+
+
+def read_csv(path: str | Path) -> list[dict[str, str]]:
+    """Return the rows of a CSV file by column name."""
+    with Path(path).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))

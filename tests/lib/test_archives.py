@@ -1,5 +1,6 @@
 """Archives from anywhere: good ones unpack to exactly what they hold, bad ones to nothing and one clear line."""
 
+import gc
 import io
 import os
 import re
@@ -404,6 +405,27 @@ def test_a_flipped_bit_is_noticed(suffix, tmp_path, target):
     packed[-8 if suffix == ".tar.gz" else len(packed) // 2] ^= 1
     archive.write_bytes(packed)
     assert refusal(archive, target).startswith(f"damaged, incomplete or no {suffix} archive (")
+
+
+@pytest.mark.parametrize("suffix", [".tar.gz", ".tar.bz2", ".tar.xz", ".zip"])
+def test_overwritten_bytes_are_noticed(suffix, tmp_path, target):
+    """A compressed archive whose middle makes no sense gives a line, whatever the decompressor says of it."""
+    archive = good(tmp_path / f"garbage{suffix}")
+    packed = bytearray(archive.read_bytes())
+    start = 50 if suffix == ".zip" else 25  # behind the headers, in the compressed bytes
+    packed[start : start + 60] = b"\xff" * 60
+    archive.write_bytes(packed)
+    assert refusal(archive, target).startswith(f"damaged, incomplete or no {suffix} archive (")
+
+
+def test_memory_does_not_grow_with_the_number_of_members(tmp_path):
+    """Of a tar file with any number of members only the latest is held."""
+    archive = tar_file(tmp_path / "many.tar", [(f"{count}.jpg", b"") for count in range(300)])
+    gc.collect()
+    for name, content in archives._tar_members(archive, archives.OPENERS[".tar"]):
+        content.close()
+        if name == "299.jpg":
+            assert sum(type(thing) is tarfile.TarInfo for thing in gc.get_objects()) < 20
 
 
 def test_what_follows_the_end_is_refused(tmp_path, target):

@@ -3,6 +3,7 @@
 import itertools
 import multiprocessing
 import os
+import signal
 import time
 
 import pytest
@@ -31,6 +32,10 @@ def fail_at_20(item):
 
 def square(item):
     return item * item
+
+
+def handler_of_interrupts(_):
+    return signal.getsignal(signal.SIGINT)
 
 
 def test_results_come_in_the_order_of_the_items(workers):
@@ -72,6 +77,12 @@ def test_results_come_before_all_items_are_pulled(workers):
     pulled = itertools.count()
     ordered_map(square, pulled, "test")
     assert next(pulled) == 0
+
+
+def test_ctrl_c_is_for_the_parent_alone(monkeypatch):
+    """Ctrl-C stops the stage with one line: the workers ignore it and are stopped by their parent."""
+    monkeypatch.setenv("STUDY_WORKERS", "2")
+    assert set(ordered_map(handler_of_interrupts, range(4), "test")) == {signal.SIG_IGN}
 
 
 def test_the_number_of_workers_can_be_set(monkeypatch):

@@ -1,0 +1,110 @@
+"""How prepare and augment grow with the number of pictures: pictures/s, peak memory, bytes of the shards.
+
+    python benchmarks/growth.py 5000 20000 100000
+
+Makes so many JPEG pictures of 96 pixels in 20 classes, runs the two stages on them with the settings of params.yaml,
+prints a table and writes it to benchmarks/growth.json. Peak memory is the highest sum of the resident memory of the
+stage's processes, sampled every 50 ms; pages that they share count for each.
+"""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import cv2
+import numpy as np
+import psutil
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from stages.lib.parallel import ordered_map  # noqa: E402  # found through the line above
+from stages.lib.shards import row_count  # noqa: E402
+from stages.lib.tables import table  # noqa: E402
+
+CLASSES, SIZE = 20, 96
+COLUMNS = ["pictures", "stage", "seconds", "pictures/s", "peak memory", "shards"]
+
+
+def main(counts: list[int]) -> None:
+    """Measure each number of pictures in turn."""
+    measured = []
+    for count in counts:
+        with TemporaryDirectory(dir=ROOT, prefix="growth.", suffix=".unfinished") as folder:
+            measured += measure(count, Path(folder))
+    rows = [
+        [
+            f"{row['pictures']:,}",
+            row["stage"],
+            f"{row['seconds']:.1f}",
+            f"{row['pictures'] / row['seconds']:.0f}",
+            f"{row['peak_bytes'] / 1e6:,.0f} MB",
+            f"{row['shard_bytes'] / 1e6:,.0f} MB",
+        ]
+        for row in measured
+    ]
+    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    print(f"{datetime.now(UTC):%Y-%m-%d}, {machine}, one run each\n\n{table(COLUMNS, rows)}")
+    (ROOT / "benchmarks/growth.json").write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
+
+
+def measure(count: int, folder: Path) -> list[dict[str, float | str]]:
+    """Make `count` pictures in `folder`; return what prepare and augment took of time, memory and disk."""
+    for label in range(CLASSES):
+        (folder / f"data/raw/class_{label:02}").mkdir(parents=True)
+    for _ in ordered_map(write_picture, [(folder, number) for number in range(count)], "make"):
+        pass
+    (folder / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    rows: list[dict[str, float | str]] = []
+    for stage, outs in (("prepare", ("original", "validation", "test")), ("augment", ("augmented",))):
+        seconds, peak = run(stage, folder)
+        files = [file for out in outs for file in (folder / "data" / out).iterdir()]
+        written = sum(file.stat().st_size for file in files)
+        done = count if stage == "prepare" else row_count(folder / "data/augmented")
+        rows.append({"pictures": done, "stage": stage, "seconds": seconds, "peak_bytes": peak, "shard_bytes": written})
+    return rows
+
+
+def write_picture(item: tuple[Path, int]) -> None:
+    """Write one picture: clouds of colour with some noise, of the bytes that a photograph of this size has."""
+    folder, number = item
+    cv2.setNumThreads(0)
+    rng = np.random.default_rng(number)
+    clouds = cv2.resize(rng.integers(0, 255, (6, 6, 3), np.uint8), (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
+    noisy = cv2.add(clouds, rng.integers(0, 25, clouds.shape, np.uint8))
+    cv2.imwrite(str(folder / f"data/raw/class_{number % CLASSES:02}/{number:06}.jpg"), noisy)
+
+
+def run(stage: str, folder: Path) -> tuple[float, int]:
+    """Run a stage; return its seconds and the highest sum of its processes' resident memory in bytes."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "NO_ALBUMENTATIONS_UPDATE": "1"}
+    start, peak = time.perf_counter(), 0
+    with subprocess.Popen([sys.executable, "-m", f"stages.{stage}"], cwd=folder, env=environment) as process:
+        watched = psutil.Process(process.pid)
+        while process.poll() is None:
+            peak = max(peak, resident(watched))
+            time.sleep(0.05)
+    if process.returncode:
+        sys.exit(process.returncode)
+    return time.perf_counter() - start, peak
+
+
+def resident(process: psutil.Process) -> int:
+    """Return the resident memory of a process and all below it, in bytes."""
+    total = 0
+    try:
+        for member in [process, *process.children(recursive=True)]:
+            total += member.memory_info().rss
+    except psutil.NoSuchProcess:
+        pass  # ended between being listed and being asked
+    return total
+
+
+if __name__ == "__main__":
+    main([int(word) for word in sys.argv[1:]] or [5_000, 20_000])
