@@ -8,6 +8,7 @@ from typing import Any, Self
 from pydantic import ConfigDict, NonNegativeInt, field_validator, model_validator
 
 from stages import sources
+from stages.lib.archives import Limits
 from stages.lib.classes import Cap, Classes, Selection
 from stages.lib.command import run_stage
 from stages.lib.files import finished_folder
@@ -22,6 +23,7 @@ class Dataset(Section):
     source: str
     classes: Classes
     images_per_class: Cap
+    limits: Limits
     __pydantic_extra__: dict[str, dict[str, Any]]
 
     @field_validator("source")
@@ -44,7 +46,7 @@ def main() -> None:
     dataset = read("dataset", Dataset)
     source = source_module(dataset.source)
     settings = read(f"dataset.{dataset.source}", source.Settings)
-    selection = Selection(dataset.classes, dataset.images_per_class)
+    selection = Selection(dataset.classes, dataset.images_per_class, dataset.limits)
     with finished_folder("data/raw") as folder:
         source.fetch(settings, selection, seed, folder)
 

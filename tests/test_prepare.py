@@ -1,10 +1,15 @@
 """Stage prepare: every picture once, in one split, at one size; bad ones are named together."""
 
 import csv
+import os
+import subprocess
+import sys
+import time
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
 
@@ -12,7 +17,7 @@ from stages import prepare
 from stages.lib.pictures import decode
 from stages.lib.problems import Problem
 from stages.lib.shards import class_names, read_rows
-from tests.conftest import set_params, write_pictures
+from tests.conftest import ROOT, set_params, write_pictures
 
 SPLITS = ("original", "validation", "test")
 
@@ -136,6 +141,22 @@ def test_a_class_that_skipping_empties_is_an_error(raw, project):
     assert set(lines[:-1]) == {
         f"data/raw: class 'jay' has no {split} picture left without bad files and copies" for split in SPLITS
     }
+
+
+def test_a_killed_stage_leaves_nothing_that_looks_finished_and_no_process(project):
+    """Pull the plug in the middle: no shard folder has its final name, and the workers end by themselves."""
+    set_params(project, prepare__image_size=512)
+    write_pictures(project / "data/raw", {"crow": 300, "jay": 300})
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "STUDY_WORKERS": "2"}
+    with subprocess.Popen([sys.executable, "-m", "stages.prepare"], env=environment) as stage:
+        process = psutil.Process(stage.pid)
+        while len(process.children(recursive=True)) < 4 or not list(project.glob("data/*/*.parquet")):  # all at work
+            assert stage.poll() is None
+            time.sleep(0.01)
+        workers = process.children(recursive=True)
+        stage.kill()
+    assert [path.name for path in project.glob("data/*") if not path.name.endswith(".unfinished")] == ["raw"]
+    assert psutil.wait_procs(workers, timeout=10)[1] == []
 
 
 @pytest.fixture

@@ -34,7 +34,10 @@ ENCRYPTED, UTF_8 = 0x1, 0x800  # flag bits of a zip member
 DAMAGES = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError)
 NOT_UTF_8 = "has a name that is not UTF-8"
 RAISE = "raise it in params.yaml if you trust the archive"
-NOT_PLAIN = "is a link or a device", "pack again with what links lead to (tar --dereference --hard-dereference)"
+NOT_PLAIN = (
+    "is a link, a device or a sparse file",
+    "pack again with what links lead to (tar --dereference --hard-dereference)",
+)
 Member = tuple[str, IO[bytes] | None]  # name and content; None: a folder
 
 
@@ -98,7 +101,7 @@ def _write(members: Iterator[Member], folder: Path, limits: Limits) -> None:
 
 
 def _copy(content: IO[bytes], path: Path, most: int) -> int:
-    """Write a file and return its size, or one above `most` as soon as it is larger than that."""
+    """Write a file and return its size, or stop at one larger than `most`."""
     size = 0
     with path.open("xb") as file:
         while size <= most and (piece := content.read(PIECE)):
@@ -151,7 +154,10 @@ def _zip_members(archive: Path) -> Iterator[Member]:
 
 
 def _tar_members(archive: Path, opened: Callable[[Path], io.BufferedIOBase]) -> Iterator[Member]:
-    with opened(archive) as stream, tarfile.open(fileobj=(pieces := _Pieces(stream)), mode="r:") as tar:
+    with (
+        opened(archive) as stream,
+        tarfile.open(fileobj=(pieces := _Pieces(stream)), mode="r:", encoding="utf-8") as tar,
+    ):
         while info := tar.next():
             tar.members.clear()  # type: ignore[attr-defined]  # else memory grows with their number
             if info.issparse() or not (info.isreg() or info.isdir()):

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
+from stages.lib.archives import DEFAULT_LIMITS, Limits
 from stages.lib.problems import Problem
 
 Classes = Literal["all"] | Annotated[int, Field(ge=2)] | Annotated[list[str], Field(min_length=2)]
@@ -13,10 +14,11 @@ Cap = Annotated[int, Field(ge=0)]  # 0: no cap
 
 
 class Selection(NamedTuple):
-    """What a person wants of a source."""
+    """What a person wants of a source, and how much its archive may unpack to."""
 
     classes: Classes = "all"
     images_per_class: Cap = 0  # 0: all
+    limits: Limits = DEFAULT_LIMITS
 
     def class_names(self, available: Iterable[str]) -> list[str]:
         """Return the names that take part, in name order: all, the first N, or those listed.

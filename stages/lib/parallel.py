@@ -1,8 +1,10 @@
 """Spread work on pictures over all cores; results come in the order of the items, however many workers there are."""
 
 import multiprocessing
+import multiprocessing.connection
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sized
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -41,7 +43,7 @@ def ordered_map(
 def _with_workers(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     # forkserver: a plain fork would copy the locks of threads that Arrow or OpenCV may have started
     context = multiprocessing.get_context("forkserver")
-    pool = ProcessPoolExecutor(worker_count(), mp_context=context, initializer=_leave_interrupts_to_the_parent)
+    pool = ProcessPoolExecutor(worker_count(), mp_context=context, initializer=_become_worker)
     remaining = iter(items)
     chunks = iter(lambda: list(islice(remaining, CHUNK)), [])
     waiting: deque[Future[list[Result]]] = deque()
@@ -58,5 +60,14 @@ def _apply(function: Callable[[Item], Result], chunk: list[Item]) -> list[Result
     return [function(item) for item in chunk]
 
 
-def _leave_interrupts_to_the_parent() -> None:
+def _become_worker() -> None:
+    """Leave Ctrl-C to the parent, and end when it ends, even if it was killed: a worker waits for work for ever."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)

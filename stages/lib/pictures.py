@@ -44,7 +44,7 @@ def load(path: Path, pixel_limit: int) -> Picture:
     except Image.DecompressionBombError:
         raise BadPicture(f"more pixels than the limit of {pixel_limit}") from None
     except Exception as error:  # noqa: BLE001  # Pillow's readers raise almost anything on damaged bytes
-        raise BadPicture(f"damaged: {error}") from None
+        raise BadPicture(f"damaged: {str(error) or type(error).__name__}") from None
 
 
 def _read(path: Path, pixel_limit: int) -> Picture:

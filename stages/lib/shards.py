@@ -1,6 +1,6 @@
 """Folders of Parquet shards: pictures with their labels, readable by Hugging Face datasets, DuckDB and Polars as well.
 
-Columns: image: struct<bytes: binary, path: string>, label: int32, and any float columns that the writer names.
+Columns: image: struct<bytes: binary, path: string>, label: int64, and any float columns that the writer names.
 """
 
 import json
@@ -62,7 +62,7 @@ class ShardWriter:
             self.shards += 1
         images = [{"bytes": row.encoded, "path": row.path} for row in self.rows]
         labels = [row.label for row in self.rows]
-        columns = [pa.array(images, self.schema.field("image").type), pa.array(labels, pa.int32())]
+        columns = [pa.array(images, self.schema.field("image").type), pa.array(labels, pa.int64())]
         columns += [pa.array([(row.drawn or {}).get(name) for row in self.rows], pa.float32()) for name in self.drawn]
         self.file.write_table(pa.Table.from_arrays(columns, schema=self.schema), row_group_size=max(1, len(self.rows)))
         self.shard_bytes += self.row_bytes
@@ -114,7 +114,7 @@ def _schema(class_names: Sequence[str], drawn: Sequence[str]) -> pa.Schema:
     }
     fields = [
         pa.field("image", pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])),
-        pa.field("label", pa.int32()),
+        pa.field("label", pa.int64()),
         *(pa.field(name, pa.float32()) for name in drawn),
     ]
     return pa.schema(fields, metadata={"huggingface": json.dumps({"info": {"features": features}})})

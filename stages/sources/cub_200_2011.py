@@ -49,7 +49,7 @@ def fetch(settings: Settings, selection: Selection, seed: int, folder: Path) -> 
     """
     archive = download(settings.url, settings.checksum, "dataset.cub_200_2011")
     with TemporaryDirectory(dir=folder.parent, prefix="unpacked.", suffix=".unfinished") as unpacked:
-        unpack(archive, Path(unpacked))
+        unpack(archive, Path(unpacked), selection.limits)
         chosen = list(_chosen(_birds(Path(unpacked) / TOP, archive), selection))
         copies = [(bird, folder / bird.split / bird.species / bird.file.name) for bird in chosen]
         for parent in sorted({copy.parent for _, copy in copies}):

@@ -32,7 +32,7 @@ def fetch(settings: Settings, selection: Selection, seed: int, folder: Path) -> 
     """
     archive = download(settings.url, settings.checksum, "dataset.tiny_imagenet_200")
     with TemporaryDirectory(dir=folder.parent, prefix="unpacked.", suffix=".unfinished") as unpacked:
-        unpack(archive, Path(unpacked))
+        unpack(archive, Path(unpacked), selection.limits)
         ids, groups = _read(Path(unpacked) / TOP, archive)
         for name in selection.class_names(ids):
             for split in ("train", "test"):

@@ -147,6 +147,14 @@ def test_zips_packed_by_the_finder_keep_their_names(tmp_path, target):
     assert tree(target) == {"mine.txt": b"mine", "åé.jpg": b"1"}
 
 
+def test_names_do_not_depend_on_the_language_of_the_machine(tmp_path, target, monkeypatch):
+    """A tar file gives the same names on a machine whose own encoding is another."""
+    archive = tar_file(tmp_path / "a.tar", [("blåmes.jpg", b"1")], format=tarfile.GNU_FORMAT)
+    monkeypatch.setattr(tarfile.TarFile, "encoding", "latin-1")
+    unpack(archive, target)
+    assert tree(target) == {"mine.txt": b"mine", "blåmes.jpg": b"1"}
+
+
 LEADING_OUT = {
     "/tmp/evil.jpg": "has an absolute path",  # noqa: S108  # what the archive says, never written
     "//server/evil.jpg": "has an absolute path",
@@ -250,14 +258,14 @@ def test_a_member_that_comes_twice_is_refused(names, write, tmp_path, target):
 def test_links_and_devices_in_a_tar_are_refused(member, tmp_path, target):
     """Only plain files and folders are unpacked; the line says how to pack what links lead to."""
     archive = tar_file(tmp_path / "links.tar", [("good.jpg", b"1"), member])
-    assert refusal(archive, target) == f"refused, member 'thing' is a link or a device; {DEREFERENCE}"
+    assert refusal(archive, target) == f"refused, member 'thing' is a link, a device or a sparse file; {DEREFERENCE}"
 
 
 @pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFIFO, stat.S_IFCHR, stat.S_IFBLK, stat.S_IFSOCK])
 def test_links_and_devices_in_a_zip_are_refused(kind, tmp_path, target):
     """A zip holds links as well, in the attributes of its members."""
     archive = zip_file(tmp_path / "links.zip", [("good.jpg", b"1"), (moded("thing", kind | 0o777), b"../../outside")])
-    assert refusal(archive, target) == f"refused, member 'thing' is a link or a device; {DEREFERENCE}"
+    assert refusal(archive, target) == f"refused, member 'thing' is a link, a device or a sparse file; {DEREFERENCE}"
 
 
 def test_sparse_files_are_refused(tmp_path, target):
@@ -266,7 +274,9 @@ def test_sparse_files_are_refused(tmp_path, target):
     member.pax_headers = {"GNU.sparse.major": "0", "GNU.sparse.minor": "0", "GNU.sparse.size": "1000000"}
     member.pax_headers |= {"GNU.sparse.numblocks": "0", "GNU.sparse.map": "0,0"}
     archive = tar_file(tmp_path / "sparse.tar", [member], format=tarfile.PAX_FORMAT)
-    assert refusal(archive, target) == f"refused, member 'holes.jpg' is a link or a device; {DEREFERENCE}"
+    assert (
+        refusal(archive, target) == f"refused, member 'holes.jpg' is a link, a device or a sparse file; {DEREFERENCE}"
+    )
 
 
 @pytest.mark.parametrize("suffix", [".tar.gz", ".tar.bz2", ".tar.xz", ".zip"])

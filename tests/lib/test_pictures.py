@@ -365,6 +365,13 @@ def test_an_avif_that_does_not_decode_is_bad(tmp_path):
     assert bad(path).startswith("damaged: ")
 
 
+def test_an_error_without_words_is_named(tmp_path, monkeypatch):
+    """A reader that fails without a message still leaves a reason."""
+    path = saved(tmp_path / "a.png", scene())
+    monkeypatch.setattr(ImageOps, "exif_transpose", lambda _: (_ for _ in ()).throw(MemoryError()))
+    assert bad(path) == "damaged: MemoryError"
+
+
 def test_shrinking_averages_pixels(tmp_path):
     """A checkerboard of single pixels becomes flat mid-grey, without moiré."""
     board = np.repeat((np.indices((256, 256)).sum(axis=0) % 2 * 255).astype(np.uint8)[..., None], 3, axis=2)
