@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import NonNegativeInt
 
 from stages.lib import device
+from stages.lib.checkpoints import Checkpoint, key_of
 from stages.lib.command import run_stage
 from stages.lib.files import read_json, write_csv, write_json
 from stages.lib.networks import network_module
@@ -26,12 +27,15 @@ def main(network: str, hyperparameters: str, data: str) -> None:
     training, validation = (load_pictures(f"data/{name}", device.device()) for name in (data, "validation"))
 
     build = partial(new_network, network, settings, len(training.class_names), training.image_size)
-    result = fit(build, Task(training, validation, settings, seed), str(run))
+    key = key_of([settings.model_dump(), seed], [f"data/{data}", "data/validation", f"data/pretrained/{network}"])
+    checkpoint = Checkpoint(str(run), key)
+    result = fit(build, Task(training, validation, settings, seed), str(run), checkpoint=checkpoint)
     trained = Trained(result.model, network, training.class_names, training.image_size)
     save_weights(f"data/trained/{run}/weights.safetensors", trained, settings.model_dump())
     history = (epoch._asdict() for epoch in result.history)
     write_csv(f"data/trained/{run}/history.csv", list(Epoch._fields), history)
     write_json(f"data/trained/{run}/timing.json", cost(result, len(training)))
+    checkpoint.remove()
 
 
 def cost(result: Fit, pictures: int) -> dict[str, Any]:

@@ -3,13 +3,15 @@
 import sys
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import optuna
+from optuna.distributions import distribution_to_json, json_to_distribution
 from optuna.trial import FrozenTrial, TrialState
 from pydantic import NonNegativeInt
 
 from stages.lib import device
+from stages.lib.checkpoints import Checkpoint, key_of
 from stages.lib.command import run_stage
 from stages.lib.files import finished_folder, write_csv, write_json
 from stages.lib.hyperparameters import Search, Training
@@ -19,6 +21,8 @@ from stages.lib.picture_sets import PictureSet, load_pictures
 from stages.lib.pretrained import new_network
 from stages.lib.streams import stream_seed
 from stages.lib.training import Epoch, Task, fit
+
+FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
 class Trials(NamedTuple):
@@ -39,21 +43,29 @@ def main(network: str) -> None:
     device.be_deterministic()
     device.keep_freed_memory()
     training, validation = (load_pictures(f"data/{name}", device.device()) for name in ("original", "validation"))
-    study = searched(Trials(network, defaults, search, training, validation, seed))
+    data = ["data/original", "data/validation", f"data/pretrained/{network}"]
+    checkpoint = Checkpoint(f"tune-{network}", key_of([defaults.model_dump(), search.model_dump(), seed], data))
+    study = searched(Trials(network, defaults, search, training, validation, seed), checkpoint)
     with finished_folder(f"data/hyperparameters/{network}") as folder:
         write_json(folder / "default.json", defaults.model_dump())
         write_json(folder / "tuned.json", defaults.model_dump() | study.best_params)
         write_trials(folder / "trials.csv", study)
+    checkpoint.remove()
 
 
-def searched(trials: Trials) -> optuna.Study:
-    """Return a study whose trials maximise validation accuracy, the first with the default hyperparameters."""
+def searched(trials: Trials, checkpoint: Checkpoint) -> optuna.Study:
+    """Return a study whose trials maximise validation accuracy, the first with the default hyperparameters.
+
+    Trials that `checkpoint` holds are not run again.
+    """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     search = trials.search
     pruner = optuna.pruners.MedianPruner(search.startup_trials, search.pruning_warmup_epochs)
     study = optuna.create_study(direction="maximize", pruner=pruner)
-    study.enqueue_trial({name: getattr(trials.defaults, name) for name in search_space(trials.network)})
-    for number in range(search.trials):
+    study.add_trials(map(restored_trial, checkpoint.restore_notes() or []))
+    if not study.trials:
+        study.enqueue_trial({name: getattr(trials.defaults, name) for name in search_space(trials.network)})
+    for number in range(len(study.get_trials(states=FINISHED)), search.trials):
         # seeded anew for each trial, so that what a trial draws depends on the trials before it and on nothing else
         seed = stream_seed(trials.seed, "tune", trials.network, number) % 2**32
         study.sampler = optuna.samplers.TPESampler(n_startup_trials=search.startup_trials, seed=seed)
@@ -64,8 +76,31 @@ def searched(trials: Trials) -> optuna.Study:
             study.tell(trial, state=TrialState.PRUNED)
         else:
             study.tell(trial, value)
+        checkpoint.save_notes([saved_trial(finished) for finished in study.trials])
         print(outcome(study.trials[number], search), file=sys.stderr)
     return study
+
+
+def saved_trial(trial: FrozenTrial) -> dict[str, Any]:
+    """Return a finished trial as JSON."""
+    return {
+        "state": trial.state.name,
+        "value": trial.value,
+        "params": trial.params,
+        "distributions": {name: distribution_to_json(one) for name, one in trial.distributions.items()},
+        "intermediate_values": trial.intermediate_values,
+    }
+
+
+def restored_trial(saved: dict[str, Any]) -> FrozenTrial:
+    """Return the trial that `saved_trial` was given."""
+    return optuna.trial.create_trial(
+        state=TrialState[saved["state"]],
+        value=saved["value"],
+        params=saved["params"],
+        distributions={name: json_to_distribution(one) for name, one in saved["distributions"].items()},
+        intermediate_values={int(epoch): value for epoch, value in saved["intermediate_values"].items()},
+    )
 
 
 def run_trial(trial: optuna.Trial, trials: Trials) -> float:

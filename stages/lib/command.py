@@ -1,21 +1,43 @@
 """What every stage's `python -m stages.<stage>` does around its `main`."""
 
+import errno
+import os
+import signal
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 
+from stages.lib.guard import guarded
 from stages.lib.problems import Problem
 
-INTERRUPTED = 130  # what a shell reports for Ctrl-C: 128 + SIGINT
+INTERRUPTED, TERMINATED = 130, 143  # as shells report them: 128 + the signal's number
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def run_stage(main: Callable[..., None]) -> None:
-    """Call `main` with the command line's words; show a Problem as plain lines and exit with 1."""
+    """Call `main` with the command line's words; show a Problem as plain lines and exit with 1.
+
+    Where DVC runs the stage, its inputs are guarded. SIGTERM unwinds as Ctrl-C does, so that half files are removed.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    stage = os.environ.get("DVC_STAGE")
     try:
-        main(*sys.argv[1:])
+        with guarded(stage) if stage else nullcontext():
+            main(*sys.argv[1:])
     except Problem as problem:
-        for line in problem.lines:
-            print(f"error: {line}", file=sys.stderr)
-        sys.exit(1)
+        _fail(*problem.lines)
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        _fail(
+            f"the disk is full: {error.filename or 'a file'} could not be written; make room and run `dvc repro` again"
+        )
     except KeyboardInterrupt:
-        print("interrupted: nothing of this stage was kept", file=sys.stderr)
+        print("interrupted; `dvc repro` goes on from the last finished epoch or trial", file=sys.stderr)
         sys.exit(INTERRUPTED)
+
+
+def _fail(*lines: str) -> None:
+    for line in lines:
+        print(f"error: {line}", file=sys.stderr)
+    sys.exit(1)

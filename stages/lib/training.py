@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import torch
@@ -12,6 +13,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from tqdm import tqdm
 
 from stages.lib import device
+from stages.lib.checkpoints import Checkpoint, same_layout
 from stages.lib.hyperparameters import Training
 from stages.lib.picture_sets import PictureSet
 from stages.lib.prediction import predict
@@ -48,6 +50,15 @@ class Learner(NamedTuple):
     schedule: LambdaLR
 
 
+@dataclass
+class Progress:
+    """How far a training has come: its epochs, the weights of the best one, and the seconds it took."""
+
+    history: list[Epoch] = field(default_factory=list)
+    best: dict[str, Tensor] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
 class Fit(NamedTuple):
     """A trained network with the weights of its best epoch, all epochs, and the seconds that training took."""
 
@@ -62,28 +73,76 @@ def fit(
     task: Task,
     description: str,
     after_epoch: Callable[[Epoch], None] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Fit:
     """Train the network that `build` returns and keep the epoch with the highest validation accuracy.
 
-    The same arguments give the same bits on the same device with the same number of threads. `after_epoch` is told of
-    each epoch and may end the training by an exception of its own.
+    The same arguments give the same bits on the same device with the same number of threads, also where `checkpoint`
+    holds the first epochs of an interrupted training. `after_epoch` is told of each epoch and may end the training by
+    an exception of its own.
     """
     learner, epochs = _learner(build, task), task.settings.epochs
-    history: list[Epoch] = []
-    best: dict[str, Tensor] = {}
-    start = time.perf_counter()
-    with tqdm(total=epochs * len(task.training), desc=description, unit=" images", disable=None) as bar:
-        for number in range(1, epochs + 1):
+    progress = (checkpoint and _resumed(checkpoint, learner)) or Progress()
+    done = len(progress.history)
+    start = time.perf_counter() - progress.seconds
+    images = len(task.training)
+    with tqdm(total=epochs * images, initial=done * images, desc=description, unit=" images", disable=None) as bar:
+        for number in range(done + 1, epochs + 1):
             learning_rate = float(learner.schedule.get_last_lr()[0])
             loss, accuracy = _train_epoch(learner, task, number, bar)
-            history.append(Epoch(number, learning_rate, loss, accuracy, *_validate(learner.model, task.validation)))
-            if best_epoch(history) == number:
-                best = {name: tensor.clone() for name, tensor in learner.model.state_dict().items()}
-            bar.write(_line(description, history[-1], epochs))
+            epoch = Epoch(number, learning_rate, loss, accuracy, *_validate(learner.model, task.validation))
+            progress.history.append(epoch)
+            if best_epoch(progress.history) == number:
+                progress.best = {name: tensor.clone() for name, tensor in learner.model.state_dict().items()}
+            progress.seconds = time.perf_counter() - start
+            bar.write(_line(description, epoch, epochs))
+            if checkpoint is not None and number < epochs:
+                _save(checkpoint, learner, progress)
             if after_epoch is not None:
-                after_epoch(history[-1])
-    learner.model.load_state_dict(best)
-    return Fit(learner.model, history, best_epoch(history), time.perf_counter() - start)
+                after_epoch(epoch)
+    learner.model.load_state_dict(progress.best)
+    return Fit(learner.model, progress.history, best_epoch(progress.history), time.perf_counter() - start)
+
+
+def _save(checkpoint: Checkpoint, learner: Learner, progress: Progress) -> None:
+    moments = {
+        f"optimizer {number} {name}": tensor
+        for number, parameter in enumerate(learner.model.parameters())
+        for name, tensor in learner.optimizer.state[parameter].items()
+    }
+    model = {f"model {name}": tensor for name, tensor in learner.model.state_dict().items()}
+    best = {f"best {name}": tensor for name, tensor in progress.best.items()}
+    notes = {"history": progress.history, "seconds": progress.seconds, "steps": learner.schedule.last_epoch}
+    checkpoint.save(model | best | moments, notes)
+
+
+def _resumed(checkpoint: Checkpoint, learner: Learner) -> Progress | None:
+    """Put a learner where its checkpoint is; return the progress until then, or None where there is no checkpoint."""
+    restored = checkpoint.restore()
+    if restored is None:
+        return None
+    tensors, notes = restored
+    parts: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "optimizer": {}}
+    for name, tensor in tensors.items():
+        part, _, rest = name.partition(" ")
+        parts[part][rest] = tensor
+    learner.model.load_state_dict(parts["model"])
+    for number, parameter in enumerate(learner.model.parameters()):
+        state = {name: parts["optimizer"][f"{number} {name}"] for name in ("step", "exp_avg", "exp_avg_sq")}
+        learner.optimizer.state[parameter] = {
+            "step": state["step"].to(parameter.device),
+            **{name: same_layout(state[name], parameter) for name in ("exp_avg", "exp_avg_sq")},
+        }
+    _fast_forward(learner.schedule, notes["steps"])
+    return Progress([Epoch(*epoch) for epoch in notes["history"]], parts["best"], notes["seconds"])
+
+
+def _fast_forward(schedule: LambdaLR, steps: int) -> None:
+    schedule.last_epoch = steps
+    rates = [base * factor(steps) for base, factor in zip(schedule.base_lrs, schedule.lr_lambdas, strict=True)]
+    schedule._last_lr = rates  # LambdaLR has no public way to a step but through all before it
+    for group, rate in zip(schedule.optimizer.param_groups, rates, strict=True):
+        group["lr"] = rate
 
 
 def best_epoch(history: list[Epoch]) -> int:

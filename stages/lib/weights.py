@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from stages.lib.files import finished_file
@@ -37,7 +37,7 @@ def save_weights(path: str | Path, trained: Trained, settings: dict[str, Any]) -
     }
     tensors = {name: tensor.cpu().contiguous() for name, tensor in trained.model.state_dict().items()}
     with finished_file(path) as unfinished:
-        save_file(tensors, unfinished, {METADATA: json.dumps(metadata, sort_keys=True)})
+        unfinished.write_bytes(save(tensors, {METADATA: json.dumps(metadata, sort_keys=True)}))
 
 
 def restore(path: str | Path, device: torch.device) -> Trained:

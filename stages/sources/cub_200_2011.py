@@ -48,7 +48,7 @@ def fetch(settings: Settings, selection: Selection, seed: int, folder: Path) -> 
     Raises Problem where the archive cannot be had, or is not laid out as the data set's authors laid it out.
     """
     archive = download(settings.url, settings.checksum, "dataset.cub_200_2011")
-    with TemporaryDirectory(dir=folder.parent, prefix="unpacked.", suffix=".unfinished") as unpacked:
+    with TemporaryDirectory(dir=folder, prefix=".unpacked.") as unpacked:
         unpack(archive, Path(unpacked), selection.limits)
         chosen = list(_chosen(_birds(Path(unpacked) / TOP, archive), selection))
         copies = [(bird, folder / bird.split / bird.species / bird.file.name) for bird in chosen]

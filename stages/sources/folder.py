@@ -51,7 +51,7 @@ def fetch(settings: Settings, selection: Selection, seed: int, folder: Path) -> 
         return
     if not is_archive(source):
         raise Problem(f"params.yaml: dataset.folder.path = {source} is no folder and no {', '.join(SUFFIXES)} file")
-    with TemporaryDirectory(dir=folder.parent, prefix="unpacked.", suffix=".unfinished") as unpacked:
+    with TemporaryDirectory(dir=folder, prefix=".unpacked.") as unpacked:
         unpack(source, Path(unpacked), selection.limits)
         _copy(_top(Path(unpacked)), selection, folder, source)
 

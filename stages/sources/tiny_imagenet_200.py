@@ -31,7 +31,7 @@ def fetch(settings: Settings, selection: Selection, seed: int, folder: Path) -> 
     Raises Problem where the archive cannot be had, or is not laid out as the course laid it out.
     """
     archive = download(settings.url, settings.checksum, "dataset.tiny_imagenet_200")
-    with TemporaryDirectory(dir=folder.parent, prefix="unpacked.", suffix=".unfinished") as unpacked:
+    with TemporaryDirectory(dir=folder, prefix=".unpacked.") as unpacked:
         unpack(archive, Path(unpacked), selection.limits)
         ids, groups = _read(Path(unpacked) / TOP, archive)
         for name in selection.class_names(ids):

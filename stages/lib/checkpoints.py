@@ -1,0 +1,102 @@
+"""What an interrupted stage left, so that the next one goes on from there and ends in the same bytes.
+
+Checkpoints lie in data/checkpoints, are no stage's output, and are named by a key of everything that shapes the result:
+one of other settings, code, data, hardware or libraries is never used.
+"""
+
+import hashlib
+import json
+import platform
+import sys
+import warnings
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from stages.lib import device
+from stages.lib.files import finished_file, read_json, write_json
+
+FOLDER = Path("data/checkpoints")
+LIBRARIES = ("albumentations", "numpy", "opencv-python-headless", "optuna", "torch", "torchvision")
+Tensors = dict[str, Tensor]
+
+
+def key_of(settings: Any, data: Iterable[str]) -> str:
+    """Return a key of settings (JSON), the files in the folders `data`, the code loaded, the hardware and libraries."""
+    root = Path(__file__).resolve().parents[2]
+    loaded = {Path(str(getattr(module, "__file__", None))).resolve() for module in list(sys.modules.values())}
+    code = sorted(path for path in loaded if path.is_relative_to(root / "stages"))
+    files = [path for folder in data for path in sorted(Path(folder).rglob("*")) if path.is_file()]
+    parts = {
+        "settings": settings,
+        "code": [_digest(path) for path in code],
+        "data": [(path.as_posix(), _digest(path)) for path in files],
+        "hardware": (device.description(), str(device.precision())),
+        "libraries": [platform.python_version(), *(version(library) for library in LIBRARIES)],
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+class Checkpoint:
+    """The checkpoint of one run with one key: tensors with JSON notes, or JSON notes alone."""
+
+    def __init__(self, name: str, key: str) -> None:
+        self.name = name
+        self.tensors = FOLDER / f"{name}.{key}.safetensors"
+        self.notes = FOLDER / f"{name}.{key}.json"
+
+    def save(self, tensors: Tensors, notes: Any) -> None:
+        """Replace the checkpoint; a kill at any moment leaves the old one or the new one."""
+        contiguous = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
+        with finished_file(self.tensors) as unfinished:
+            unfinished.write_bytes(save(contiguous, {"notes": json.dumps(notes)}))
+
+    def restore(self) -> tuple[Tensors, Any] | None:
+        """Return what `save` was given, or None where there is nothing, or nothing that can be read."""
+        try:
+            with safe_open(self.tensors, framework="pt") as file:
+                notes = json.loads(file.metadata()["notes"])
+                return {name: file.get_tensor(name) for name in file.keys()}, notes  # noqa: SIM118  # no dict
+        except FileNotFoundError:
+            return None
+        except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+            self._warn(self.tensors, error)
+            return None
+
+    def save_notes(self, notes: Any) -> None:
+        """Replace a checkpoint that has no tensors."""
+        write_json(self.notes, notes)
+
+    def restore_notes(self) -> Any:
+        """Return what `save_notes` was given, or None."""
+        try:
+            return read_json(self.notes)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            self._warn(self.notes, error)
+            return None
+
+    def remove(self) -> None:
+        """Remove this run's checkpoints of every key: the run is finished."""
+        for path in FOLDER.glob(f"{self.name}.*"):
+            path.unlink(missing_ok=True)
+
+    def _warn(self, path: Path, error: Exception) -> None:
+        warnings.warn(f"{path} cannot be read ({error}): starting anew", stacklevel=3)
+
+
+def same_layout(values: Tensor, like: Tensor) -> Tensor:
+    """Return `values` on the device and in the memory order of `like`, as fused kernels expect it."""
+    return torch.empty_like(like).copy_(values)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,49 @@
+"""A small study of its own for the tests of trust, and what `dvc repro` does with it."""
+
+import re
+import shutil
+from pathlib import Path
+
+from tests.conftest import ROOT, set_params, write_pictures
+from tests.test_end_to_end import run
+
+SEARCH = {"trials": 1, "epochs": 1, "startup_trials": 1, "pruning_warmup_epochs": 0}
+
+
+def new_study(folder: Path, **values: object) -> Path:
+    """Copy the project to `folder` with small settings, on pictures of its own; nothing has run. Then commit it."""
+    for name in run("git", "ls-files", "-co", "--exclude-standard", folder=ROOT).splitlines():
+        if name.split("/")[0] not in ("metrics", "tests", "dvc.lock") and (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, folder / name)
+    write_pictures(folder / "mine", {"crow": 7, "jay": 7, "rook": 7})
+    set_params(folder, dataset__source="folder", dataset__classes="all", dataset__folder__path="mine")
+    set_params(folder, tune={"own_cnn": SEARCH, "resnet50": SEARCH})
+    set_params(folder, networks__own_cnn__epochs=1, networks__resnet50__epochs=1)
+    set_params(folder, **values)
+    run("git", "init", "-q", "-b", "main", folder=folder)
+    commit(folder)
+    return folder
+
+
+def commit(folder: Path) -> None:
+    """Commit all that Git is to keep, under a name that needs no configuration."""
+    run("git", "add", "-A", folder=folder)
+    author = ("-c", "user.name=t", "-c", "user.email=t@example.org")
+    run("git", *author, "commit", "-qm", "small study", "--allow-empty", folder=folder)
+
+
+def restore(folder: Path, branch: str) -> Path:
+    """Bring back all files, DVC's as well, as they were committed on a branch."""
+    run("git", "checkout", "-qf", branch, folder=folder)
+    run("git", "clean", "-qfd", folder=folder)
+    run("dvc", "checkout", "-q", "-f", folder=folder)
+    return folder
+
+
+def repro(folder: Path) -> list[str]:
+    """Run `dvc repro`; return the stages that ran, sorted.
+
+    Without the run cache: what another test has already computed counts as run here, whichever test comes first.
+    """
+    return sorted(re.findall(r"Running stage '(.+)'", run("dvc", "repro", "--no-run-cache", folder=folder)))

@@ -1,0 +1,218 @@
+"""Only what changed runs: for each kind of edit exactly the expected stages, on a small study with all eight runs."""
+
+import json
+from collections.abc import Iterable
+from itertools import product
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import set_params, write_pictures
+from tests.trust.study import SEARCH, commit, new_study, repro, restore, run
+
+HYPERPARAMETERS, DATA = ("default", "tuned"), ("original", "augmented")
+
+# What runs when all pictures change, where only own_cnn-default-original takes part in the study
+ALL_OF_ONE_RUN = ["fetch", "prepare", "augment", "tune@own_cnn", "train@own_cnn-default-original"]
+ALL_OF_ONE_RUN += ["evaluate@own_cnn-default-original", "report"]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """Hold a finished study on its branch main; on branch one, only the run own_cnn-default-original takes part."""
+    folder = new_study(tmp_path_factory.mktemp("study"))
+    assert len(repro(folder)) == 22
+    commit(folder)
+    run("git", "checkout", "-qb", "one", folder=folder)
+    set_params(folder, study={"networks": ["own_cnn"], "hyperparameters": ["default"], "data": ["original"]})
+    assert repro(folder) == ["report"]
+    commit(folder)
+    return folder
+
+
+@pytest.fixture
+def study(finished) -> Path:
+    """Give the finished study with its eight runs, as it was before any edit."""
+    return restore(finished, "main")
+
+
+@pytest.fixture
+def one_run(finished) -> Path:
+    """Give the study with a single run, for what holds whatever the number of runs."""
+    return restore(finished, "one")
+
+
+def runs(networks: Iterable[str], hyperparameters: Iterable[str] = HYPERPARAMETERS, data: Iterable[str] = DATA):
+    """Name train and evaluate of each combination."""
+    names = ["-".join(values) for values in product(networks, hyperparameters, data)]
+    return [f"{stage}@{name}" for stage in ("train", "evaluate") for name in names]
+
+
+def insert_before(line: str, text: str, path: Path) -> None:
+    """Insert text above the line of a file that begins with `line`."""
+    before, found, after = path.read_text(encoding="utf-8").partition(f"\n{line}")
+    assert found, f"{path} has no line {line}"
+    path.write_text(f"{before}\n{text}{found}{after}", encoding="utf-8")
+
+
+def add_comment(path: Path) -> None:
+    """Change a file of code, not what it does."""
+    path.write_text(path.read_text(encoding="utf-8") + "# a remark\n", encoding="utf-8")
+
+
+def reordered(value):
+    """Return nested settings with the keys of every section in reverse order; lists stay as they are."""
+    return {key: reordered(value[key]) for key in reversed(value)} if isinstance(value, dict) else value
+
+
+def test_touching_files_runs_nothing(study):
+    """New dates on all files, those of code, pictures and results, are no change."""
+    for path in study.rglob("*"):
+        if path.is_file() and not {".git", ".dvc"} & set(path.relative_to(study).parts):
+            path.touch()
+    assert repro(study) == []
+    assert run("git", "status", "--porcelain", folder=study) == ""
+
+
+def test_comments_and_order_of_settings_run_nothing(study):
+    """What params.yaml says counts, not how it is written."""
+    path = study / "params.yaml"
+    settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    text = yaml.safe_dump(reordered(settings), sort_keys=False, default_flow_style=None)
+    path.write_text(f"# of no effect\n{text}", encoding="utf-8")
+    assert list(yaml.safe_load(path.read_text(encoding="utf-8"))) == list(reversed(settings))
+    assert repro(study) == []
+
+
+def test_a_setting_of_augmentation_runs_what_uses_altered_copies(study):
+    """The four augmented runs; the other four keep their results, tuning as well."""
+    set_params(study, augment__hue=20)
+    assert repro(study) == sorted(["augment", *runs(["own_cnn", "resnet50"], data=["augmented"]), "report"])
+
+
+def test_a_setting_of_a_network_runs_that_network(study):
+    """Its tuning and its four runs, and nothing of the other network."""
+    set_params(study, networks__own_cnn__label_smoothing=0.2)
+    assert repro(study) == sorted(["tune@own_cnn", *runs(["own_cnn"]), "report"])
+
+
+def test_code_of_a_network_runs_that_network(study):
+    """As its settings do: all of it runs again, nothing of the other network."""
+    add_comment(study / "stages/networks/own_cnn.py")
+    assert repro(study) == sorted(["tune@own_cnn", *runs(["own_cnn"]), "report"])
+
+
+def test_a_setting_of_tuning_runs_trainings_only_for_values_it_changes(study):
+    """A search that ends with the same values costs no training; one that ends with others, the two tuned runs."""
+    chosen = study / "data/hyperparameters/resnet50/tuned.json"
+    before = chosen.read_bytes()
+    set_params(study, tune__resnet50__startup_trials=2)
+    assert repro(study) == ["tune@resnet50"]
+    assert chosen.read_bytes() == before  # a single trial is always that of the default values
+    for trials in range(2, 10):
+        set_params(study, tune__resnet50__trials=trials)
+        ran = repro(study)
+        if chosen.read_bytes() != before:
+            assert ran == sorted(["tune@resnet50", *runs(["resnet50"], ["tuned"]), "report"])
+            return
+        assert ran == ["tune@resnet50"]
+    pytest.fail("no trial was better than the first, so that this test shows nothing; give it more trials")
+
+
+def test_code_of_evaluate_trains_nothing(study):
+    """Another score of the same weights runs evaluate for all eight runs, and the report."""
+    other = "exact = scores\n\n\ndef scores(*values):\n    return {**exact(*values), 'loss': 0.0}\n\n"
+    insert_before("def main(", other, study / "stages/evaluate.py")
+    evaluated = [name for name in runs(["own_cnn", "resnet50"]) if name.startswith("evaluate")]
+    assert repro(study) == sorted([*evaluated, "report"])
+
+
+def test_code_of_evaluate_with_the_same_scores_leaves_the_report(one_run):
+    """A stage runs because its input changed, not because the one before it ran."""
+    add_comment(one_run / "stages/evaluate.py")
+    assert repro(one_run) == ["evaluate@own_cnn-default-original"]
+
+
+def test_code_of_the_report_runs_the_report(study):
+    """And nothing else."""
+    add_comment(study / "stages/report.py")
+    assert repro(study) == ["report"]
+
+
+def test_a_setting_of_prepare_runs_all_behind_it(one_run):
+    """Other training pictures: all but fetch runs."""
+    set_params(one_run, prepare__jpeg_quality=90)
+    assert repro(one_run) == sorted(ALL_OF_ONE_RUN[1:])
+
+
+def test_a_setting_of_prepare_without_effect_runs_prepare(one_run):
+    """A limit that no picture reaches changes no shard, and without that nothing behind it runs."""
+    set_params(one_run, prepare__pixel_limit=1_000_000)
+    assert repro(one_run) == ["prepare"]
+
+
+def test_a_setting_of_the_data_set_runs_what_it_changes(one_run):
+    """Another choice of classes is other data: all runs; a setting of a source that is not used, only fetch."""
+    set_params(one_run, dataset__synthetic__species=100)
+    assert repro(one_run) == ["fetch"]
+    set_params(one_run, dataset__classes=["crow", "rook"])
+    assert repro(one_run) == sorted(ALL_OF_ONE_RUN)
+
+
+def test_code_of_the_source_runs_what_it_changes(one_run):
+    """Fetch alone while it brings the same files; prepare as well for other files with the same pixels."""
+    add_comment(one_run / "stages/sources/folder.py")
+    assert repro(one_run) == ["fetch"]
+    longer = "    with copy.open('ab') as end:\n        end.write(b' ')  # behind the end of the picture\n"
+    path = one_run / "stages/sources/folder.py"
+    text = path.read_text(encoding="utf-8")
+    call = "shutil.copyfile(file, copy)\n"
+    assert text.count(call) == 1
+    path.write_text(text.replace(call, call + longer.replace("    ", " " * 12, 1).replace("\n    ", "\n" + " " * 12)))
+    assert repro(one_run) == ["fetch", "prepare"]
+
+
+def test_code_of_another_source_runs_nothing(study):
+    """Fetch depends on the source that is chosen."""
+    for name in ("cub_200_2011", "synthetic", "tiny_imagenet_200", "torchvision"):
+        add_comment(study / f"stages/sources/{name}.py")
+    assert repro(study) == []
+
+
+def test_a_new_picture_runs_all(one_run):
+    """A photograph added to the folder of one class is other data."""
+    write_pictures(one_run / "mine/jay", {"new": 1})
+    assert repro(one_run) == sorted(ALL_OF_ONE_RUN)
+
+
+def test_a_new_network_runs_itself(study):
+    """A file in stages/networks with its settings: its tuning and its four runs join the others, which stay."""
+    network = (study / "stages/networks/own_cnn.py").read_bytes()
+    (study / "stages/networks/tiny_cnn.py").write_bytes(network)
+    (study / "data/pretrained/tiny_cnn").mkdir()
+    (study / "data/pretrained/tiny_cnn/README.md").write_text("Weights to start from.\n", encoding="utf-8")
+    settings = yaml.safe_load((study / "params.yaml").read_text(encoding="utf-8"))["networks"]["own_cnn"]
+    set_params(study, tune__tiny_cnn=SEARCH, networks__tiny_cnn=settings)
+    assert repro(study) == []
+    set_params(study, study__networks=["own_cnn", "resnet50", "tiny_cnn"])
+    assert repro(study) == sorted(["tune@tiny_cnn", *runs(["tiny_cnn"]), "report"])
+    assert set(metrics(study)) == {"own_cnn", "resnet50", "tiny_cnn"}
+
+
+def test_a_network_left_out_leaves_the_results(study):
+    """Only the report runs; put back, the network has its results again without a training."""
+    before = metrics(study)
+    assert "resnet50" in (study / "metrics/report.md").read_text(encoding="utf-8")
+    set_params(study, study__networks=["own_cnn"])
+    assert repro(study) == ["report"]
+    assert metrics(study) == {"own_cnn": before["own_cnn"]}
+    assert "resnet50-" not in (study / "metrics/report.md").read_text(encoding="utf-8")
+    set_params(study, study__networks=["own_cnn", "resnet50"])
+    assert repro(study) == ["report"]
+    assert metrics(study) == before
+
+
+def metrics(folder: Path) -> dict[str, object]:
+    """Return the qualities of all runs, by network."""
+    return json.loads((folder / "metrics/metrics.json").read_text(encoding="utf-8"))

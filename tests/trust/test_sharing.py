@@ -1,0 +1,307 @@
+"""What one person computed, another one has: exactly that, wherever it is stored, and nothing else."""
+
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from tests.conftest import ROOT, set_params, write_pictures
+from tests.test_end_to_end import ENVIRONMENT, run
+from tests.trust.servers import STORES, Store, gate
+
+RUNS = ("own_cnn-default-original", "resnet50-default-original")
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory) -> Path:
+    """A copy of the project with a tiny study of two runs, computed and committed."""
+    folder = tmp_path_factory.mktemp("sharing") / "study"
+    for name in run("git", "ls-files", "-co", "--exclude-standard", folder=ROOT).splitlines():
+        if name.split("/")[0] not in ("metrics", "tests", "dvc.lock") and (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, folder / name)
+    write_pictures(folder / "mine", {"crow": 8, "jay": 8, "rook": 8})
+    search = {"trials": 1, "epochs": 1, "startup_trials": 1, "pruning_warmup_epochs": 0}
+    set_params(folder, dataset__source="folder", dataset__classes="all", dataset__folder__path="mine")
+    set_params(folder, tune={"own_cnn": search, "resnet50": search})
+    set_params(folder, networks__own_cnn__epochs=1, networks__resnet50__epochs=1)
+    set_params(folder, study__hyperparameters=["default"], study__data=["original"])
+    git("init", "-q", "-b", "main", folder=folder)
+    commit(folder)
+    run("dvc", "repro", folder=folder)
+    commit(folder)
+    return folder
+
+
+@pytest.fixture
+def desk(tmp_path) -> Iterator[Path]:
+    """A folder for clones of the study, which are large; removed after the test."""
+    yield tmp_path
+    shutil.rmtree(tmp_path)
+
+
+@pytest.fixture(params=STORES)
+def store(request, tmp_path_factory) -> Iterator[Store]:
+    """Each kind of place for shared results, empty."""
+    with STORES[request.param](tmp_path_factory.mktemp(request.param)) as one:
+        yield one
+
+
+@pytest.fixture
+def folder_store(tmp_path_factory) -> Iterator[Store]:
+    """An empty folder for shared results."""
+    with STORES["folder"](tmp_path_factory.mktemp("folder")) as one:
+        yield one
+
+
+def test_a_colleague_who_pulls_computes_nothing(study, store, desk):
+    """After git clone and dvc pull, all files have the bytes they had, `dvc repro` runs no stage and changes none."""
+    author = shared(study, store, desk / "author")
+    run("dvc", "push", folder=author)
+    colleague = clone(author, store, desk / "colleague")
+    run("dvc", "pull", folder=colleague)
+    assert repro(colleague) == ([], [])
+    assert git("status", "--porcelain", folder=colleague) == ""
+    assert digests(colleague / "data") == digests(study / "data")
+
+
+def test_the_run_cache_stands_in_for_a_lock_that_was_not_committed(study, store, desk):
+    """`dvc push --run-cache` and `dvc fetch --run-cache` restore every tuning and training, with the same bytes."""
+    author = shared(study, store, desk / "author")
+    run("dvc", "push", "--run-cache", folder=author)
+    colleague = clone(author, store, desk / "colleague")
+    (colleague / "dvc.lock").unlink()
+    run("dvc", "fetch", "--run-cache", folder=colleague)
+    ran, restored = repro(colleague, "--pull", "tune", "train")
+    assert ran == []
+    assert set(restored) == {"fetch", "prepare", "tune@own_cnn", "tune@resnet50", *(f"train@{name}" for name in RUNS)}
+    assert digests(colleague / "data/trained") == digests(study / "data/trained")
+    assert digests(colleague / "data/hyperparameters") == digests(study / "data/hyperparameters")
+
+
+def test_a_clean_clone_runs_nothing_though_it_has_no_data(study, folder_store, desk):
+    """`dvc repro --pull --allow-missing` believes the lock: nothing runs, and nothing of data/ is downloaded."""
+    author = shared(study, folder_store, desk / "author")
+    run("dvc", "push", folder=author)
+    colleague = clone(author, folder_store, desk / "colleague")
+    assert repro(colleague, "--pull", "--allow-missing") == ([], [])
+    assert stored(colleague) == set()
+
+
+def test_after_an_edit_only_what_it_needs_is_pulled(study, folder_store, desk):
+    """Another learning rate of ResNet50 runs its stages, on the shards they read; no own_cnn weights come along."""
+    author = shared(study, folder_store, desk / "author")
+    run("dvc", "push", folder=author)
+    colleague = clone(author, folder_store, desk / "colleague")
+    set_params(colleague, networks__resnet50__learning_rate=0.002)
+    ran, restored = repro(colleague, "--pull", "--allow-missing")
+    assert ran == ["tune@resnet50", f"train@{RUNS[1]}", f"evaluate@{RUNS[1]}", "report"]
+    assert restored == []
+    hashes = outs(author)
+    needed = {hashes[name] for name in ("data/original", "data/validation", "data/test")}
+    needed |= {hashes[name] for name in ("data/skipped.csv", "data/duplicates.csv")}
+    made = set(outs(colleague).values()) - set(hashes.values())
+    whole = {name for name in stored(colleague) if name in {*hashes.values(), *made}}
+    assert whole == needed | made
+
+
+def test_what_was_tampered_with_is_refused(store, desk):
+    """A changed byte in a file, in a file of a folder or in a folder's list: `dvc pull` fails and leaves nothing of it."""
+    author = shared(belongings(desk / "study"), store, desk / "author")
+    run("dvc", "push", folder=author)
+    for number, (name, good) in enumerate(objects(author).items()):
+        bad = tampered(name, good)
+        store.overwrite(name, bad)
+        colleague = clone(author, store, desk / str(number))
+        assert attempt("dvc", "pull", folder=colleague).returncode != 0, f"{name} was accepted"
+        assert bad not in contents(colleague)
+        store.overwrite(name, good)
+    run("dvc", "pull", folder=clone(author, store, desk / "last"))
+
+
+def test_without_verify_the_tampered_bytes_are_taken(store, desk):
+    """Which is why .dvc/config says `verify: true`, and why the commands change its remote and add none."""
+    author = shared(belongings(desk / "study"), store, desk / "author")
+    run("dvc", "push", folder=author)
+    name, good = next((name, content) for name, content in objects(author).items() if not name.endswith(".dir"))
+    store.overwrite(name, tampered(name, good))
+    colleague = clone(author, store, desk / "colleague")
+    run("dvc", "remote", "modify", "--local", "shared", "verify", "false", folder=colleague)
+    run("dvc", "pull", folder=colleague)
+    assert tampered(name, good) in contents(colleague / "belongings")
+
+
+def test_an_interrupted_push_leaves_nothing_that_pulls_wrong(store, desk):
+    """Killed at some bytes, a push leaves whole files or none; the next push completes it."""
+    size = 200_000 if store.port else 12_000_000  # a folder is faster than a line
+    author = shared(belongings(desk / "study", size), store, desk / "author")
+    total = sum(map(len, objects(author).values()))
+    interrupted = 0
+    for number, share in enumerate((0.1, 0.3, 0.5)):  # together less than all: each push has something left to do
+        interrupted += killed_push(author, store, int(share * total))
+        colleague = clone(author, store, desk / str(number))
+        pulled = attempt("dvc", "pull", folder=colleague)
+        whole = digests(colleague / "belongings")
+        assert whole.items() <= digests(desk / "study/belongings").items()
+        assert pulled.returncode != 0 or len(whole) == 6
+    assert interrupted == 3 if store.port else interrupted > 0
+    run("dvc", "push", folder=author)
+    colleague = clone(author, store, desk / "last")
+    run("dvc", "pull", folder=colleague)
+    assert digests(colleague / "belongings") == digests(desk / "study/belongings")
+
+
+def test_no_secret_reaches_git(store, desk):
+    """After the documented commands, keys and passwords are in .dvc/config.local only, which Git does not see."""
+    author = shared(belongings(desk / "study"), store, desk / "author")
+    assert git("status", "--porcelain", folder=author) == ""
+    tracked = {name: (author / name).read_text() for name in git("ls-files", folder=author).splitlines()}
+    for name, value in store.personal.items():
+        assert value in (author / ".dvc/config.local").read_text(encoding="utf-8")
+        assert not [path for path, text in tracked.items() if f"{name} = " in text or value in text]
+
+
+def test_without_the_secret_nothing_is_had(store, desk):
+    """A server's answer to a colleague without key or password is an error, not an empty success."""
+    if "keyfile" not in store.personal and "user" not in store.personal:
+        pytest.skip("a folder, and moto's S3, let anyone in")
+    author = shared(belongings(desk / "study"), store, desk / "author")
+    run("dvc", "push", folder=author)
+    stranger = clone(author, store._replace(personal={}), desk / "stranger")
+    assert attempt("dvc", "pull", folder=stranger).returncode != 0
+    assert stored(stranger) == set()
+
+
+def attempt(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command that may fail."""
+    return subprocess.run(words, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+
+
+def git(*words: str, folder: Path) -> str:
+    return run("git", "-c", "user.name=t", "-c", "user.email=t@example.org", *words, folder=folder)
+
+
+def commit(folder: Path) -> None:
+    git("add", "-A", folder=folder)
+    git("commit", "-qm", "as it is", folder=folder)
+
+
+def repro(folder: Path, *words: str) -> tuple[list[str], list[str]]:
+    """Run `dvc repro`; return the stages that ran, and those that the run cache restored."""
+    printed = run("dvc", "repro", *words, folder=folder)
+    return re.findall(r"Running stage '(.+)'", printed), re.findall(r"Stage '(.+)' is cached", printed)
+
+
+def configure(folder: Path, settings: Mapping[str, str], *options: str) -> None:
+    """Tell DVC where results are shared, by the documented command."""
+    for name, value in settings.items():
+        run("dvc", "remote", "modify", *options, "shared", name, value, folder=folder)
+
+
+def shared(study: Path, store: Store, folder: Path) -> Path:
+    """Return a clone that has all of the study's results in its cache, and whose commits name the store."""
+    git("clone", "-q", str(study), str(folder), folder=study)
+    run("dvc", "cache", "dir", "--local", str(study / ".dvc/cache"), folder=folder)
+    configure(folder, store.settings)
+    commit(folder)
+    configure(folder, store.personal, "--local")
+    return folder
+
+
+def clone(author: Path, store: Store, folder: Path) -> Path:
+    """Return what a colleague has after git clone, with a key or password of their own."""
+    git("clone", "-q", str(author), str(folder), folder=author)
+    configure(folder, store.personal, "--local")
+    return folder
+
+
+def belongings(folder: Path, size: int = 1000) -> Path:
+    """Make a project with this one's DVC configuration and six random files, five of them in a folder."""
+    (folder / "belongings/many").mkdir(parents=True)
+    git("init", "-q", "-b", "main", folder=folder)
+    run("dvc", "init", "-q", folder=folder)
+    shutil.copyfile(ROOT / ".dvc/config", folder / ".dvc/config")
+    for number in range(6):
+        path = folder / f"belongings/{'many/' if number else ''}{number}.bin"
+        path.write_bytes(np.random.default_rng(number).bytes(size))
+    run("dvc", "add", "-q", "belongings/0.bin", "belongings/many", folder=folder)
+    commit(folder)
+    return folder
+
+
+def killed_push(author: Path, store: Store, after: int) -> bool:
+    """Kill `dvc push` after so many bytes; return whether it was still at it."""
+    if store.port:
+        with gate(store.port, after) as line:
+            configure(author, store.behind(line), "--local")
+            pushing = subprocess.Popen(["dvc", "push", "-q"], cwd=author, env=ENVIRONMENT)
+            assert line.exhausted.wait(60)
+            pushing.kill()
+            pushing.wait()
+        configure(author, store.settings, "--local")
+    else:
+        folder = Path(store.settings["url"])
+        before = bytes_in(folder)
+        pushing = subprocess.Popen(["dvc", "push", "-q"], cwd=author, env=ENVIRONMENT)
+        while bytes_in(folder) - before < after and pushing.poll() is None:
+            time.sleep(0.0005)
+        pushing.kill()
+        pushing.wait()
+    return pushing.returncode < 0
+
+
+def bytes_in(folder: Path) -> int:
+    """Sum the sizes of files, some of which may vanish meanwhile."""
+    sizes = 0
+    for path in folder.rglob("*"):
+        try:
+            sizes += path.stat().st_size * path.is_file()
+        except FileNotFoundError:
+            continue
+    return sizes
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """Return the MD5 of each file that DVC stores in a folder."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name not in (".gitignore", "README.md"))
+    return {str(path.relative_to(folder)): hashlib.md5(path.read_bytes()).hexdigest() for path in files}  # noqa: S324
+
+
+def outs(folder: Path) -> dict[str, str]:
+    """Return the hash of each out that DVC caches, from dvc.lock."""
+    stages = yaml.safe_load((folder / "dvc.lock").read_text(encoding="utf-8"))["stages"].values()
+    found = {out["path"]: out["md5"] for stage in stages for out in stage["outs"]}
+    return {path: md5 for path, md5 in found.items() if path.startswith("data/")}
+
+
+def tampered(name: str, content: bytes) -> bytes:
+    """Change what is stored, so that a list of files still reads well and has two of them swapped."""
+    if name.endswith(".dir"):
+        listed = json.loads(content)
+        listed[0]["md5"], listed[1]["md5"] = listed[1]["md5"], listed[0]["md5"]
+        return json.dumps(listed).encode()
+    return bytes([content[0] ^ 1]) + content[1:]
+
+
+def objects(folder: Path) -> dict[str, bytes]:
+    """Return what is pushed of a project, by its name in the store."""
+    cache = Path(run("dvc", "cache", "dir", folder=folder).strip())
+    return {str(path.relative_to(cache)): path.read_bytes() for path in sorted(cache.glob("files/md5/*/*"))}
+
+
+def stored(folder: Path) -> set[str]:
+    """Return the hashes of what is in a clone's own cache."""
+    return {path.parent.name + path.name for path in (folder / ".dvc/cache/files/md5").glob("*/*")}
+
+
+def contents(folder: Path) -> set[bytes]:
+    """Return the bytes of every file in a clone, its cache included."""
+    return {path.read_bytes() for path in folder.rglob("*") if path.is_file()}
