@@ -111,7 +111,9 @@ def _save(checkpoint: Checkpoint, learner: Learner, progress: Progress) -> None:
         for name, tensor in learner.optimizer.state[parameter].items()
     }
     model = {f"model {name}": tensor for name, tensor in learner.model.state_dict().items()}
-    best = {f"best {name}": tensor for name, tensor in progress.best.items()}
+    # the best epoch is most often the last: then its weights are the model's, and a quarter less is written
+    is_last = best_epoch(progress.history) == len(progress.history)
+    best = {} if is_last else {f"best {name}": tensor for name, tensor in progress.best.items()}
     notes = {"history": progress.history, "seconds": progress.seconds, "steps": learner.schedule.last_epoch}
     checkpoint.save(model | best | moments, notes)
 
@@ -134,7 +136,7 @@ def _resumed(checkpoint: Checkpoint, learner: Learner) -> Progress | None:
             **{name: same_layout(state[name], parameter) for name in ("exp_avg", "exp_avg_sq")},
         }
     _fast_forward(learner.schedule, notes["steps"])
-    return Progress([Epoch(*epoch) for epoch in notes["history"]], parts["best"], notes["seconds"])
+    return Progress([Epoch(*epoch) for epoch in notes["history"]], parts["best"] or parts["model"], notes["seconds"])
 
 
 def _fast_forward(schedule: LambdaLR, steps: int) -> None:

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
-from urllib.request import Request, urlopen
 
+import boto3
 import psutil
 import pytest
 
@@ -29,7 +29,7 @@ class Store(NamedTuple):
 
     settings: dict[str, str]  # for everybody: in Git
     personal: dict[str, str]  # with --local: not in Git
-    overwrite: Callable[[str, bytes], None]  # replace a stored file behind everybody's back
+    overwrite: Callable[[str, bytes], object]  # replace a stored file behind everybody's back
     port: int = 0  # 0: no server
 
     def behind(self, gate: "Gate") -> dict[str, str]:
@@ -117,15 +117,12 @@ def s3_store(folder: Path) -> Iterator[Store]:
     port = _free_port()
     address = f"http://127.0.0.1:{port}"
     with _running([str(Path(sys.executable).parent / "moto_server"), "-p", str(port)], port, folder):
-
-        def put(name: str, content: bytes) -> None:
-            with urlopen(Request(f"{address}/{name}", data=content, method="PUT"), timeout=30):  # noqa: S310
-                pass
-
-        put("team", b"")  # makes the bucket
+        bucket = boto3.resource(
+            "s3", "us-east-1", endpoint_url=address, aws_access_key_id="ann", aws_secret_access_key=PASSWORD
+        ).create_bucket(Bucket="team")
         shared = {"url": "s3://team/store", "endpointurl": address, "region": "us-east-1"}
         personal = {"access_key_id": "ann", "secret_access_key": PASSWORD}
-        yield Store(shared, personal, lambda name, content: put(f"team/store/{name}", content), port)
+        yield Store(shared, personal, lambda name, content: bucket.put_object(Key=f"store/{name}", Body=content), port)
 
 
 STORES = {"folder": local_store, "ssh": ssh_store, "webdav": webdav_store, "s3": s3_store}
@@ -221,8 +218,9 @@ def _end(server: psutil.Popen) -> None:
 
 def _overwriting(folder: Path) -> Callable[[str, bytes], None]:
     def overwrite(name: str, content: bytes) -> None:
-        (folder / name).unlink(missing_ok=True)  # DVC makes what it stores read-only
+        (folder / name).unlink(missing_ok=True)  # it is read-only, and DVC removes what it refused
         (folder / name).write_bytes(content)
+        (folder / name).chmod(0o444)
 
     return overwrite
 

@@ -1,0 +1,121 @@
+"""Checkpoints: only the right one is used, and a broken one costs time, never a wrong result."""
+
+import pytest
+import torch
+
+from stages.lib import checkpoints
+from stages.lib.checkpoints import Checkpoint, key_of
+from stages.lib.training import Epoch, Task, fit
+from stages.networks import own_cnn
+from tests.lib.test_training import bits, coloured, settings
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+class PulledPlugError(Exception):
+    """Ends a training as a kill would: at once, after a given epoch."""
+
+
+def train(checkpoint: Checkpoint | None, until: int | None = None):
+    """Train four epochs; return the result and the epochs that ran now, or be interrupted after epoch `until`."""
+    ran: list[int] = []
+
+    def after_epoch(epoch: Epoch) -> None:
+        ran.append(epoch.epoch)
+        if epoch.epoch == until:
+            raise PulledPlugError
+
+    chosen = settings(epochs=4)
+    task = Task(coloured(33, 0), coloured(12, 1), chosen, 1)
+    result = fit(lambda: own_cnn.build(chosen, 3, 64), task, "test", after_epoch, checkpoint)
+    return result, ran
+
+
+@pytest.mark.parametrize("epoch", [1, 3])
+def test_a_resumed_training_ends_in_the_bits_of_one_that_was_not_interrupted(epoch):
+    """It goes on after the last finished epoch, with the same weights, moments, learning rate and random draws."""
+    whole, _ = train(None)
+    with pytest.raises(PulledPlugError):
+        train(Checkpoint("run", "key"), until=epoch)
+    resumed, ran = train(Checkpoint("run", "key"))
+    assert ran == list(range(epoch + 1, 5))
+    assert bits(resumed.model) == bits(whole.model)
+    assert resumed.history == whole.history
+
+
+def test_a_checkpoint_of_another_key_is_never_used():
+    """Other settings, data, code or machine: the training starts anew."""
+    with pytest.raises(PulledPlugError):
+        train(Checkpoint("run", "key"), until=2)
+    assert train(Checkpoint("run", "other"))[1] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("left", [0, 100, 10_000])
+def test_a_truncated_checkpoint_is_ignored_with_a_warning(left):
+    """As a full disk or a broken one may leave it."""
+    checkpoint = Checkpoint("run", "key")
+    with pytest.raises(PulledPlugError):
+        train(checkpoint, until=2)
+    checkpoint.tensors.write_bytes(checkpoint.tensors.read_bytes()[:left])
+    with pytest.warns(UserWarning, match="cannot be read .*: starting anew"):
+        assert train(checkpoint)[1] == [1, 2, 3, 4]
+
+
+def test_truncated_notes_are_ignored_with_a_warning():
+    """A tuning then starts with its first trial."""
+    checkpoint = Checkpoint("tune", "key")
+    checkpoint.save_notes([{"state": "COMPLETE"}])
+    assert checkpoint.restore_notes() == [{"state": "COMPLETE"}]
+    checkpoint.notes.write_text('[{"state": "COMP')
+    with pytest.warns(UserWarning, match="starting anew"):
+        assert checkpoint.restore_notes() is None
+
+
+def test_what_was_never_saved_is_none():
+    """A first run has nothing to go on from, and that is no warning."""
+    assert Checkpoint("run", "key").restore() is None
+    assert Checkpoint("run", "key").restore_notes() is None
+
+
+def test_tensors_and_notes_come_back_exactly():
+    """To the bit, whatever their layout in memory."""
+    tensor = torch.randn(2, 3, 4, 4).contiguous(memory_format=torch.channels_last)
+    checkpoint = Checkpoint("run", "key")
+    checkpoint.save({"a b": tensor, "step": torch.tensor(3.0)}, {"seconds": 0.1 + 0.2})
+    tensors, notes = checkpoint.restore()
+    assert torch.equal(tensors["a b"], tensor)
+    assert tensors["step"].item() == 3
+    assert notes == {"seconds": 0.1 + 0.2}
+
+
+def test_a_finished_run_removes_its_checkpoints_and_no_other_s():
+    """Of all its keys, for those of older settings will not be asked for again."""
+    for name, key in (("run", "old"), ("run", "new"), ("run-other", "key")):
+        Checkpoint(name, key).save({}, {})
+        Checkpoint(name, key).save_notes([])
+    Checkpoint("run", "new").remove()
+    assert sorted(path.name for path in checkpoints.FOLDER.iterdir()) == [
+        "run-other.key.json",
+        "run-other.key.safetensors",
+    ]
+
+
+def test_the_key_depends_on_everything_that_shapes_the_result(tmp_path, monkeypatch):
+    """Settings, bytes of the data, hardware, library versions; a touched file is the same file."""
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "0.parquet").write_bytes(b"one")
+    first = key_of({"epochs": 1}, ["data"])
+    (data / "0.parquet").touch()
+    assert key_of({"epochs": 1}, ["data"]) == first
+    keys = {first, key_of({"epochs": 2}, ["data"]), key_of({"epochs": 1}, [])}
+    (data / "0.parquet").write_bytes(b"two")
+    keys.add(key_of({"epochs": 1}, ["data"]))
+    monkeypatch.setattr(checkpoints.device, "description", lambda: "another device")
+    keys.add(key_of({"epochs": 1}, ["data"]))
+    monkeypatch.setattr(checkpoints, "version", lambda library: f"another {library}")
+    keys.add(key_of({"epochs": 1}, ["data"]))
+    assert len(keys) == 6

@@ -1,0 +1,106 @@
+"""A stage's inputs, as dvc.yaml declares them, must not change while it runs."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from stages.lib import guard
+from stages.lib.problems import Problem
+from tests.conftest import ROOT
+
+PIPELINE = """
+stages:
+  bake:
+    matrix: {oven: [small], heat: [low]}
+    cmd: bake ${item.oven}
+    params: [seed, "ovens.${item.oven}"]
+    deps: ["code/${item.heat}.py", data]
+"""
+
+
+@pytest.fixture(autouse=True)
+def _bakery(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(guard, "end_with_parent", lambda: None)
+    for path, text in {
+        "dvc.yaml": PIPELINE, "params.yaml": "seed: 1\novens: {small: {degrees: 9}, large: {degrees: 1}}\n",
+        "code/low.py": "heat = 1\n", "code/high.py": "heat = 2\n", "data/a/flour.txt": "white",
+    }.items():  # fmt: skip
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_text(text)
+        os.utime(path, (1e9, 1e9))  # written long before this process started
+
+
+def bake(*edits: tuple[str, str]) -> tuple[str, ...]:
+    """Run the stage, edit files meanwhile; return what was found to have changed."""
+    try:
+        with guard.guarded("bake@small-low"):
+            for path, text in edits:
+                Path(path).write_text(text)
+    except Problem as problem:
+        return tuple(line.removesuffix(" changed while bake@small-low was running") for line in problem.lines[:-1])
+    return ()
+
+
+def test_nothing_edited_nothing_said():
+    """A stage whose inputs stay as they were ends well, and can run again."""
+    assert bake() == ()
+    assert bake() == ()
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "named"),
+    [
+        ("code/low.py", "heat = 3\n", "code/low.py"),
+        ("params.yaml", "seed: 2\novens: {small: {degrees: 9}}\n", "params.yaml: seed"),
+        ("params.yaml", "seed: 1\novens: {small: {degrees: 8}}\n", "params.yaml: ovens.small"),
+        ("data/a/flour.txt", "brown", "data"),
+        ("data/new.txt", "", "data"),
+    ],
+)
+def test_an_edited_input_is_named(path, text, named):
+    """Code, a param of the stage, or a file of its data, a new one included."""
+    assert bake((path, text)) == (named,)
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("code/high.py", "heat = 3\n"),
+        ("params.yaml", "# a comment\novens: {large: {degrees: 2}, small: {degrees: 9}}\nseed: 1\n"),
+        ("code/low.py", "heat = 1\n"),
+    ],
+)
+def test_what_the_stage_does_not_read_may_be_edited(path, text):
+    """Another stage's code, another section, comments, the order of keys; code saved without a change."""
+    assert bake((path, text)) == ()
+
+
+def test_an_edit_between_the_start_and_the_first_look_is_found():
+    """Imports take seconds, in which the code may be saved anew."""
+    Path("code/low.py").write_text("heat = 3\n")  # now: after this process has started
+    assert bake() == ("code/low.py",)
+
+
+def test_the_age_of_a_process_is_known_to_a_tenth_of_a_second():
+    """Else an edit just before a stage starts would look like one made while it runs."""
+    start = time.time()
+    code = "import time; from stages.lib.guard import age; print(time.time() - age())"
+    began = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    assert -0.1 < float(began) - start < 0.5
+
+
+def test_two_processes_never_run_one_stage(monkeypatch):
+    """The second waits for a moment, then says so; once the first has ended, it may."""
+    monkeypatch.setattr(guard, "HANDOVER", 0.1)
+    with guard.only_one("bake"):
+        with pytest.raises(Problem, match="another process is running bake"), guard.only_one("bake"):
+            pass
+        with guard.only_one("brew"):
+            pass
+    with guard.only_one("bake"):
+        pass
