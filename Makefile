@@ -6,7 +6,7 @@ INSTALLED = $(VENV)/installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export NO_ALBUMENTATIONS_UPDATE = 1
 .DEFAULT_GOAL := study
-.PHONY: study install test check lock clean help
+.PHONY: study install test test-trust check lock clean help
 
 study: install ## Install, run what changed of the study, and show the results (plain `make`)
 	@python -m stages
@@ -25,7 +25,10 @@ $(INSTALLED): requirements.lock
 	@touch $@
 
 test: install ## Install and run the tests
-	@python -m pytest
+	@python -m pytest --ignore tests/trust
+
+test-trust: install ## Run the tests of docs/trust.md: whole studies, interrupted, edited and shared
+	@python -m pytest tests/trust
 
 check: install ## Format and lint (ruff), check types (mypy)
 	@ruff format --check .
@@ -41,4 +44,4 @@ clean: ## Remove .venv, caches and everything the study made (results in Git and
 	find data -mindepth 1 -maxdepth 1 ! -name .gitignore ! -name pictures ! -name pretrained -exec rm -rf {} +
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile

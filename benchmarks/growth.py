@@ -16,6 +16,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -32,6 +33,16 @@ CLASSES, SIZE = 20, 96
 COLUMNS = ["pictures", "stage", "seconds", "pictures/s", "peak memory", "shards"]
 
 
+class Measured(NamedTuple):
+    """What one stage took for so many pictures."""
+
+    pictures: int
+    stage: str
+    seconds: float
+    peak_bytes: int
+    shard_bytes: int
+
+
 def main(counts: list[int]) -> None:
     """Measure each number of pictures in turn."""
     measured = []
@@ -40,35 +51,35 @@ def main(counts: list[int]) -> None:
             measured += measure(count, Path(folder))
     rows = [
         [
-            f"{row['pictures']:,}",
-            row["stage"],
-            f"{row['seconds']:.1f}",
-            f"{row['pictures'] / row['seconds']:.0f}",
-            f"{row['peak_bytes'] / 1e6:,.0f} MB",
-            f"{row['shard_bytes'] / 1e6:,.0f} MB",
+            f"{row.pictures:,}",
+            row.stage,
+            f"{row.seconds:.1f}",
+            f"{row.pictures / row.seconds:.0f}",
+            f"{row.peak_bytes / 1e6:,.0f} MB",
+            f"{row.shard_bytes / 1e6:,.0f} MB",
         ]
         for row in measured
     ]
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     print(f"{datetime.now(UTC):%Y-%m-%d}, {machine}, one run each\n\n{table(COLUMNS, rows)}")
-    (ROOT / "benchmarks/growth.json").write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
+    records = json.dumps([row._asdict() for row in measured], indent=2)
+    (ROOT / "benchmarks/growth.json").write_text(f"{records}\n", encoding="utf-8")
 
 
-def measure(count: int, folder: Path) -> list[dict[str, float | str]]:
+def measure(count: int, folder: Path) -> list[Measured]:
     """Make `count` pictures in `folder`; return what prepare and augment took of time, memory and disk."""
     for label in range(CLASSES):
         (folder / f"data/raw/class_{label:02}").mkdir(parents=True)
     for _ in ordered_map(write_picture, [(folder, number) for number in range(count)], "make"):
         pass
     (folder / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
-    rows: list[dict[str, float | str]] = []
+    measured = []
     for stage, outs in (("prepare", ("original", "validation", "test")), ("augment", ("augmented",))):
         seconds, peak = run(stage, folder)
-        files = [file for out in outs for file in (folder / "data" / out).iterdir()]
-        written = sum(file.stat().st_size for file in files)
-        done = count if stage == "prepare" else row_count(folder / "data/augmented")
-        rows.append({"pictures": done, "stage": stage, "seconds": seconds, "peak_bytes": peak, "shard_bytes": written})
-    return rows
+        written = sum(file.stat().st_size for out in outs for file in (folder / "data" / out).iterdir())
+        done = sum(row_count(folder / "data" / out) for out in outs)
+        measured.append(Measured(done, stage, seconds, peak, written))
+    return measured
 
 
 def write_picture(item: tuple[Path, int]) -> None:

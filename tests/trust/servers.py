@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import boto3
 import psutil
@@ -235,7 +235,7 @@ def _program(name: str, packages: str) -> str:
     return found or _missing(name, packages)
 
 
-def _missing(what: str, packages: str) -> str:
+def _missing(what: str, packages: str) -> NoReturn:
     reason = f"{what} is not installed here; on Debian or Ubuntu: apt-get install {packages}"
     if os.environ.get("SERVERS") == "required":  # as in CI, where nothing may pass unseen
         pytest.fail(reason)
