@@ -36,7 +36,7 @@ check: install ## Format and lint (ruff), check types (mypy)
 	@mypy
 
 lock: install ## Write requirements.lock anew from pyproject.toml
-	uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --group dev \
+	uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --all-extras --group dev \
 		pyproject.toml --output-file requirements.lock
 
 clean: ## Remove .venv, caches and everything the study made (results in Git and in the remote stay)

@@ -129,7 +129,7 @@ STORES = {"folder": local_store, "ssh": ssh_store, "webdav": webdav_store, "s3":
 
 
 class Gate:
-    """A port before a server's: lets so many bytes through to it, then holds what follows until it closes."""
+    """A port before a server's: lets so many bytes through to it, then holds what follows until it breaks off."""
 
     def __init__(self, server: int, allowed: int) -> None:
         self.server = server
@@ -150,9 +150,9 @@ class Gate:
                 threading.Thread(target=self._pass, args=(client, server, self._admitted), daemon=True).start()
                 threading.Thread(target=self._pass, args=(server, client, len), daemon=True).start()
 
-    def close(self) -> None:
-        """Break the line: neither side hears from the other again."""
-        for one in (self.listener, *self.sockets):
+    def break_off(self) -> None:
+        """Break every line: neither side hears from the other again."""
+        for one in self.sockets:
             with suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
             one.close()
@@ -184,8 +184,11 @@ def gate(server: int, allowed: int) -> Iterator[Gate]:
     try:
         yield one
     finally:
-        one.close()
+        with suppress(OSError):
+            one.listener.shutdown(socket.SHUT_RDWR)  # wakes who waits for a connection
         thread.join()
+        one.listener.close()
+        one.break_off()
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import yaml
 from tests.conftest import set_params, write_pictures
 from tests.trust.study import SEARCH, commit, new_study, repro, restore, run
 
+REFERENCE = {"Training times beside the reference study's"}  # it lists the reference's own runs whatever ours are
 HYPERPARAMETERS, DATA = ("default", "tuned"), ("original", "augmented")
 
 # What runs when all pictures change, where only own_cnn-default-original takes part in the study
@@ -20,14 +21,22 @@ ALL_OF_ONE_RUN += ["evaluate@own_cnn-default-original", "report"]
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
-    """Hold a finished study on its branch main; on branch one, only the run own_cnn-default-original takes part."""
-    folder = new_study(tmp_path_factory.mktemp("study"))
+    """Hold a finished study on branch main, and on the branches two and one what is left with so many runs."""
+    folder = new_study(
+        tmp_path_factory.mktemp("study"),
+        # so that a trial of ResNet50 can be better than the first one
+        prepare__validation_fraction=0.4,
+        networks__resnet50__batch_size=4,
+        networks__resnet50__warmup_epochs=0,
+        networks__resnet50__learning_rate=1e-4,
+    )
     assert len(repro(folder)) == 22
     commit(folder)
-    run("git", "checkout", "-qb", "one", folder=folder)
-    set_params(folder, study={"networks": ["own_cnn"], "hyperparameters": ["default"], "data": ["original"]})
-    assert repro(folder) == ["report"]
-    commit(folder)
+    for branch, networks in {"two": ["own_cnn", "resnet50"], "one": ["own_cnn"]}.items():
+        run("git", "checkout", "-qb", branch, folder=folder)
+        set_params(folder, study={"networks": networks, "hyperparameters": ["default"], "data": ["original"]})
+        assert repro(folder) == ["report"]
+        commit(folder)
     return folder
 
 
@@ -35,6 +44,12 @@ def finished(tmp_path_factory) -> Path:
 def study(finished) -> Path:
     """Give the finished study with its eight runs, as it was before any edit."""
     return restore(finished, "main")
+
+
+@pytest.fixture
+def two_runs(finished) -> Path:
+    """Give the study with the run of default hyperparameters and original pictures of each network."""
+    return restore(finished, "two")
 
 
 @pytest.fixture
@@ -97,17 +112,17 @@ def test_a_setting_of_a_network_runs_that_network(study):
     assert repro(study) == sorted(["tune@own_cnn", *runs(["own_cnn"]), "report"])
 
 
-def test_code_of_a_network_runs_that_network(study):
+def test_code_of_a_network_runs_that_network(two_runs):
     """As its settings do: all of it runs again, nothing of the other network."""
-    add_comment(study / "stages/networks/own_cnn.py")
-    assert repro(study) == sorted(["tune@own_cnn", *runs(["own_cnn"]), "report"])
+    add_comment(two_runs / "stages/networks/own_cnn.py")
+    assert repro(two_runs) == sorted(["tune@own_cnn", *runs(["own_cnn"], ["default"], ["original"]), "report"])
 
 
 def test_a_setting_of_tuning_runs_trainings_only_for_values_it_changes(study):
     """A search that ends with the same values costs no training; one that ends with others, the two tuned runs."""
     chosen = study / "data/hyperparameters/resnet50/tuned.json"
     before = chosen.read_bytes()
-    set_params(study, tune__resnet50__startup_trials=2)
+    set_params(study, tune__resnet50__pruning_warmup_epochs=1)
     assert repro(study) == ["tune@resnet50"]
     assert chosen.read_bytes() == before  # a single trial is always that of the default values
     for trials in range(2, 10):
@@ -164,12 +179,12 @@ def test_code_of_the_source_runs_what_it_changes(one_run):
     """Fetch alone while it brings the same files; prepare as well for other files with the same pixels."""
     add_comment(one_run / "stages/sources/folder.py")
     assert repro(one_run) == ["fetch"]
-    longer = "    with copy.open('ab') as end:\n        end.write(b' ')  # behind the end of the picture\n"
-    path = one_run / "stages/sources/folder.py"
-    text = path.read_text(encoding="utf-8")
-    call = "shutil.copyfile(file, copy)\n"
-    assert text.count(call) == 1
-    path.write_text(text.replace(call, call + longer.replace("    ", " " * 12, 1).replace("\n    ", "\n" + " " * 12)))
+    longer = "bring = fetch\n\n\ndef fetch(settings, selection, seed, folder):\n"
+    longer += "    bring(settings, selection, seed, folder)\n"
+    longer += "    for file in folder.rglob('*.png'):\n"
+    longer += "        file.write_bytes(file.read_bytes() + b' ')  # behind the end of the picture\n"
+    with (one_run / "stages/sources/folder.py").open("a", encoding="utf-8") as code:
+        code.write(longer)
     assert repro(one_run) == ["fetch", "prepare"]
 
 
@@ -186,28 +201,32 @@ def test_a_new_picture_runs_all(one_run):
     assert repro(one_run) == sorted(ALL_OF_ONE_RUN)
 
 
-def test_a_new_network_runs_itself(study):
-    """A file in stages/networks with its settings: its tuning and its four runs join the others, which stay."""
-    network = (study / "stages/networks/own_cnn.py").read_bytes()
-    (study / "stages/networks/tiny_cnn.py").write_bytes(network)
-    (study / "data/pretrained/tiny_cnn").mkdir()
-    (study / "data/pretrained/tiny_cnn/README.md").write_text("Weights to start from.\n", encoding="utf-8")
-    settings = yaml.safe_load((study / "params.yaml").read_text(encoding="utf-8"))["networks"]["own_cnn"]
-    set_params(study, tune__tiny_cnn=SEARCH, networks__tiny_cnn=settings)
-    assert repro(study) == []
-    set_params(study, study__networks=["own_cnn", "resnet50", "tiny_cnn"])
-    assert repro(study) == sorted(["tune@tiny_cnn", *runs(["tiny_cnn"]), "report"])
-    assert set(metrics(study)) == {"own_cnn", "resnet50", "tiny_cnn"}
+def test_a_new_network_runs_itself(two_runs):
+    """A file in stages/networks with its settings: its tuning and its runs join the others, which stay."""
+    network = (two_runs / "stages/networks/own_cnn.py").read_bytes()
+    (two_runs / "stages/networks/tiny_cnn.py").write_bytes(network)
+    (two_runs / "data/pretrained/tiny_cnn").mkdir()
+    (two_runs / "data/pretrained/tiny_cnn/README.md").write_text("Weights to start from.\n", encoding="utf-8")
+    settings = yaml.safe_load((two_runs / "params.yaml").read_text(encoding="utf-8"))["networks"]["own_cnn"]
+    set_params(two_runs, tune__tiny_cnn=SEARCH, networks__tiny_cnn=settings)
+    assert repro(two_runs) == []
+    before = metrics(two_runs)
+    set_params(two_runs, study__networks=["own_cnn", "resnet50", "tiny_cnn"])
+    assert repro(two_runs) == sorted(["tune@tiny_cnn", *runs(["tiny_cnn"], ["default"], ["original"]), "report"])
+    after = metrics(two_runs)
+    assert after.keys() == {*before, "tiny_cnn"}
+    assert {network: after[network] for network in before} == before
 
 
 def test_a_network_left_out_leaves_the_results(study):
     """Only the report runs; put back, the network has its results again without a training."""
     before = metrics(study)
-    assert "resnet50" in (study / "metrics/report.md").read_text(encoding="utf-8")
+    assert before.keys() == {"own_cnn", "resnet50"}
+    assert sections_that_name("resnet50", study) > REFERENCE
     set_params(study, study__networks=["own_cnn"])
     assert repro(study) == ["report"]
     assert metrics(study) == {"own_cnn": before["own_cnn"]}
-    assert "resnet50-" not in (study / "metrics/report.md").read_text(encoding="utf-8")
+    assert sections_that_name("resnet50", study) == REFERENCE
     set_params(study, study__networks=["own_cnn", "resnet50"])
     assert repro(study) == ["report"]
     assert metrics(study) == before
@@ -216,3 +235,9 @@ def test_a_network_left_out_leaves_the_results(study):
 def metrics(folder: Path) -> dict[str, object]:
     """Return the qualities of all runs, by network."""
     return json.loads((folder / "metrics/metrics.json").read_text(encoding="utf-8"))
+
+
+def sections_that_name(network: str, folder: Path) -> set[str]:
+    """Return the headings of the report below which a network stands."""
+    sections = (folder / "metrics/report.md").read_text(encoding="utf-8").split("\n## ")
+    return {section.partition("\n")[0] for section in sections if network in section}
