@@ -90,11 +90,11 @@ def left_out_lines(left_out: LeftOut) -> list[str]:
     """Return a paragraph each for bad pictures and for copies, where there were any."""
     bad, copies = left_out["skipped"], left_out["duplicates"]
     dropped = sum(row["dropped"] == "True" for row in copies)
-    lines = [f"{len(bad)} files were skipped as bad pictures: data/skipped.csv lists them."] if bad else []
+    lines = [f"Bad files that were skipped: {len(bad)}. data/skipped.csv lists them."] if bad else []
     if copies:
         lines.append(
-            f"{len(copies)} pictures stood in several splits or classes; {dropped} of these copies were dropped, the"
-            " others are still there: data/duplicates.csv lists them."
+            f"Pictures that stood in another split or class as well: {len(copies)}, of which {dropped} dropped."
+            " data/duplicates.csv lists them."
         )
     return lines
 

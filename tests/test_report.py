@@ -95,8 +95,8 @@ def test_skipped_files_are_counted(runs):
     Path("data/duplicates.csv").write_text("file,same_as,dropped\na,b,True\nc,d,False\n", encoding="utf-8")
     report.main()
     text = " ".join(Path("metrics/report.md").read_text(encoding="utf-8").split())
-    assert "2 files were skipped as bad pictures" in text
-    assert "2 pictures stood in several splits or classes; 1 of these copies were dropped" in text
+    assert "Bad files that were skipped: 2." in text
+    assert "Pictures that stood in another split or class as well: 2, of which 1 dropped." in text
 
 
 def test_a_run_is_written_as_its_three_values():

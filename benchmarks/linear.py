@@ -1,0 +1,44 @@
+"""How far a linear classifier on raw pixels gets on the prepared pictures: what the networks have to beat.
+
+    python benchmarks/linear.py
+
+Multinomial logistic regression on standardised pixels, regularised so that the validation accuracy is highest.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from stages.lib.picture_sets import PictureSet, load_pictures  # found through the line above
+
+STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2)  # inverse of the regularisation
+
+
+def main() -> None:
+    """Fit on data/original, choose the strength on data/validation, score once on data/test."""
+    training, validation, test = (load(name) for name in ("original", "validation", "test"))
+    models = []
+    for strength in STRENGTHS:
+        model = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=300))
+        models.append(model.fit(*training))
+    best = max(models, key=lambda model: model.score(*validation))
+    print(f"linear classifier on pixels: {100 * best.score(*test):.1f} % of {len(test[1])} test pictures")
+
+
+def load(name: str) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return pixels (N, 3 * H * W) from 0 to 1 and labels (N,)."""
+    pictures: PictureSet = load_pictures(f"data/{name}", torch.device("cpu"))
+    return pictures.pictures.reshape(len(pictures), -1).numpy().astype(np.float32) / 255, pictures.labels.numpy()
+
+
+if __name__ == "__main__":
+    main()
