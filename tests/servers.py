@@ -108,8 +108,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         sent = body[first : first + fault.after] if fault else body[first:]
+        server.bytes_sent += len(sent)  # before they go: who has received them may ask at once
         self.wfile.write(sent)
-        server.bytes_sent += len(sent)
         if isinstance(fault, Stall):
             server.ended.wait()
 

@@ -32,7 +32,7 @@ def repro(folder: Path) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory) -> Path:
+def finished(tmp_path_factory) -> Path:
     """A copy of the project with small settings, on pictures of its own, after its first `dvc repro`."""
     folder = tmp_path_factory.mktemp("study")
     for name in run("git", "ls-files", "-co", "--exclude-standard", folder=ROOT).splitlines():
@@ -50,6 +50,15 @@ def study(tmp_path_factory) -> Path:
     run("git", "add", "-A", folder=folder)
     run("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "results", folder=folder)
     return folder
+
+
+@pytest.fixture
+def study(finished) -> Path:
+    """Give the finished study as it was committed, whatever the test before has made of it."""
+    run("git", "checkout", "-qf", "main", folder=finished)
+    run("git", "clean", "-qfd", folder=finished)
+    run("dvc", "checkout", "-q", "-f", folder=finished)
+    return finished
 
 
 def test_all_eight_runs_are_in_the_metrics(study):
@@ -79,8 +88,6 @@ def test_a_branch_with_one_changed_setting_can_be_compared(study):
     assert ran == ["augment", "train@own_cnn-default-augmented", "evaluate@own_cnn-default-augmented", "report"]
     table = run("dvc", "metrics", "diff", "main", "--md", folder=study)
     assert re.search(r"\| metrics/metrics.json +\| own_cnn.default.augmented.loss +\| [\d.]+ +\| [\d.]+ +\|", table)
-    run("git", "checkout", "-qf", "main", folder=study)
-    run("dvc", "checkout", "-q", folder=study)
 
 
 def test_new_pictures_run_fetch_and_what_follows(study):
