@@ -129,7 +129,7 @@ def search_space(network: str) -> list[str]:
 
 def write_trials(path: Path, study: optuna.Study) -> None:
     """Write a line per trial: its number, state, validation accuracy, epochs and hyperparameters."""
-    names = list(study.trials[0].params)
+    names = sorted(study.trials[0].params)  # as restored trials have them
     rows = [
         {
             "trial": trial.number,
