@@ -1,6 +1,6 @@
 """How prepare and augment grow with the number of pictures: pictures/s, peak memory, bytes of the shards.
 
-    python benchmarks/growth.py 5000 20000 100000
+    python -m benchmarks.growth 5000 20000 100000
 
 Makes so many JPEG pictures of 96 pixels in 20 classes, runs the two stages on them with the settings of params.yaml,
 prints a table and writes it to benchmarks/growth.json. Peak memory is the highest sum of the resident memory of the
@@ -23,11 +23,10 @@ import numpy as np
 import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from stages.lib.parallel import ordered_map  # noqa: E402  # found through the line above
-from stages.lib.shards import row_count  # noqa: E402
-from stages.lib.tables import table  # noqa: E402
+from benchmarks.studies import ENVIRONMENT, ROOT
+from stages.lib.parallel import ordered_map
+from stages.lib.shards import row_count
+from stages.lib.tables import table
 
 CLASSES, SIZE = 20, 96
 COLUMNS = ["pictures", "stage", "seconds", "pictures/s", "peak memory", "shards"]
@@ -94,7 +93,7 @@ def write_picture(item: tuple[Path, int]) -> None:
 
 def run(stage: str, folder: Path) -> tuple[float, int]:
     """Run a stage; return its seconds and the highest sum of its processes' resident memory in bytes."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "NO_ALBUMENTATIONS_UPDATE": "1"}
+    environment = ENVIRONMENT | {"PYTHONPATH": str(ROOT)}
     start, peak = time.perf_counter(), 0
     with subprocess.Popen([sys.executable, "-m", f"stages.{stage}"], cwd=folder, env=environment) as process:
         watched = psutil.Process(process.pid)

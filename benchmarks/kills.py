@@ -1,6 +1,6 @@
 """Kill a training at random moments and see whether the next `dvc repro` ends in the bytes of an uninterrupted one.
 
-    python benchmarks/kills.py 20
+    python -m benchmarks.kills 20
 
 Each round starts `dvc repro` on the same small study, sends SIGKILL at a random moment to the whole process group, to
 dvc alone or to the trainer alone in turn, waits until no process of the study is left (10 s at most), runs `dvc repro`
@@ -20,18 +20,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import psutil
-import yaml
 
-ROOT = Path(__file__).resolve().parent.parent
+from benchmarks.studies import ENVIRONMENT, copy_project, run, set_params
+
 RUN = "own_cnn-default-original"
 STAGE = f"train@{RUN}"
 OUTPUTS = ("weights.safetensors", "history.csv")
 TARGETS = ("group", "dvc", "trainer")
 EPOCHS = 8
-ENVIRONMENT = os.environ | {
-    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-    "NO_ALBUMENTATIONS_UPDATE": "1",
-}
 
 
 def main(rounds: int) -> None:
@@ -63,31 +59,17 @@ def main(rounds: int) -> None:
 
 def make_study(folder: Path) -> None:
     """Copy the project, shrink its settings, and run what comes before training."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True, text=True
-    )
-    for name in listed.stdout.splitlines():
-        if name.split("/")[0] not in ("metrics", "tests", "dvc.lock") and (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, folder / name)
-    params = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
-    params["study"] = {"networks": ["own_cnn"], "hyperparameters": ["default"], "data": ["original"]}
-    params["dataset"] |= {"classes": 4, "synthetic": {"species": 4, "pictures_per_class": 60, "picture_size": 64}}
-    params["tune"]["own_cnn"] |= {"trials": 1, "epochs": 1}
-    params["networks"]["own_cnn"]["epochs"] = EPOCHS
-    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
-    subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
+    copy_project(folder)
+    set_params(folder, study={"networks": ["own_cnn"], "hyperparameters": ["default"], "data": ["original"]})
+    set_params(folder, dataset__classes=4)
+    set_params(folder, dataset__synthetic={"species": 4, "pictures_per_class": 60, "picture_size": 64})
+    set_params(folder, tune__own_cnn__trials=1, tune__own_cnn__epochs=1, networks__own_cnn__epochs=EPOCHS)
     repro(folder, "tune@own_cnn")
 
 
 def repro(folder: Path, stage: str = STAGE) -> str:
     """Run a stage and what it needs to the end; return what it printed."""
-    done = subprocess.run(
-        ["dvc", "repro", stage], cwd=folder, check=False, env=ENVIRONMENT, capture_output=True, text=True
-    )
-    if done.returncode:
-        sys.exit(done.stdout + done.stderr)
-    return done.stdout
+    return run("dvc", "repro", stage, folder=folder)
 
 
 def kill(folder: Path, target: str, moment: float) -> int:

@@ -1,12 +1,10 @@
 """How far a linear classifier on raw pixels gets on the prepared pictures: what the networks have to beat.
 
-    python benchmarks/linear.py
+    python -m benchmarks.linear
 
 Multinomial logistic regression on standardised pixels, regularised so that the validation accuracy is highest.
 """
 
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,9 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from stages.lib.picture_sets import PictureSet, load_pictures  # found through the line above
+from stages.lib.picture_sets import PictureSet, load_pictures
 
 STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2)  # inverse of the regularisation
 

@@ -4,10 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parent.parent
+from benchmarks.studies import ROOT
 
 
 def write_pictures(folder: Path, classes: dict[str, int], size: tuple[int, int] = (40, 30)) -> Path:
@@ -19,19 +18,6 @@ def write_pictures(folder: Path, classes: dict[str, int], size: tuple[int, int] 
             noise[..., label % 3] += 60 * (1 + label // 3 % 3)
             Image.fromarray(noise).save(folder / name / f"{number:03}.png")
     return folder
-
-
-def set_params(folder: Path, **values: object) -> None:
-    """Change settings in a folder's params.yaml; a key's dots are written as two underscores."""
-    path = folder / "params.yaml"
-    params = yaml.safe_load(path.read_text(encoding="utf-8"))
-    for key, value in values.items():
-        *above, last = key.split("__")
-        section = params
-        for name in above:
-            section = section[name]
-        section[last] = value
-    path.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from benchmarks.studies import set_params
 from stages import augment
 from stages.lib.pictures import encode
 from stages.lib.problems import Problem
 from stages.lib.shards import Row, ShardWriter, read_rows
-from tests.conftest import set_params
 
 NEUTRAL = {"shift_x": 0.0, "shift_y": 0.0, "hue": 0.0, "gamma": 1.0, "rotation": 0.0}
 

@@ -1,29 +1,14 @@
 """The whole study, small, through DVC as a person runs it."""
 
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, set_params, write_pictures
-
-ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-ENVIRONMENT |= {
-    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-    "NO_ALBUMENTATIONS_UPDATE": "1",
-}
-
-
-def run(*words: str, folder: Path) -> str:
-    """Run a command that must succeed; return what it printed."""
-    done = subprocess.run(words, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+from benchmarks.studies import run, set_params
+from tests.conftest import write_pictures
+from tests.study import commit, new_study, restore
 
 
 def repro(folder: Path) -> list[str]:
@@ -34,31 +19,16 @@ def repro(folder: Path) -> list[str]:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
     """A copy of the project with small settings, on pictures of its own, after its first `dvc repro`."""
-    folder = tmp_path_factory.mktemp("study")
-    for name in run("git", "ls-files", "-co", "--exclude-standard", folder=ROOT).splitlines():
-        if name.split("/")[0] not in ("metrics", "tests", "dvc.lock") and (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, folder / name)
-    write_pictures(folder / "mine", {"crow": 8, "jay": 8, "rook": 8})
-    search = {"trials": 1, "epochs": 1, "startup_trials": 1, "pruning_warmup_epochs": 0}
-    set_params(folder, dataset__source="folder", dataset__classes="all", dataset__folder__path="mine")
-    set_params(folder, tune={"own_cnn": search, "resnet50": search})
-    set_params(folder, networks__own_cnn__epochs=1, networks__resnet50__epochs=1)
-    for words in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "small study"]):
-        run("git", "-c", "user.name=t", "-c", "user.email=t@example.org", *words, folder=folder)
+    folder = new_study(tmp_path_factory.mktemp("study"))
     run("dvc", "repro", folder=folder)
-    run("git", "add", "-A", folder=folder)
-    run("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "results", folder=folder)
+    commit(folder)
     return folder
 
 
 @pytest.fixture
 def study(finished) -> Path:
     """Give the finished study as it was committed, whatever the test before has made of it."""
-    run("git", "checkout", "-qf", "main", folder=finished)
-    run("git", "clean", "-qfd", folder=finished)
-    run("dvc", "checkout", "-q", "-f", folder=finished)
-    return finished
+    return restore(finished, "main")
 
 
 def test_all_eight_runs_are_in_the_metrics(study):

@@ -6,9 +6,10 @@ import tarfile
 
 import pytest
 
+from benchmarks.studies import ROOT, set_params
 from stages import fetch
 from stages.lib.problems import Problem
-from tests.conftest import ROOT, set_params, write_pictures
+from tests.conftest import write_pictures
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from benchmarks.studies import ROOT
 from stages.fetch import source_names
-from tests.conftest import ROOT
 
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 NETWORKS = sorted(path.stem for path in (ROOT / "stages/networks").glob("[!_]*.py"))

@@ -13,11 +13,12 @@ import psutil
 import pytest
 from PIL import Image
 
+from benchmarks.studies import ROOT, set_params
 from stages import prepare
 from stages.lib.pictures import decode
 from stages.lib.problems import Problem
 from stages.lib.shards import class_names, read_rows
-from tests.conftest import ROOT, set_params, write_pictures
+from tests.conftest import write_pictures
 
 SPLITS = ("original", "validation", "test")
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.studies import set_params
 from stages import report
 from stages.lib.files import read_json, write_json
 from stages.lib.runs import Run, Study
-from tests.conftest import set_params
 
 ALL = Study(
     networks=["own_cnn", "resnet50"], hyperparameters=["default", "tuned"], data=["original", "augmented"]

@@ -2,9 +2,9 @@
 
 import pytest
 
+from benchmarks.studies import set_params
 from stages.__main__ import main
 from stages.lib.problems import Problem
-from tests.conftest import set_params
 
 
 @pytest.fixture(autouse=True)

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.studies import set_params
 from stages import tune
 from stages.lib.files import read_json
 from stages.lib.pictures import encode
 from stages.lib.problems import Problem
 from stages.lib.shards import Row, ShardWriter
-from tests.conftest import set_params
 from tests.lib.test_training import coloured
 
 

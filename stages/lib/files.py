@@ -17,9 +17,10 @@ def finished_folder(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     unfinished = path.with_name(path.name + UNFINISHED)
     shutil.rmtree(unfinished, ignore_errors=True)  # what a killed run left
-    unfinished.mkdir(parents=True)
     try:
-        yield unfinished
+        with _named_in_errors(path):
+            unfinished.mkdir(parents=True)
+            yield unfinished
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
@@ -34,10 +35,21 @@ def finished_file(path: str | Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(path.name + UNFINISHED)
     try:
-        yield unfinished
+        with _named_in_errors(path):
+            yield unfinished
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+@contextmanager
+def _named_in_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:  # a failed write, unlike a failed open, does not say where
+            error.filename = str(path)
+        raise
 
 
 def write_json(path: str | Path, value: Any) -> None:

@@ -9,9 +9,9 @@ import time
 
 import pytest
 
+from benchmarks.studies import ROOT
 from stages.lib.command import run_stage
 from stages.lib.problems import Problem
-from tests.conftest import ROOT
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,7 @@
 """Files and folders that exist are complete, and the same values give the same bytes."""
 
+import errno
+
 import pytest
 
 from stages.lib.files import UNFINISHED, finished_file, finished_folder, read_json, write_csv, write_json, write_text
@@ -114,3 +116,18 @@ def test_csv_refuses_a_column_without_a_name(tmp_path):
     with pytest.raises(ValueError, match="typo"):
         write_csv(tmp_path / "a.csv", ["file"], [{"file": "a", "typo": 1}])
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("finished", [finished_file, finished_folder])
+def test_a_failed_write_names_what_was_written(finished, tmp_path):
+    """The system's error of a full disk names no file; the one that a person sees does."""
+    with pytest.raises(OSError, match="No space left") as raised, finished(tmp_path / "out"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert raised.value.filename == str(tmp_path / "out")
+
+
+def test_an_error_that_names_its_file_keeps_it(tmp_path):
+    """What cannot be read while a file is written is not blamed on that file."""
+    with pytest.raises(FileNotFoundError) as raised, finished_file(tmp_path / "out"):
+        (tmp_path / "absent").read_bytes()
+    assert raised.value.filename == str(tmp_path / "absent")

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.studies import ROOT
 from stages.lib import guard
 from stages.lib.problems import Problem
-from tests.conftest import ROOT
 
 PIPELINE = """
 stages:

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from benchmarks import kills
-from tests.conftest import set_params
+from benchmarks.studies import ENVIRONMENT, set_params
 
 TRAINED = f"data/trained/{kills.RUN}"
 TUNED = "data/hyperparameters/own_cnn"
@@ -49,7 +49,7 @@ def start(study: Path, stage: str = kills.STAGE) -> subprocess.Popen[str]:
     return subprocess.Popen(
         ["dvc", "repro", stage],
         cwd=study,
-        env=kills.ENVIRONMENT,
+        env=ENVIRONMENT,
         start_new_session=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.conftest import set_params, write_pictures
-from tests.trust.study import SEARCH, commit, new_study, repro, restore, run
+from benchmarks.studies import run, set_params
+from tests.conftest import write_pictures
+from tests.study import SEARCH, commit, new_study, repro, restore
 
 REFERENCE = {"Training times beside the reference study's"}  # it lists the reference's own runs whatever ours are
 HYPERPARAMETERS, DATA = ("default", "tuned"), ("original", "augmented")

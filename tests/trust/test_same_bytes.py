@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.trust.study import new_study, run
+from benchmarks.studies import run
+from tests.study import new_study
 
 SPLITS = ("data/original/", "data/validation/", "data/test/", "data/augmented/")
 COMPUTED = ("data/raw", "data/original", "data/validation", "data/test", "data/augmented", "data/hyperparameters")

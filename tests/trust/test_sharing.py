@@ -14,10 +14,9 @@ import numpy as np
 import pytest
 import yaml
 
-from tests.conftest import ROOT, set_params
-from tests.test_end_to_end import ENVIRONMENT, run
+from benchmarks.studies import ENVIRONMENT, ROOT, run, set_params
+from tests.study import commit, new_study
 from tests.trust.servers import STORES, Store, gate
-from tests.trust.study import commit, new_study
 
 RUNS = ("own_cnn-default-original", "resnet50-default-original")
 

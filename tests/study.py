@@ -1,27 +1,22 @@
-"""A small study of its own for the tests of trust, and what `dvc repro` does with it."""
+"""A small study for the tests that run DVC, and what `dvc repro` does with it."""
 
 import re
-import shutil
 from pathlib import Path
 
-from tests.conftest import ROOT, set_params, write_pictures
-from tests.test_end_to_end import run
+from benchmarks.studies import copy_project, run, set_params
+from tests.conftest import write_pictures
 
 SEARCH = {"trials": 1, "epochs": 1, "startup_trials": 1, "pruning_warmup_epochs": 0}
 
 
 def new_study(folder: Path, **values: object) -> Path:
     """Copy the project to `folder` with small settings, on pictures of its own; nothing has run. Then commit it."""
-    for name in run("git", "ls-files", "-co", "--exclude-standard", folder=ROOT).splitlines():
-        if name.split("/")[0] not in ("metrics", "tests", "dvc.lock") and (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, folder / name)
+    copy_project(folder)
     write_pictures(folder / "mine", {"crow": 7, "jay": 7, "rook": 7})
     set_params(folder, dataset__source="folder", dataset__classes="all", dataset__folder__path="mine")
     set_params(folder, tune={"own_cnn": dict(SEARCH), "resnet50": dict(SEARCH)})  # two, or YAML writes an alias
     set_params(folder, networks__own_cnn__epochs=1, networks__resnet50__epochs=1)
     set_params(folder, **values)
-    run("git", "init", "-q", "-b", "main", folder=folder)
     commit(folder)
     return folder
 

@@ -1,0 +1,49 @@
+"""Studies of their own for measurements and tests: copies of the project with other settings."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ("metrics", "dvc.lock", "tests")  # what a study that has not run lacks; and tests, which no study needs
+
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+ENVIRONMENT |= {
+    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    "NO_ALBUMENTATIONS_UPDATE": "1",
+}
+
+
+def copy_project(folder: Path) -> None:
+    """Copy the project's files, also those not committed yet, but for its results and tests; make it a repository."""
+    listed = run("git", "ls-files", "-co", "--exclude-standard", folder=ROOT)
+    for name in listed.splitlines():
+        if name.split("/")[0] not in RESULTS and (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, folder / name)
+    run("git", "init", "-q", "-b", "main", folder=folder)
+
+
+def set_params(folder: Path, **values: object) -> None:
+    """Change settings in a folder's params.yaml; a key's dots are written as two underscores."""
+    path = folder / "params.yaml"
+    params = yaml.safe_load(path.read_text(encoding="utf-8"))
+    for key, value in values.items():
+        *above, last = key.split("__")
+        section = params
+        for name in above:
+            section = section[name]
+        section[last] = value
+    path.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+
+
+def run(*words: str, folder: Path) -> str:
+    """Run a command that must succeed; return what it printed."""
+    done = subprocess.run(words, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise AssertionError(f"{' '.join(words)} failed:\n{done.stdout}{done.stderr}")
+    return done.stdout
