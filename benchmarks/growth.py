@@ -22,7 +22,6 @@ import cv2
 import numpy as np
 import psutil
 
-ROOT = Path(__file__).resolve().parent.parent
 from benchmarks.studies import ENVIRONMENT, ROOT
 from stages.lib.parallel import ordered_map
 from stages.lib.shards import row_count
