@@ -6,7 +6,7 @@ INSTALLED = $(VENV)/installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export NO_ALBUMENTATIONS_UPDATE = 1
 .DEFAULT_GOAL := study
-.PHONY: study install test test-trust check lock clean help
+.PHONY: study install test test-trust weights check lock clean help
 
 study: install ## Install, run what changed of the study, and show the results (plain `make`)
 	@python -m stages
@@ -25,10 +25,13 @@ $(INSTALLED): requirements.lock
 	@touch $@
 
 test: install ## Install and run the tests
-	@python -m pytest --ignore tests/trust
+	@OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile --ignore tests/trust
 
 test-trust: install ## Run the tests of docs/trust.md: whole studies, interrupted, edited and shared
-	@python -m pytest tests/trust
+	@OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile tests/trust
+
+weights: install ## Keep a run's weights to start another study from: make weights RUN=own_cnn-tuned-augmented-1 NAME=birds
+	@python -m stages.lib.export "$(RUN)" "$(NAME)"
 
 check: install ## Format and lint (ruff), check types (mypy)
 	@ruff format --check .

@@ -23,7 +23,7 @@ import psutil
 
 from benchmarks.studies import ENVIRONMENT, copy_project, run, set_params
 
-RUN = "own_cnn-default-original"
+RUN = "own_cnn-default-original-1"
 STAGE = f"train@{RUN}"
 OUTPUTS = ("weights.safetensors", "history.csv")
 TARGETS = ("group", "dvc", "trainer")

@@ -9,12 +9,12 @@ from pydantic import NonNegativeInt
 
 from stages import augment, fetch, networks, prepare
 from stages.lib.command import run_stage
-from stages.lib.hyperparameters import Search
+from stages.lib.hyperparameters import OnTheFly, Search
 from stages.lib.params import read, section_names
 from stages.lib.problems import Problem
 from stages.lib.runs import Study
 
-SECTIONS = ("seed", "study", "dataset", "prepare", "augment", "tune", "networks")
+SECTIONS = ("seed", "study", "dataset", "prepare", "augment", "tune", "on_the_fly", "networks")
 
 
 def main() -> None:
@@ -23,6 +23,7 @@ def main() -> None:
     schemas: dict[str, Any] = {"seed": NonNegativeInt, "study": Study, "dataset": fetch.Dataset}
     schemas.update(prepare=prepare.Settings, augment=augment.Settings)
     schemas |= {f"dataset.{name}": fetch.source_module(name).Settings for name in fetch.source_names()}
+    schemas |= {"tune.deterministic": bool, "on_the_fly": OnTheFly}
     schemas |= {f"tune.{name}": Search for name in known}
     schemas |= {f"networks.{name}": import_module(f"stages.networks.{name}").Settings for name in known}
     lines = [f"params.yaml: {name} is no section; there are {', '.join(SECTIONS)}" for name in unknown_sections()]

@@ -1,12 +1,15 @@
 """What tests share: folders to work in, settings to change, pictures to work on."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 from benchmarks.studies import ROOT
+from stages.lib.networks import network_module
 
 
 def write_pictures(folder: Path, classes: dict[str, int], size: tuple[int, int] = (40, 30)) -> Path:
@@ -18,6 +21,12 @@ def write_pictures(folder: Path, classes: dict[str, int], size: tuple[int, int] 
             noise[..., label % 3] += 60 * (1 + label // 3 % 3)
             Image.fromarray(noise).save(folder / name / f"{number:03}.png")
     return folder
+
+
+def network_settings(network: str, **changes: object) -> Any:
+    """Return a network's settings: those of params.yaml with changes."""
+    values = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["networks"][network]
+    return network_module(network).Settings(**values | changes)
 
 
 @pytest.fixture

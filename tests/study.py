@@ -6,7 +6,9 @@ from pathlib import Path
 from benchmarks.studies import copy_project, run, set_params
 from tests.conftest import write_pictures
 
-SEARCH = {"trials": 1, "epochs": 1, "startup_trials": 1, "pruning_warmup_epochs": 0}
+SEARCH = {
+    "trials": 1, "minutes": 0, "epochs": 1, "startup_trials": 1, "pruning_warmup_epochs": 0, "parallel_trials": 1,
+}  # fmt: skip
 
 
 def new_study(folder: Path, **values: object) -> Path:
@@ -14,7 +16,7 @@ def new_study(folder: Path, **values: object) -> Path:
     copy_project(folder)
     write_pictures(folder / "mine", {"crow": 7, "jay": 7, "rook": 7})
     set_params(folder, dataset__source="folder", dataset__classes="all", dataset__folder__path="mine")
-    set_params(folder, tune={"own_cnn": dict(SEARCH), "resnet50": dict(SEARCH)})  # two, or YAML writes an alias
+    set_params(folder, tune__own_cnn=dict(SEARCH), tune__resnet50=dict(SEARCH))  # two, or YAML writes an alias
     set_params(folder, networks__own_cnn__epochs=1, networks__resnet50__epochs=1)
     set_params(folder, **values)
     commit(folder)

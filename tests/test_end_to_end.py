@@ -55,7 +55,7 @@ def test_a_branch_with_one_changed_setting_can_be_compared(study):
     run("git", "checkout", "-qb", "more-noise", folder=study)
     set_params(study, augment__copies=2, study__networks=["own_cnn"], study__hyperparameters=["default"])
     ran = repro(study)
-    assert ran == ["augment", "train@own_cnn-default-augmented", "evaluate@own_cnn-default-augmented", "report"]
+    assert ran == ["augment", "train@own_cnn-default-augmented-1", "evaluate@own_cnn-default-augmented-1", "report"]
     table = run("dvc", "metrics", "diff", "main", "--md", folder=study)
     assert re.search(r"\| metrics/metrics.json +\| own_cnn.default.augmented.loss +\| [\d.]+ +\| [\d.]+ +\|", table)
 
@@ -66,5 +66,7 @@ def test_new_pictures_run_fetch_and_what_follows(study):
     set_params(study, study__networks=["own_cnn"], study__hyperparameters=["default"], study__data=["original"])
     ran = repro(study)
     assert ran[:2] == ["fetch", "prepare"]
-    assert {"tune@own_cnn", "train@own_cnn-default-original", "evaluate@own_cnn-default-original", "report"} <= set(ran)
+    assert {"tune@own_cnn", "train@own_cnn-default-original-1", "evaluate@own_cnn-default-original-1", "report"} <= set(
+        ran
+    )
     assert repro(study) == []

@@ -3,11 +3,14 @@
 import csv
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from benchmarks.studies import set_params
 from stages import tune
 from stages.lib.files import read_json
+from stages.lib.hyperparameters import BATCH_SIZES
 from stages.lib.pictures import encode
 from stages.lib.problems import Problem
 from stages.lib.shards import Row, ShardWriter
@@ -22,8 +25,8 @@ def pictures(project):
         with ShardWriter(Path(f"data/{name}"), given.class_names) as writer:
             for picture, label, path in zip(given.pictures, given.labels, given.paths, strict=True):
                 writer.add(Row(encode(picture.numpy(), 95), path, int(label)))
-    set_params(project, tune__own_cnn={"trials": 3, "epochs": 2, "startup_trials": 1, "pruning_warmup_epochs": 1})
-    set_params(project, networks__own_cnn__batch_size=8)
+    search = {"trials": 3, "minutes": 0, "epochs": 2, "startup_trials": 1, "pruning_warmup_epochs": 1}
+    set_params(project, tune__own_cnn=search | {"parallel_trials": 1}, networks__own_cnn__batch_size=16)
     return project
 
 
@@ -37,7 +40,8 @@ def test_it_writes_defaults_choice_and_trials(pictures):
     default, tuned = (read_json(f"data/hyperparameters/own_cnn/{name}.json") for name in ("default", "tuned"))
     with Path("data/hyperparameters/own_cnn/trials.csv").open(encoding="utf-8") as file:
         trials = list(csv.DictReader(file))
-    searched = {"learning_rate", "weight_decay", "dropout"}
+    searched = {"learning_rate", "weight_decay", "dropout", "label_smoothing", "batch_size", "warmup_epochs"}
+    assert trials[0].keys() == {"trial", "state", "validation_accuracy", "epochs", *searched}
     assert {name: float(trials[0][name]) for name in searched} == {name: default[name] for name in searched}
     best = max(
         (trial for trial in trials if trial["state"] == "complete"), key=lambda t: float(t["validation_accuracy"])
@@ -47,6 +51,27 @@ def test_it_writes_defaults_choice_and_trials(pictures):
         name: default[name] for name in default if name not in searched
     }
     assert [trial["trial"] for trial in trials] == ["0", "1", "2"]
+
+
+def test_defaults_outside_the_space_of_the_search_are_tried_all_the_same(pictures):
+    """As the first trial, so that what is chosen is never worse than them on validation."""
+    set_params(pictures, networks__own_cnn__batch_size=20, networks__own_cnn__learning_rate=0.05)
+    tune.main("own_cnn")
+    with Path("data/hyperparameters/own_cnn/trials.csv").open(encoding="utf-8") as file:
+        trials = list(csv.DictReader(file))
+    assert (float(trials[0]["batch_size"]), float(trials[0]["learning_rate"])) == (20, 0.05)
+    assert {float(trial["batch_size"]) for trial in trials[1:]} <= set(BATCH_SIZES)
+    best = max(trials, key=lambda trial: float(trial["validation_accuracy"]))
+    assert float(best["validation_accuracy"]) >= float(trials[0]["validation_accuracy"])
+
+
+def test_the_plots_show_something(pictures):
+    """A picture of both panels, neither of them blank."""
+    tune.main("own_cnn")
+    drawn = np.asarray(Image.open("data/hyperparameters/own_cnn/search.png").convert("L"))
+    assert drawn.shape == (400, 1000)
+    assert (drawn[:, :500] < 128).any()
+    assert (drawn[:, 500:] < 128).any()
 
 
 def test_the_same_seed_gives_the_same_bytes(pictures):

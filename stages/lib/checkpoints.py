@@ -20,15 +20,18 @@ from safetensors.torch import save
 from torch import Tensor
 
 from stages.lib import device
-from stages.lib.files import finished_file, read_json, write_json
+from stages.lib.files import finished_file
 
 FOLDER = Path("data/checkpoints")
 LIBRARIES = ("albumentations", "numpy", "opencv-python-headless", "optuna", "torch", "torchvision")
 Tensors = dict[str, Tensor]
 
 
-def key_of(settings: Any, data: Iterable[str]) -> str:
-    """Return a key of settings (JSON), the files in the folders `data`, the code loaded, the hardware and libraries."""
+def key_of(settings: Any, data: Iterable[str], *, hardware: bool = True) -> str:
+    """Return a key of settings (JSON), the files in the folders `data`, the code loaded and the libraries.
+
+    And of the hardware, unless a search is to be shared by machines of several kinds.
+    """
     root = Path(__file__).resolve().parents[2]
     loaded = {Path(str(getattr(module, "__file__", None))).resolve() for module in list(sys.modules.values())}
     code = sorted(path for path in loaded if path.is_relative_to(root / "stages"))
@@ -37,19 +40,19 @@ def key_of(settings: Any, data: Iterable[str]) -> str:
         "settings": settings,
         "code": [_digest(path) for path in code],
         "data": [(path.as_posix(), _digest(path)) for path in files],
-        "hardware": (device.description(), str(device.precision())),
+        "hardware": (device.description(), str(device.precision())) if hardware else None,
         "libraries": [platform.python_version(), *(version(library) for library in LIBRARIES)],
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
 
 class Checkpoint:
-    """The checkpoint of one run with one key: tensors with JSON notes, or JSON notes alone."""
+    """What one run with one key left: tensors with JSON notes, or the journal of a search."""
 
     def __init__(self, name: str, key: str) -> None:
         self.name = name
         self.tensors = FOLDER / f"{name}.{key}.safetensors"
-        self.notes = FOLDER / f"{name}.{key}.json"
+        self.journal = FOLDER / f"{name}.{key}.journal"
 
     def save(self, tensors: Tensors, notes: Any) -> None:
         """Replace the checkpoint; a kill at any moment leaves the old one or the new one."""
@@ -67,20 +70,6 @@ class Checkpoint:
             return None
         except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
             self._warn(self.tensors, error)
-            return None
-
-    def save_notes(self, notes: Any) -> None:
-        """Replace a checkpoint that has no tensors."""
-        write_json(self.notes, notes)
-
-    def restore_notes(self) -> Any:
-        """Return what `save_notes` was given, or None."""
-        try:
-            return read_json(self.notes)
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
-            self._warn(self.notes, error)
             return None
 
     def remove(self) -> None:

@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
+from io import TextIOWrapper
 
 from stages.lib.guard import guarded
 from stages.lib.problems import Problem
@@ -19,6 +20,8 @@ def run_stage(main: Callable[..., None]) -> None:
 
     Where DVC runs the stage, its inputs are guarded. SIGTERM unwinds as Ctrl-C does, so that half files are removed.
     """
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # who watches through a pipe sees each line at once
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     stage = os.environ.get("DVC_STAGE")
     try:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stages.lib.pictures import decode
+from stages.lib.pictures import decode, resized
 from stages.lib.shards import class_names, read_rows, row_count
 
 # Of ImageNet, in units of 1/255, for every network: pre-trained weights expect these, others learn as well with them
@@ -48,14 +48,17 @@ class PictureSet:
             yield self.batch(slice(start, start + size))
 
 
-def load_pictures(folder: str | Path, device: torch.device) -> PictureSet:
-    """Read a folder of shards into memory: 3 bytes a pixel, 12 KB a picture of 64 pixels."""
+def load_pictures(folder: str | Path, device: torch.device, size: int | None = None) -> PictureSet:
+    """Read a folder of shards into memory: 3 bytes a pixel, 12 KB a picture of 64 pixels.
+
+    With `size`, pictures of another width and height are resized to it.
+    """
     count = row_count(folder)
     labels, paths = np.empty(count, np.int64), []
     pictures: np.ndarray | None = None
     rows = list(read_rows(folder))
     with ThreadPoolExecutor(os.cpu_count()) as threads:  # decoding happens outside Python's lock
-        decoded = threads.map(lambda row: decode(row.encoded), rows)
+        decoded = threads.map(lambda row: _decoded(row.encoded, size), rows)
         for index, (row, picture) in enumerate(zip(rows, decoded, strict=True)):
             if pictures is None:
                 pictures = np.empty((count, *picture.shape), np.uint8)
@@ -63,3 +66,8 @@ def load_pictures(folder: str | Path, device: torch.device) -> PictureSet:
             paths.append(row.path)
     tensors = torch.from_numpy(pictures).to(device), torch.from_numpy(labels).to(device)
     return PictureSet(*tensors, class_names(folder), paths)
+
+
+def _decoded(encoded: bytes, size: int | None) -> np.ndarray:
+    picture = decode(encoded)
+    return picture if size is None else resized(picture, size)

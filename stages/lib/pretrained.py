@@ -11,6 +11,7 @@ from torch import nn
 from stages.lib.hyperparameters import Training
 from stages.lib.networks import network_module
 from stages.lib.problems import Problem
+from stages.lib.weights import described
 
 KEY = "params.yaml: networks.{network}.weights = {weights}"
 
@@ -20,7 +21,20 @@ def new_network(name: str, settings: Training, classes: int, image_size: int) ->
     module = network_module(name)
     model: nn.Module = module.build(settings, classes, image_size)
     load_pretrained(model, settings.weights, name, module.HEAD)
+    for weight, parameter in model.named_parameters():
+        parameter.requires_grad_(weight.startswith(module.LEARNS[settings.freeze]))
     return model
+
+
+def input_size(network: str, settings: Training) -> int | None:
+    """Return the width and height of the pictures that pre-trained weights expect; None: as they are prepared."""
+    if settings.weights == "none" or getattr(settings, "input_size", "prepared") == "prepared":
+        return None
+    key = KEY.format(network=network, weights=settings.weights)
+    path = Path(settings.weights)
+    if not path.suffix:
+        return int(_torchvision_weights(settings.weights, network, key).transforms().crop_size[0])
+    return described(path).get("image_size") if path.suffix == ".safetensors" and path.is_file() else None
 
 
 def load_pretrained(model: nn.Module, weights: str, network: str, head: str) -> None:
@@ -55,7 +69,7 @@ def _from_file(path: Path, network: str, key: str) -> dict[str, Any]:
         raise Problem(f"{key} cannot be read as weights alone: {error}") from None
 
 
-def _from_torchvision(weights: str, network: str, key: str) -> dict[str, Any]:
+def _torchvision_weights(weights: str, network: str, key: str) -> Any:
     from torchvision.models import get_model_weights, list_models
 
     # iterating leaves out DEFAULT, an alias whose meaning changes with the library
@@ -63,7 +77,11 @@ def _from_torchvision(weights: str, network: str, key: str) -> dict[str, Any]:
     if weights not in known:
         names = ", ".join([*known, "none"])
         raise Problem(f"{key} is not known; choose {names}, or a file in data/pretrained/{network}")
-    chosen = known[weights]
+    return known[weights]
+
+
+def _from_torchvision(weights: str, network: str, key: str) -> dict[str, Any]:
+    chosen = _torchvision_weights(weights, network, key)
     cache = Path(torch.hub.get_dir()) / "checkpoints" / Path(chosen.url).name
     try:
         return dict(chosen.get_state_dict(progress=True, check_hash=True))

@@ -1,21 +1,38 @@
-"""The runs of the study: one for each combination of network, hyperparameters and data."""
+"""The runs of the study: one for each combination of network, hyperparameters, data and seed."""
 
 from itertools import product
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, NonNegativeInt
 
 from stages.lib.params import Section
 
 
-def _all_different(values: list[str]) -> list[str]:
+def _all_different(values: list[Any]) -> list[Any]:
     if len(set(values)) < len(values):
         raise ValueError("must name each value once")
     return values
 
 
 class Run(NamedTuple):
-    """A run, e.g. Run("own_cnn", "tuned", "augmented"), written own_cnn-tuned-augmented."""
+    """A training, e.g. Run("own_cnn", "tuned", "augmented", 1), written own_cnn-tuned-augmented-1."""
+
+    network: str
+    hyperparameters: str
+    data: str
+    seed: int
+
+    def __str__(self) -> str:
+        return "-".join(map(str, self))
+
+    @property
+    def kind(self) -> "Kind":
+        """What its repetitions with other seeds are as well."""
+        return Kind(*self[:3])
+
+
+class Kind(NamedTuple):
+    """What the study compares, e.g. own_cnn-tuned-augmented: runs that differ in their seed alone."""
 
     network: str
     hyperparameters: str
@@ -32,6 +49,12 @@ class Study(Section):
     hyperparameters: Annotated[list[Literal["default", "tuned"]], Field(min_length=1), AfterValidator(_all_different)]
     data: Annotated[list[Literal["original", "augmented"]], Field(min_length=1), AfterValidator(_all_different)]
 
+    seeds: Annotated[list[NonNegativeInt], Field(min_length=1), AfterValidator(_all_different)]
+
+    def kinds(self) -> list[Kind]:
+        """Return all kinds of runs, in the order of the lists."""
+        return [Kind(*values) for values in product(self.networks, self.hyperparameters, self.data)]
+
     def runs(self) -> list[Run]:
-        """Return all runs, in the order of the lists."""
-        return [Run(*values) for values in product(self.networks, self.hyperparameters, self.data)]
+        """Return all runs, those of a kind together."""
+        return [Run(*kind, seed) for kind in self.kinds() for seed in self.seeds]

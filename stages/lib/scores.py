@@ -13,8 +13,9 @@ def scores(probabilities: NDArray[np.float64], labels: NDArray[np.int64], class_
     """Return every quality of a run, from probabilities (N, classes) and true labels (N,).
 
     accuracy, top5_accuracy, macro_f1 and the accuracy of each class are fractions in [0, 1]; loss is the mean cross
-    entropy in nats; confusion counts pictures, a row per true class and a column per predicted one. With five classes
-    or fewer, the true one is always among the best five: top5_accuracy is 1.
+    entropy in nats; confusion counts pictures, a row per true class and a column per predicted one; right has a 1 for
+    each picture that was named rightly and a 0 for every other, in the order of the shards. With five classes or fewer,
+    the true one is always among the best five: top5_accuracy is 1.
     """
     classes = list(range(len(class_names)))
     predicted = probabilities.argmax(axis=1)
@@ -28,4 +29,5 @@ def scores(probabilities: NDArray[np.float64], labels: NDArray[np.int64], class_
         "pictures": len(labels),
         "class_accuracy": dict(zip(class_names, (confusion.diagonal() / confusion.sum(axis=1)).tolist(), strict=True)),
         "confusion": confusion.tolist(),
+        "right": "".join("01"[one] for one in (predicted == labels).astype(int)),
     }

@@ -13,8 +13,10 @@ from torch.optim.lr_scheduler import LambdaLR
 from tqdm import tqdm
 
 from stages.lib import device
+from stages.lib.averaging import WeightAverage
 from stages.lib.checkpoints import Checkpoint, same_layout
-from stages.lib.hyperparameters import Training
+from stages.lib.hyperparameters import Recipe, Training
+from stages.lib.on_the_fly import varied
 from stages.lib.picture_sets import PictureSet
 from stages.lib.prediction import predict
 from stages.lib.streams import stream, stream_seed
@@ -38,7 +40,8 @@ class Task(NamedTuple):
 
     training: PictureSet
     validation: PictureSet
-    settings: Training
+    recipe: Recipe
+    head: str  # how the names of the weights begin that no pre-training brings
     seed: int
 
 
@@ -46,8 +49,14 @@ class Learner(NamedTuple):
     """A network in training, with what changes it."""
 
     model: nn.Module
+    average: WeightAverage | None
     optimizer: torch.optim.Optimizer
     schedule: LambdaLR
+
+    @property
+    def judged(self) -> nn.Module:
+        """The network that is validated and kept."""
+        return self.average.model if self.average else self.model
 
 
 @dataclass
@@ -81,7 +90,7 @@ def fit(
     holds the first epochs of an interrupted training. `after_epoch` is told of each epoch and may end the training by
     an exception of its own.
     """
-    learner, epochs = _learner(build, task), task.settings.epochs
+    learner, epochs = _learner(build, task), task.recipe.settings.epochs
     progress = (checkpoint and _resumed(checkpoint, learner)) or Progress()
     done = len(progress.history)
     start = time.perf_counter() - progress.seconds
@@ -90,18 +99,18 @@ def fit(
         for number in range(done + 1, epochs + 1):
             learning_rate = float(learner.schedule.get_last_lr()[0])
             loss, accuracy = _train_epoch(learner, task, number, bar)
-            epoch = Epoch(number, learning_rate, loss, accuracy, *_validate(learner.model, task.validation))
+            epoch = Epoch(number, learning_rate, loss, accuracy, *_validate(learner.judged, task.validation))
             progress.history.append(epoch)
             if best_epoch(progress.history) == number:
-                progress.best = {name: tensor.clone() for name, tensor in learner.model.state_dict().items()}
+                progress.best = {name: tensor.clone() for name, tensor in learner.judged.state_dict().items()}
             progress.seconds = time.perf_counter() - start
             bar.write(_line(description, epoch, epochs))
             if checkpoint is not None and number < epochs:
                 _save(checkpoint, learner, progress)
             if after_epoch is not None:
                 after_epoch(epoch)
-    learner.model.load_state_dict(progress.best)
-    return Fit(learner.model, progress.history, best_epoch(progress.history), time.perf_counter() - start)
+    learner.judged.load_state_dict(progress.best)
+    return Fit(learner.judged, progress.history, best_epoch(progress.history), time.perf_counter() - start)
 
 
 def _save(checkpoint: Checkpoint, learner: Learner, progress: Progress) -> None:
@@ -111,7 +120,9 @@ def _save(checkpoint: Checkpoint, learner: Learner, progress: Progress) -> None:
         for name, tensor in learner.optimizer.state[parameter].items()
     }
     model = {f"model {name}": tensor for name, tensor in learner.model.state_dict().items()}
-    # the best epoch is most often the last: then its weights are the model's, and a quarter less is written
+    if learner.average:
+        model |= {f"average {name}": tensor for name, tensor in learner.average.model.state_dict().items()}
+    # the best epoch is most often the last: then its weights are there already, and less is written
     is_last = best_epoch(progress.history) == len(progress.history)
     best = {} if is_last else {f"best {name}": tensor for name, tensor in progress.best.items()}
     notes = {"history": progress.history, "seconds": progress.seconds, "steps": learner.schedule.last_epoch}
@@ -124,19 +135,24 @@ def _resumed(checkpoint: Checkpoint, learner: Learner) -> Progress | None:
     if restored is None:
         return None
     tensors, notes = restored
-    parts: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "optimizer": {}}
+    parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "best": {}, "optimizer": {}}
     for name, tensor in tensors.items():
         part, _, rest = name.partition(" ")
         parts[part][rest] = tensor
     learner.model.load_state_dict(parts["model"])
+    if learner.average:
+        learner.average.model.load_state_dict(parts["average"])
     for number, parameter in enumerate(learner.model.parameters()):
+        if not parameter.requires_grad:
+            continue
         state = {name: parts["optimizer"][f"{number} {name}"] for name in ("step", "exp_avg", "exp_avg_sq")}
         learner.optimizer.state[parameter] = {
             "step": state["step"].to(parameter.device),
             **{name: same_layout(state[name], parameter) for name in ("exp_avg", "exp_avg_sq")},
         }
     _fast_forward(learner.schedule, notes["steps"])
-    return Progress([Epoch(*epoch) for epoch in notes["history"]], parts["best"] or parts["model"], notes["seconds"])
+    best = parts["best"] or parts["average"] or parts["model"]
+    return Progress([Epoch(*epoch) for epoch in notes["history"]], best, notes["seconds"])
 
 
 def _fast_forward(schedule: LambdaLR, steps: int) -> None:
@@ -165,30 +181,60 @@ def learning_rate_factor(epoch: float, settings: Training) -> float:
 
 def _learner(build: Callable[[], nn.Module], task: Task) -> Learner:
     torch.manual_seed(stream_seed(task.seed, "initial weights"))
-    settings, steps = task.settings, math.ceil(len(task.training) / task.settings.batch_size)
+    settings = task.recipe.settings
+    steps = math.ceil(len(task.training) / settings.batch_size)
     model = build().to(device.device()).to(memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
-    )
-    return Learner(model, optimizer, LambdaLR(optimizer, lambda step: learning_rate_factor(step / steps, settings)))
+    average = WeightAverage(model, settings.ema_epochs * steps) if settings.ema_epochs else None
+    optimizer = torch.optim.AdamW(parameter_groups(model, settings, task.head), fused=True)
+    schedule = LambdaLR(optimizer, lambda step: learning_rate_factor(step / steps, settings))
+    return Learner(model, average, optimizer, schedule)
+
+
+def parameter_groups(model: nn.Module, settings: Training, head: str) -> list[dict[str, Any]]:
+    """Return the weights that learn, those alike in learning rate and weight decay together.
+
+    Pre-trained weights learn `backbone_learning_rate_factor` times as fast as the new head. Biases and what normalises
+    are not decayed: that would not make the network simpler (He et al., Bag of tricks, 2019).
+    """
+    factor = 1.0 if settings.weights == "none" else settings.backbone_learning_rate_factor
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            rate = settings.learning_rate * (1.0 if name.startswith(head) else factor)
+            decay = settings.weight_decay if parameter.ndim > 1 else 0.0
+            groups.setdefault((rate, decay), []).append(parameter)
+    return [{"params": params, "lr": rate, "weight_decay": decay} for (rate, decay), params in groups.items()]
+
+
+def train_mode(model: nn.Module) -> None:
+    """Put a network into training, except for its frozen modules: what they normalise by stays as it was learnt."""
+    model.train()
+    for module in model.modules():
+        weights = list(module.parameters())
+        if weights and not any(weight.requires_grad for weight in weights):
+            module.eval()
 
 
 def _train_epoch(learner: Learner, task: Task, epoch: int, bar: Any) -> tuple[float, float]:
-    training, settings = task.training, task.settings
-    learner.model.train()
+    training, settings = task.training, task.recipe.settings
+    train_mode(learner.model)
+    rng = stream(task.seed, "on the fly", epoch)
     torch.manual_seed(stream_seed(task.seed, "dropout", epoch))
     order = torch.from_numpy(stream(task.seed, "batches", epoch).permutation(len(training))).to(training.labels.device)
     # summed on the device: to ask for a number after each step would make it wait for us
     sums, seen = torch.zeros(2, dtype=torch.float64, device=order.device), 0
     for step, rows in enumerate(_batches(order, settings.batch_size)):
         images, labels = training.batch(rows)
+        images, targets = varied(images, labels, len(training.class_names), task.recipe.on_the_fly, rng)
         with device.mixed_precision():
             logits = learner.model(images)
-        loss = functional.cross_entropy(logits.float(), labels, label_smoothing=settings.label_smoothing)
+        loss = functional.cross_entropy(logits.float(), targets, label_smoothing=settings.label_smoothing)
         learner.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # torch has no types for it
         learner.optimizer.step()
         learner.schedule.step()
+        if learner.average:
+            learner.average.update(learner.model, learner.schedule.last_epoch)
         sums += torch.stack([loss.detach() * len(labels), (logits.argmax(1) == labels).sum()])
         seen += len(labels)
         if not bar.disable and step % STEPS_BETWEEN_POSTFIXES == 0:

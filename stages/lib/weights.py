@@ -40,10 +40,15 @@ def save_weights(path: str | Path, trained: Trained, settings: dict[str, Any]) -
         unfinished.write_bytes(save(tensors, {METADATA: json.dumps(metadata, sort_keys=True)}))
 
 
+def described(path: str | Path) -> dict[str, Any]:
+    """Return what `save_weights` wrote beside the weights; empty where another program wrote the file."""
+    with safe_open(path, framework="pt") as file:
+        return dict(json.loads((file.metadata() or {}).get(METADATA, "{}")))
+
+
 def restore(path: str | Path, device: torch.device) -> Trained:
     """Return the network that `save_weights` wrote, ready for prediction."""
-    with safe_open(path, framework="pt") as file:
-        metadata = json.loads(file.metadata()[METADATA])
+    metadata = described(path)
     module = network_module(metadata["network"])
     settings = module.Settings(**metadata["settings"])
     model = module.build(settings, len(metadata["class_names"]), metadata["image_size"])

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from stages.lib.hyperparameters import Training
+from stages.lib.hyperparameters import Training, suggest_training
 from stages.lib.problems import Problem
 
 if TYPE_CHECKING:  # torch takes seconds to import, and who checks settings does not need it
@@ -19,11 +19,13 @@ HIDDEN = 128
 SLOPE = 0.1  # of LeakyReLU below zero
 REDUCTION = 2 ** len(CHANNELS)  # each block halves the sides
 HEAD = "classes."  # the layer that pre-trained weights are not taken for
+LEARNS = {"none": "", "backbone": HEAD}  # how the names of the weights begin that learn though `freeze` is set
 
 
 class Settings(Training):
     """params.yaml's section `networks.own_cnn`."""
 
+    freeze: Literal["none", "backbone"]
     dropout: float = Field(ge=0, lt=1)
 
 
@@ -55,10 +57,6 @@ def build(settings: Settings, classes: int, image_size: int) -> nn.Module:
     )
 
 
-def suggest(trial: optuna.Trial) -> dict[str, Any]:
+def suggest(trial: optuna.Trial, defaults: Settings) -> dict[str, Any]:
     """Return the settings that a trial of the tuning changes."""
-    return {
-        "learning_rate": trial.suggest_float("learning_rate", 1e-4, 1e-2, log=True),
-        "weight_decay": trial.suggest_float("weight_decay", 1e-5, 1e-1, log=True),
-        "dropout": trial.suggest_float("dropout", 0.0, 0.7),
-    }
+    return suggest_training(trial, defaults) | {"dropout": trial.suggest_float("dropout", 0.0, 0.7)}

@@ -5,6 +5,8 @@ import torch
 
 from stages.lib import checkpoints
 from stages.lib.checkpoints import Checkpoint, key_of
+from stages.lib.hyperparameters import OnTheFly, Recipe
+from stages.lib.pretrained import new_network
 from stages.lib.training import Epoch, Task, fit
 from stages.networks import own_cnn
 from tests.lib.test_training import bits, coloured, settings
@@ -19,8 +21,11 @@ class PulledPlugError(Exception):
     """Ends a training as a kill would: at once, after a given epoch."""
 
 
-def train(checkpoint: Checkpoint | None, until: int | None = None):
-    """Train four epochs; return the result and the epochs that ran now, or be interrupted after epoch `until`."""
+def train(checkpoint: Checkpoint | None, until: int | None = None, **changes: object):
+    """Train four epochs; return the result and the epochs that ran now, or be interrupted after epoch `until`.
+
+    With all that has a state of its own: random draws of every kind, and averaged weights.
+    """
     ran: list[int] = []
 
     def after_epoch(epoch: Epoch) -> None:
@@ -28,19 +33,21 @@ def train(checkpoint: Checkpoint | None, until: int | None = None):
         if epoch.epoch == until:
             raise PulledPlugError
 
-    chosen = settings(epochs=4)
-    task = Task(coloured(33, 0), coloured(12, 1), chosen, 1)
-    result = fit(lambda: own_cnn.build(chosen, 3, 64), task, "test", after_epoch, checkpoint)
+    chosen = settings(**{"epochs": 4, "ema_epochs": 1} | changes)
+    recipe = Recipe(chosen, OnTheFly(enabled=True, flip=True, crop=0.5, mixup=0.2, cutmix=1))
+    task = Task(coloured(33, 0), coloured(12, 1), recipe, own_cnn.HEAD, 1)
+    result = fit(lambda: new_network("own_cnn", chosen, 3, 64), task, "test", after_epoch, checkpoint)
     return result, ran
 
 
+@pytest.mark.parametrize("changes", [{}, {"ema_epochs": 0}, {"freeze": "backbone"}])
 @pytest.mark.parametrize("epoch", [1, 3])
-def test_a_resumed_training_ends_in_the_bits_of_one_that_was_not_interrupted(epoch):
+def test_a_resumed_training_ends_in_the_bits_of_one_that_was_not_interrupted(epoch, changes):
     """It goes on after the last finished epoch, with the same weights, moments, learning rate and random draws."""
-    whole, _ = train(None)
+    whole, _ = train(None, **changes)
     with pytest.raises(PulledPlugError):
-        train(Checkpoint("run", "key"), until=epoch)
-    resumed, ran = train(Checkpoint("run", "key"))
+        train(Checkpoint("run", "key"), until=epoch, **changes)
+    resumed, ran = train(Checkpoint("run", "key"), **changes)
     assert ran == list(range(epoch + 1, 5))
     assert bits(resumed.model) == bits(whole.model)
     assert resumed.history == whole.history
@@ -64,20 +71,9 @@ def test_a_truncated_checkpoint_is_ignored_with_a_warning(left):
         assert train(checkpoint)[1] == [1, 2, 3, 4]
 
 
-def test_truncated_notes_are_ignored_with_a_warning():
-    """A tuning then starts with its first trial."""
-    checkpoint = Checkpoint("tune", "key")
-    checkpoint.save_notes([{"state": "COMPLETE"}])
-    assert checkpoint.restore_notes() == [{"state": "COMPLETE"}]
-    checkpoint.notes.write_text('[{"state": "COMP')
-    with pytest.warns(UserWarning, match="starting anew"):
-        assert checkpoint.restore_notes() is None
-
-
 def test_what_was_never_saved_is_none():
     """A first run has nothing to go on from, and that is no warning."""
     assert Checkpoint("run", "key").restore() is None
-    assert Checkpoint("run", "key").restore_notes() is None
 
 
 def test_tensors_and_notes_come_back_exactly():
@@ -95,10 +91,10 @@ def test_a_finished_run_removes_its_checkpoints_and_no_other_s():
     """Of all its keys, for those of older settings will not be asked for again."""
     for name, key in (("run", "old"), ("run", "new"), ("run-other", "key")):
         Checkpoint(name, key).save({}, {})
-        Checkpoint(name, key).save_notes([])
+        Checkpoint(name, key).journal.touch()
     Checkpoint("run", "new").remove()
     assert sorted(path.name for path in checkpoints.FOLDER.iterdir()) == [
-        "run-other.key.json",
+        "run-other.key.journal",
         "run-other.key.safetensors",
     ]
 
@@ -119,3 +115,10 @@ def test_the_key_depends_on_everything_that_shapes_the_result(tmp_path, monkeypa
     monkeypatch.setattr(checkpoints, "version", lambda library: f"another {library}")
     keys.add(key_of({"epochs": 1}, ["data"]))
     assert len(keys) == 6
+
+
+def test_the_key_of_a_shared_search_is_the_same_on_other_hardware(monkeypatch):
+    """So that machines of several kinds find the same search in their database."""
+    first = key_of({}, [], hardware=False)
+    monkeypatch.setattr(checkpoints.device, "description", lambda: "another device")
+    assert key_of({}, [], hardware=False) == first

@@ -19,6 +19,7 @@ def test_a_case_worked_by_hand():
     assert result["class_accuracy"] == {"crow": 0.5, "jay": 1.0, "rook": 1.0}
     assert result["confusion"] == [[1, 0, 1], [0, 1, 0], [0, 0, 1]]
     assert result["pictures"] == 4
+    assert result["right"] == "1011"
 
 
 def test_top_five_counts_the_true_class_among_the_five_most_probable():
@@ -31,3 +32,13 @@ def test_a_class_that_is_never_predicted_scores_zero():
     """No division by zero, and macro F1 pays for it."""
     result = scores(np.array([[0.9, 0.05, 0.05]] * 3), np.array([0, 1, 2]), NAMES)
     assert result["macro_f1"] == pytest.approx(0.5 / 3)
+
+
+def test_right_names_each_picture_in_its_order():
+    """A digit a picture, short enough for a file that Git keeps; their mean is the accuracy."""
+    rng = np.random.default_rng(0)
+    probabilities, labels = rng.dirichlet([1, 1, 1], 50), rng.integers(0, 3, 50)
+    result = scores(probabilities, labels, NAMES)
+    expected = [int(list(row).index(max(row)) == label) for row, label in zip(probabilities, labels, strict=True)]
+    assert [int(digit) for digit in result["right"]] == expected
+    assert result["accuracy"] == sum(expected) / 50

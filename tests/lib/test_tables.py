@@ -12,6 +12,14 @@ def test_a_table_reads_as_plain_text_too():
     )
 
 
+def test_columns_of_words_stand_left():
+    """As many as said; the rule below the names tells Markdown so."""
+    assert table(["finding", "here", "n"], [["it helps", "refuted", "1"], ["no", "yes", "10"]], left=2) == (
+        "| finding  | here    |   n |\n| -------- | ------- | --: |\n"
+        "| it helps | refuted |   1 |\n| no       | yes     |  10 |"
+    )
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [(0.04, "0.0 s"), (9.94, "9.9 s"), (9.96, "10 s"), (59.4, "59 s"), (59.6, "1 min 00 s"), (177, "2 min 57 s"),

@@ -3,17 +3,19 @@
 import pytest
 import torch
 
+from stages.lib.hyperparameters import OnTheFly, Recipe
 from stages.lib.picture_sets import PictureSet
-from stages.lib.training import Epoch, Task, best_epoch, fit, learning_rate_factor
+from stages.lib.pretrained import new_network
+from stages.lib.training import Epoch, Task, best_epoch, fit, learning_rate_factor, parameter_groups
 from stages.networks import own_cnn
+from tests.conftest import network_settings
+
+PLAIN = OnTheFly(enabled=False, flip=False, crop=1, mixup=0, cutmix=0)
 
 
 def settings(**changes: object) -> own_cnn.Settings:
-    values = {
-        "weights": "none", "epochs": 3, "batch_size": 8, "learning_rate": 1e-3, "weight_decay": 0.01,
-        "warmup_epochs": 1, "label_smoothing": 0.1, "dropout": 0.2,
-    }  # fmt: skip
-    return own_cnn.Settings(**values | changes)
+    chosen = {"epochs": 3, "batch_size": 8, "weight_decay": 0.01, "ema_epochs": 0, "dropout": 0.2}
+    return network_settings("own_cnn", **chosen | changes)
 
 
 def coloured(count: int, seed: int) -> PictureSet:
@@ -25,8 +27,9 @@ def coloured(count: int, seed: int) -> PictureSet:
     return PictureSet(pictures, labels, ["red", "green", "blue"], [str(number) for number in range(count)])
 
 
-def trained(task_settings: own_cnn.Settings, seed: int = 1, count: int = 33, **options):
-    task = Task(coloured(count, 0), coloured(12, 1), task_settings, seed)
+def trained(task_settings: own_cnn.Settings, seed: int = 1, count: int = 33, on_the_fly: OnTheFly = PLAIN, **options):
+    recipe = Recipe(task_settings, on_the_fly)
+    task = Task(coloured(count, 0), coloured(12, 1), recipe, own_cnn.HEAD, seed)
     return fit(lambda: own_cnn.build(task_settings, 3, 64), task, "test", **options)
 
 
@@ -86,6 +89,51 @@ def test_an_exception_after_an_epoch_ends_the_training():
     """So a trial can be pruned."""
     with pytest.raises(KeyError):
         trained(settings(), after_epoch={}.__getitem__)
+
+
+def test_averaged_weights_are_what_is_validated_and_kept():
+    """They are others than those of the last step, and as good."""
+    last, averaged = (trained(settings(epochs=4, ema_epochs=reach)) for reach in (0, 2))
+    assert bits(last.model) != bits(averaged.model)
+    assert [epoch.loss for epoch in last.history] == [epoch.loss for epoch in averaged.history]
+    assert averaged.history[-1].validation_accuracy > 0.9
+
+
+def test_changes_on_the_fly_are_drawn_anew_for_each_batch():
+    """From a stream of their own: the same seed gives the same bits, and others than without them."""
+    varied = OnTheFly(enabled=True, flip=True, crop=0.5, mixup=0, cutmix=0)
+    first, again = (bits(trained(settings(epochs=1), on_the_fly=varied).model) for _ in range(2))
+    assert first == again
+    assert first != bits(trained(settings(epochs=1)).model)
+
+
+def test_frozen_layers_stay_as_they_were():
+    """Their weights, and the statistics that they normalise by."""
+    chosen = settings(freeze="backbone", ema_epochs=1)
+    task = Task(coloured(33, 0), coloured(12, 1), Recipe(chosen, PLAIN), own_cnn.HEAD, 1)
+    model = new_network("own_cnn", chosen, 3, 64)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    after = fit(lambda: model, task, "test").model.state_dict()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"classes.weight", "classes.bias"}
+
+
+def test_pretrained_weights_learn_more_slowly_and_biases_are_not_decayed():
+    """Each group has its own learning rate and weight decay; together they hold every weight once."""
+    model = own_cnn.build(settings(), 3, 64)
+    scratch = parameter_groups(model, settings(learning_rate=1e-2, weight_decay=0.5), own_cnn.HEAD)
+    assert {(group["lr"], group["weight_decay"]) for group in scratch} == {(1e-2, 0.5), (1e-2, 0.0)}
+    started = settings(learning_rate=1e-2, weight_decay=0.5, weights="a.pth", backbone_learning_rate_factor=0.1)
+    groups = parameter_groups(model, started, own_cnn.HEAD)
+    assert {(group["lr"], group["weight_decay"]) for group in groups} == {
+        (1e-2, 0.5),
+        (1e-2, 0),
+        (1e-3, 0.5),
+        (1e-3, 0),
+    }
+    (head,) = [group["params"] for group in groups if (group["lr"], group["weight_decay"]) == (1e-2, 0.5)]
+    assert [parameter is model.classes.weight for parameter in head] == [True]
+    assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
 
 
 def test_the_learning_rate_warms_up_and_falls_as_a_cosine():

@@ -8,11 +8,9 @@ from safetensors import safe_open
 
 from stages.lib.weights import Trained, restore, save_weights
 from stages.networks import own_cnn
+from tests.conftest import network_settings
 
-SETTINGS = own_cnn.Settings(
-    weights="data/pretrained/own_cnn/gone.safetensors", epochs=1, batch_size=2, learning_rate=1e-3, weight_decay=0,
-    warmup_epochs=0, label_smoothing=0, dropout=0.5,
-)  # fmt: skip
+SETTINGS = network_settings("own_cnn", weights="data/pretrained/own_cnn/gone.safetensors")
 NAMES = ["crow", "blue jay", "Eichelhäher"]
 
 
@@ -40,7 +38,7 @@ def test_another_program_finds_what_it_needs_in_the_file(trained, tmp_path):
     assert metadata["class_names"] == NAMES
     assert metadata["image_size"] == 64
     assert metadata["mean"] == [123.675, 116.28, 103.53]
-    assert metadata["settings"]["dropout"] == 0.5
+    assert metadata["settings"]["dropout"] == 0.34
 
 
 def test_the_same_network_is_the_same_file(trained, tmp_path):

@@ -6,17 +6,9 @@ from torch import nn
 
 from stages.lib.problems import Problem
 from stages.networks import own_cnn
+from tests.conftest import network_settings
 
-SETTINGS = own_cnn.Settings(
-    weights="none",
-    epochs=1,
-    batch_size=2,
-    learning_rate=1e-3,
-    weight_decay=0,
-    warmup_epochs=0,
-    label_smoothing=0,
-    dropout=0.33955714678659366,
-)
+SETTINGS = network_settings("own_cnn", dropout=0.33955714678659366)
 
 
 def layers(model: nn.Module) -> list[str]:

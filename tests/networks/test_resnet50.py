@@ -3,16 +3,17 @@
 import pytest
 import torch
 from safetensors.torch import save_file
+from torchvision.models.resnet import Bottleneck
 
-from stages.lib.pretrained import new_network
+from stages.lib.pretrained import input_size, new_network
 from stages.lib.problems import Problem
+from stages.lib.weights import Trained, save_weights
 from stages.networks import resnet50
+from tests.conftest import network_settings
 
 
-def settings(weights: str = "none") -> resnet50.Settings:
-    return resnet50.Settings(
-        weights=weights, epochs=1, batch_size=2, learning_rate=1e-3, weight_decay=0, warmup_epochs=0, label_smoothing=0
-    )
+def settings(weights: str = "none", **changes: object) -> resnet50.Settings:
+    return network_settings("resnet50", weights=weights, **changes)
 
 
 @pytest.fixture
@@ -83,3 +84,44 @@ def test_weights_that_cannot_be_downloaded_say_what_to_do_offline(tmp_path, monk
     (line,) = raised.value.lines
     assert "cannot be downloaded from https://download.pytorch.org/models/resnet50-11ad3fa6.pth" in line
     assert f"place it as {tmp_path}/hub/checkpoints/resnet50-11ad3fa6.pth, or set none" in line
+
+
+@pytest.mark.parametrize(
+    ("freeze", "learning"),
+    [
+        ("none", {"conv1", "bn1", "layer1", "layer2", "layer3", "layer4", "fc"}),
+        ("backbone", {"fc"}),
+        ("until_layer4", {"layer4", "fc"}),
+    ],
+)
+def test_freezing_leaves_the_named_layers_to_learn(freeze, learning):
+    """None, all but the last layer, or all before the last group of blocks."""
+    model = new_network("resnet50", settings(freeze=freeze), 4, 64)
+    found = {name.split(".")[0] for name, parameter in model.named_parameters() if parameter.requires_grad}
+    assert found == learning
+
+
+def test_stochastic_depth_leaves_out_later_blocks_more_often():
+    """In training alone; the first of sixteen blocks seldom, the last with the given probability."""
+    torch.manual_seed(0)
+    model = resnet50.build(settings(stochastic_depth=0.8), 4, 64)
+    blocks = [module for module in model.modules() if isinstance(module, Bottleneck)]
+    images = torch.ones(1000, 1, 1, 1)
+    left_out = []
+    for block in (blocks[0], blocks[-1]):
+        torch.nn.init.ones_(block.bn3.bias)
+        features = images.expand(-1, block.bn3.num_features, 1, 1)
+        left_out.append((block.bn3.train()(features).amax((1, 2, 3)) == 0).double().mean().item())
+        assert (block.bn3.eval()(features) > 0).all()
+    assert left_out == pytest.approx([0.05, 0.8], abs=0.04)
+
+
+def test_pictures_have_the_size_that_the_weights_were_trained_on(folder):
+    """ImageNet's 224 pixels, or what a run of this project was trained on; unless they are to stay as prepared."""
+    model = resnet50.build(settings(), 3, 96)
+    save_weights(folder / "birds.safetensors", Trained(model, "resnet50", ["a", "b", "c"], 96), {})
+    own = "data/pretrained/resnet50/birds.safetensors"
+    assert input_size("resnet50", settings("IMAGENET1K_V2")) == 224
+    assert input_size("resnet50", settings(own)) == 96
+    assert input_size("resnet50", settings(own, input_size="prepared")) is None
+    assert input_size("resnet50", settings()) is None

@@ -1,4 +1,4 @@
-"""Real servers on this machine that hold shared results: OpenSSH, WebDAV (nginx), S3 (moto), and a line that breaks.
+"""Real servers on this machine for what is shared: OpenSSH, WebDAV (nginx), S3 (moto), PostgreSQL; a line that breaks.
 
 Each is started with a configuration, keys and port of its own in a folder of the test, and ended with it.
 """
@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple, NoReturn
 
 import boto3
@@ -125,6 +126,25 @@ def s3_store(folder: Path) -> Iterator[Store]:
         yield Store(shared, personal, lambda name, content: bucket.put_object(Key=f"store/{name}", Body=content), port)
 
 
+@contextmanager
+def postgresql() -> Iterator[str]:
+    """PostgreSQL with an empty database; give its URL."""
+    initdb = _program("initdb", "postgresql")
+    owner = {"user": "postgres", "group": "postgres"} if os.geteuid() == 0 else {}  # it refuses to be run by root
+    with TemporaryDirectory(prefix="postgresql.") as name:
+        folder, port = Path(name), _free_port()
+        if owner:
+            shutil.chown(folder, **owner)
+        (folder / "password").write_text(PASSWORD, encoding="utf-8")
+        (folder / "password").chmod(0o644)
+        words = [initdb, "-D", f"{folder}/db", "-U", USER, "-A", "scram-sha-256", f"--pwfile={folder}/password"]
+        subprocess.run(words, check=True, cwd=folder, stdout=subprocess.DEVNULL, **owner)
+        server = [initdb.replace("initdb", "postgres"), "-D", f"{folder}/db", "-p", str(port)]
+        server += ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "fsync=off"]
+        with _running(server, port, folder, **owner):
+            yield f"postgresql://{USER}:{PASSWORD}@127.0.0.1:{port}/postgres"
+
+
 STORES = {"folder": local_store, "ssh": ssh_store, "webdav": webdav_store, "s3": s3_store}
 
 
@@ -192,10 +212,10 @@ def gate(server: int, allowed: int) -> Iterator[Gate]:
 
 
 @contextmanager
-def _running(words: list[str], port: int, folder: Path) -> Iterator[None]:
+def _running(words: list[str], port: int, folder: Path, **owner: str) -> Iterator[None]:
     """Start a server, wait until it answers, and end it with all its children."""
     with (folder / "server.log").open("wb") as log, ExitStack() as after:
-        server = psutil.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder)
+        server = psutil.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder, **owner)
         after.callback(_end, server)
         for _ in range(600):
             with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
@@ -234,7 +254,8 @@ def _free_port() -> int:
 
 
 def _program(name: str, packages: str) -> str:
-    found = shutil.which(name, path=os.pathsep.join((os.environ["PATH"], "/usr/local/sbin", "/usr/sbin")))
+    debian = map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin")))  # beside PATH, for there may be several
+    found = shutil.which(name, path=os.pathsep.join((os.environ["PATH"], "/usr/local/sbin", "/usr/sbin", *debian)))
     return found or _missing(name, packages)
 
 

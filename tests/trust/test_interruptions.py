@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import time
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -45,12 +46,13 @@ def copy(base: Path, parent: Path) -> Path:
 
 
 def start(study: Path, stage: str = kills.STAGE) -> subprocess.Popen[str]:
-    """Start `dvc repro` in a process group of its own."""
+    """Start `dvc repro` in a process group of its own, where Ctrl-C works though it be ignored here (`make test &`)."""
     return subprocess.Popen(
         ["dvc", "repro", stage],
         cwd=study,
         env=ENVIRONMENT,
         start_new_session=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  # no threads here
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -90,7 +92,7 @@ def nobody_left(study: Path) -> bool:
 def test_an_interrupted_training_goes_on_and_ends_in_the_same_bytes(study, uninterrupted, number, target):
     """No process is left, nothing looks finished, no lock is in the way, and finished epochs are not run again."""
     process = start(study)
-    wait_for(study, "data/checkpoints/own_cnn-default-original.*.safetensors", process)
+    wait_for(study, "data/checkpoints/own_cnn-default-original-1.*.safetensors", process)
     if target == "group":
         os.killpg(process.pid, number)
     else:
@@ -131,7 +133,7 @@ def test_an_interrupted_tuning_goes_on_after_its_last_finished_trial(base, tmp_p
 def test_what_is_edited_during_a_stage_is_not_recorded_as_used(study, path, named):
     """The stage fails with a line that names the edit, and is still to be run."""
     process = start(study)
-    wait_for(study, "data/checkpoints/own_cnn-default-original.*.safetensors", process)
+    wait_for(study, "data/checkpoints/own_cnn-default-original-1.*.safetensors", process)
     if path == "params.yaml":
         set_params(study, seed=77)
     else:
@@ -146,7 +148,7 @@ def test_what_is_edited_during_a_stage_is_not_recorded_as_used(study, path, name
 def test_two_repros_at_once_never_train_the_same_run_twice(study, uninterrupted):
     """The second is told that the stage is busy; the first ends as if alone."""
     first = start(study)
-    wait_for(study, "data/checkpoints/own_cnn-default-original.*.safetensors", first)
+    wait_for(study, "data/checkpoints/own_cnn-default-original-1.*.safetensors", first)
     second = start(study)
     most = 0
     while second.poll() is None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.studies import run
-from tests.study import new_study
+from tests.study import SEARCH, new_study
 
 SPLITS = ("data/original/", "data/validation/", "data/test/", "data/augmented/")
 COMPUTED = ("data/raw", "data/original", "data/validation", "data/test", "data/augmented", "data/hyperparameters")
@@ -48,7 +48,7 @@ os.scandir = Scan
 @pytest.fixture(scope="module")
 def study(tmp_path_factory) -> Path:
     """Hold a study of one network on drawn birds, of which nothing has run."""
-    search = {"trials": 2, "epochs": 1, "startup_trials": 1, "pruning_warmup_epochs": 0}
+    search = SEARCH | {"trials": 2}
     return new_study(
         tmp_path_factory.mktemp("study"),
         study={"networks": ["own_cnn"], "hyperparameters": ["default", "tuned"], "data": ["augmented"]},

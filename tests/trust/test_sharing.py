@@ -18,7 +18,7 @@ from benchmarks.studies import ENVIRONMENT, ROOT, run, set_params
 from tests.study import commit, new_study
 from tests.trust.servers import STORES, Store, gate
 
-RUNS = ("own_cnn-default-original", "resnet50-default-original")
+RUNS = ("own_cnn-default-original-1", "resnet50-default-original-1")
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,77 @@
+"""Random changes to each training batch, never the same twice: flips and crops, and mixtures of two pictures.
+
+Sources: crops, Szegedy et al., Going deeper with convolutions, 2015; mixup, Zhang et al., 2018; CutMix, Yun et al.,
+2019.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from stages.lib.hyperparameters import OnTheFly
+
+LOG_RATIO = np.log(4 / 3)  # crops are at most so much wider than high, or higher than wide
+
+
+class Batch(NamedTuple):
+    """Images (n, 3, H, W), and for each the share of every class in it (n, classes)."""
+
+    images: Tensor
+    targets: Tensor
+
+
+def varied(images: Tensor, labels: Tensor, classes: int, settings: OnTheFly, rng: np.random.Generator) -> Batch:
+    """Return a batch as `settings` change it with draws from `rng`; labels are (n,) as int64."""
+    targets = functional.one_hot(labels, classes).float()
+    if not settings.enabled:
+        return Batch(images, targets)
+    if settings.flip or settings.crop < 1:
+        images = framed(images, frames(len(images), settings, rng))
+    mixers = [(mixup, settings.mixup), (cutmix, settings.cutmix)]
+    chosen = [(mix, alpha) for mix, alpha in mixers if alpha > 0]
+    if not chosen:
+        return Batch(images, targets)
+    mix, alpha = chosen[rng.integers(len(chosen))]
+    partners = torch.from_numpy(rng.permutation(len(images))).to(images.device)
+    return mix(Batch(images, targets), partners, float(rng.beta(alpha, alpha)), rng)
+
+
+def frames(count: int, settings: OnTheFly, rng: np.random.Generator) -> Tensor:
+    """Return affine maps (count, 2, 3) from a picture's coordinates, -1 to 1, to those of a random part of it."""
+    area = rng.uniform(settings.crop, 1, count)
+    furthest = np.minimum(LOG_RATIO, np.log(1 / area))  # nearly all of a picture has nearly its shape
+    ratio = np.exp(rng.uniform(-furthest, furthest))
+    width, height = np.sqrt(area * ratio), np.sqrt(area / ratio)
+    left, top = rng.uniform(-1, 1, (2, count)) * [1 - width, 1 - height]
+    mirror = rng.choice([-1, 1], count) if settings.flip else 1
+    zero = np.zeros(count)
+    maps = np.array([[width * mirror, zero, left], [zero, height, top]], np.float32)
+    return torch.from_numpy(maps).permute(2, 0, 1)
+
+
+def framed(images: Tensor, maps: Tensor) -> Tensor:
+    """Return what lies in the frames that `maps` (n, 2, 3) describe, resized to the size of the images."""
+    grid = functional.affine_grid(maps.to(images.device), list(images.shape), align_corners=False)
+    sampled = functional.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+    return sampled.contiguous(memory_format=torch.channels_last)
+
+
+def mixup(batch: Batch, partners: Tensor, share: float, rng: np.random.Generator) -> Batch:
+    """Return each image faded into its partner: `share` of itself and of its target."""
+    images = batch.images.mul(share).add_(batch.images[partners], alpha=1 - share)
+    return Batch(images, share * batch.targets + (1 - share) * batch.targets[partners])
+
+
+def cutmix(batch: Batch, partners: Tensor, share: float, rng: np.random.Generator) -> Batch:
+    """Return each image with a box from its partner over it; what is covered of the box counts in the targets."""
+    height, width = batch.images.shape[2:]
+    centre, half = rng.uniform(0, [height, width]), np.array([height, width]) * np.sqrt(1 - share) / 2
+    top, left = np.maximum(np.rint(centre - half).astype(int), 0)
+    bottom, right = np.minimum(np.rint(centre + half).astype(int), [height, width])
+    images = batch.images.clone()
+    images[:, :, top:bottom, left:right] = batch.images[partners, :, top:bottom, left:right]
+    kept = 1 - (bottom - top) * (right - left) / (height * width)
+    return Batch(images, kept * batch.targets + (1 - kept) * batch.targets[partners])

@@ -1,0 +1,133 @@
+"""The published findings are judged by this study's numbers alone."""
+
+import pytest
+
+from stages.lib.evidence import Interval
+from stages.lib.findings import findings, shown
+from stages.lib.runs import Study
+from stages.lib.streams import stream
+
+PICTURES = 400
+FULL = Study(networks=["own_cnn", "resnet50"], hyperparameters=["default", "tuned"], data=["original", "augmented"],
+             seeds=[1, 2])  # fmt: skip
+AUGMENTATION, TOPOLOGY, EPOCHS, CLASSES = range(4)
+
+
+def found(study: Study = FULL, epochs: tuple[int, int] = (10, 10), needed: dict | None = None, **gains: int):
+    """Judge a study in which each change gains so many of 400 pictures; which, is chance.
+
+    `epochs` are those given to the own CNN and to ResNet50, `needed` those to 95 % of each one's two seeds.
+    """
+    needed = needed or {"own_cnn": (4, 4), "resnet50": (4, 4)}
+    records, costs = {}, {}
+    for kind in study.kinds():
+        changes = zip(kind, ("resnet50", "tuned", "augmented"), ("network", "tuning", "augmentation"), strict=True)
+        right = 180 + sum(gains.get(name, 0) for value, changed, name in changes if value == changed)
+        digits = stream(0, *kind).permutation(list("1" * right + "0" * (PICTURES - right)))
+        record = {"right": "".join(digits), "class_accuracy": {"crow": 0.5, "jay": 0.5}}
+        records[kind] = [record for _ in study.seeds]
+        given = epochs[kind.network == "resnet50"]
+        costs[kind] = [{"epochs": given, "epochs_to_95_percent": number} for number in needed[kind.network]]
+    return findings(records, costs)
+
+
+def test_they_come_in_their_order():
+    """With the study's claims, short."""
+    assert [finding.claim for finding in found()] == [
+        "Augmentation is the technique that helps most",
+        "The topology decides",
+        "ResNet50 needs fewer epochs",
+        "On 200 classes the gap to ResNet50 widens",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("augmentation", "tuning", "verdict"),
+    [
+        (60, 10, "confirmed"),  # it helps, and more than tuning
+        (60, -40, "confirmed"),
+        (20, 80, "refuted"),  # it helps, but tuning helps more
+        (-30, -90, "refuted"),  # it does harm, if less than tuning
+        (40, 40, "undecided"),
+        (40, 38, "undecided"),  # more, but other test pictures might say otherwise
+        (1, -60, "undecided"),  # surely more than tuning, but does it help?
+    ],
+)
+def test_whether_augmentation_helps_most(augmentation, tuning, verdict):
+    """Only where it surely helps and surely helps more than tuning; refuted where one is surely not so."""
+    finding = found(augmentation=augmentation, tuning=tuning, network=30)[AUGMENTATION]
+    assert finding.verdict == verdict
+    lead = (augmentation - tuning) / PICTURES
+    for name, gain in {"augmentation": augmentation / 4, "tuning": tuning / 4, "difference": 100 * lead}.items():
+        assert f"{name} {gain:+.1f} (" in finding.numbers
+
+
+@pytest.mark.parametrize(
+    ("network", "tuning", "augmentation", "verdict"),
+    [
+        (100, 30, 20, "confirmed"),
+        (-100, 30, 20, "confirmed"),  # the own CNN may be the better one: the topology decides all the same
+        (100, 5, 99, "undecided"),
+        (20, 5, 90, "refuted"),
+        (-20, 90, 5, "refuted"),
+    ],
+)
+def test_whether_the_topology_decides(network, tuning, augmentation, verdict):
+    """Only where it surely makes more difference than each technique."""
+    finding = found(network=network, tuning=tuning, augmentation=augmentation)[TOPOLOGY]
+    least = (abs(network) - max(tuning, augmentation)) / PICTURES
+    assert finding.verdict == verdict
+    assert f"ResNet50 instead of the own CNN {network / 4:+.1f} (" in finding.numbers
+    assert f"least lead over a technique {100 * least:+.1f} (" in finding.numbers
+
+
+@pytest.mark.parametrize(("network", "augmentation"), [(0, -60), (20, -100)])
+def test_a_technique_that_does_harm_makes_a_difference_too(network, augmentation):
+    """Networks that are equal, or less apart than augmentation did harm, decide nothing."""
+    assert found(network=network, tuning=-60, augmentation=augmentation)[TOPOLOGY].verdict != "confirmed"
+
+
+@pytest.mark.parametrize(
+    ("own", "resnet", "epochs", "verdict"),
+    [
+        ((6, 9), (3, 8), (10, 10), "confirmed"),  # 7.5 and 5.5: the mean over seeds
+        ((3, 4), (4, 4), (10, 10), "refuted"),
+        ((6, 9), (3, 4), (10, 5), "undecided"),
+    ],
+)
+def test_whether_resnet_needs_fewer_epochs(own, resnet, epochs, verdict):
+    """By the mean over all runs, where both networks were given as many; else the race is not fair."""
+    finding = found(epochs=epochs, needed={"own_cnn": own, "resnet50": resnet})[EPOCHS]
+    assert finding.verdict == verdict
+    assert f"ResNet50 {sum(resnet) / 2:.1f}, own CNN {sum(own) / 2:.1f}" in finding.numbers
+    assert ("given 5 and 10" in finding.numbers) == (verdict == "undecided")
+
+
+@pytest.mark.parametrize(
+    ("axis", "value", "judged"),
+    [
+        ("networks", "own_cnn", {AUGMENTATION}),
+        ("networks", "resnet50", {AUGMENTATION}),
+        ("hyperparameters", "tuned", {TOPOLOGY, EPOCHS}),
+        ("data", "augmented", {TOPOLOGY, EPOCHS}),
+    ],
+)
+def test_what_a_study_leaves_out_it_does_not_test(axis, value, judged):
+    """And says what it would take; the claim about 200 classes takes another study."""
+    results = found(FULL.model_copy(update={axis: [value]}), network=90, tuning=5, augmentation=40)
+    assert {number for number, finding in enumerate(results) if finding.verdict != "not tested"} == judged
+    assert all("it takes" in results[number].numbers for number in {AUGMENTATION, TOPOLOGY, EPOCHS} - judged)
+    assert "this study has 2 classes" in results[CLASSES].numbers
+
+
+def test_two_networks_alone_cannot_say_that_the_topology_decides():
+    """There is nothing to decide against."""
+    alone = FULL.model_copy(update={"hyperparameters": ["default"], "data": ["original"]})
+    assert [finding.verdict for finding in found(alone, network=90)] == [
+        "not tested", "not tested", "refuted", "not tested",
+    ]  # fmt: skip
+
+
+def test_gains_are_shown_in_points_with_their_bounds():
+    """Each with its sign."""
+    assert shown(Interval(-0.0123, -0.05, 0.0254)) == "-1.2 (-5.0 to +2.5)"

@@ -1,0 +1,39 @@
+"""What a search leaves says what the trials say."""
+
+import pytest
+from optuna.distributions import FloatDistribution
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from stages.lib.search_results import best_values, importances
+
+SPACE = {name: FloatDistribution(0, 1) for name in ("decisive", "idle")}
+
+
+def trial(decisive: float, idle: float, value: float, state: TrialState = TrialState.COMPLETE) -> FrozenTrial:
+    params = {"decisive": decisive, "idle": idle}
+    return create_trial(state=state, params=params, distributions=SPACE, value=value, intermediate_values={1: value})
+
+
+def test_the_best_complete_trial_is_chosen_the_earliest_among_equals():
+    """A pruned one never, though it was better for a while."""
+    trials = [trial(0.1, 0, 0.5), trial(0.2, 0, 0.7), trial(0.3, 0, 0.7), trial(0.4, 0, 0.9, TrialState.PRUNED)]
+    assert best_values(trials) == {"decisive": 0.2, "idle": 0}
+
+
+def test_what_decides_is_more_important_than_what_does_not():
+    """Both together make one."""
+    found = importances([trial(number / 40, number * 7 % 40 / 40, number / 40) for number in range(40)])
+    assert list(found) == ["decisive", "idle"]
+    assert found["decisive"] > 0.8
+    assert sum(found.values()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("count", [1, 9])
+def test_of_few_trials_nothing_is_said(count):
+    """Nine may be chance."""
+    assert importances([trial(number / 10, 0.5, number / 10) for number in range(count)]) == {}
+
+
+def test_of_trials_that_are_all_alike_nothing_is_said():
+    """None was better for any reason."""
+    assert importances([trial(number / 40, 0.5, 0.25) for number in range(40)]) == {}
