@@ -1,0 +1,97 @@
+"""What weights that were trained on other classes are worth, against random ones with the same settings and epochs.
+
+    python -m benchmarks.transfer own_cnn 1,2,3
+
+In a study that has been prepared: trains the network of params.yaml on the first half of the classes, keeps it as a
+file of weights as `make weights` does, and trains on the other half from that file and from random weights. Prints the
+accuracy on the test pictures of the second half, mean over seeds.
+"""
+
+import statistics
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from stages.lib import device
+from stages.lib.hyperparameters import OnTheFly, Recipe
+from stages.lib.networks import network_module
+from stages.lib.params import read
+from stages.lib.picture_sets import PictureSet, load_pictures
+from stages.lib.prediction import predict
+from stages.lib.pretrained import new_network
+from stages.lib.tables import percent
+from stages.lib.training import Task, fit
+from stages.lib.weights import Trained, save_weights
+
+
+class Half(NamedTuple):
+    """The pictures of half of the classes."""
+
+    training: PictureSet
+    validation: PictureSet
+    test: PictureSet
+
+
+def main(network: str, seeds: list[int]) -> None:
+    """Compare both starts for each seed."""
+    device.be_deterministic()
+    device.keep_freed_memory()
+    base = Recipe(read(f"networks.{network}", network_module(network).Settings), read("on_the_fly", OnTheFly))
+    found = [compared(network, base, seed) for seed in seeds]
+    for name, accuracies in zip(
+        ("random weights", "weights of the other classes"), zip(*found, strict=True), strict=True
+    ):
+        each = ", ".join(map(percent, accuracies))
+        print(f"{network} from {name}: {percent(statistics.mean(accuracies))} ({each})")
+
+
+def compared(network: str, base: Recipe, seed: int) -> tuple[float, float]:
+    """Return the accuracy on the second half of the classes from random weights, and from those of the first half."""
+    names = load_pictures("data/test", device.device()).class_names
+    first, second = (half_of(range(start, start + len(names) // 2)) for start in (0, len(names) // 2))
+    path = Path(f"data/pretrained/{network}/transfer-benchmark.safetensors")
+    try:
+        model = trained(network, base, first, seed)
+        given = Trained(model, network, first.test.class_names, first.test.image_size)
+        save_weights(path, given, base.settings.model_dump())
+        started = base._replace(settings=base.settings.model_copy(update={"weights": str(path)}))
+        return accuracy(trained(network, base, second, seed), second), accuracy(
+            trained(network, started, second, seed), second
+        )
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def half_of(classes: range) -> Half:
+    """Return the pictures of some classes, which are numbered from 0 anew."""
+    return Half(
+        *(only(load_pictures(f"data/{name}", device.device()), classes) for name in ("original", "validation", "test"))
+    )
+
+
+def only(pictures: PictureSet, classes: range) -> PictureSet:
+    """Return the pictures of some classes."""
+    rows = torch.isin(pictures.labels, torch.tensor(list(classes), device=pictures.labels.device))
+    paths = [path for path, kept in zip(pictures.paths, rows.tolist(), strict=True) if kept]
+    names = pictures.class_names[classes.start : classes.stop]
+    return PictureSet(pictures.pictures[rows], pictures.labels[rows] - classes.start, names, paths)
+
+
+def trained(network: str, recipe: Recipe, half: Half, seed: int) -> torch.nn.Module:
+    """Return the network trained on half of the classes."""
+    classes, size = len(half.training.class_names), half.training.image_size
+    task = Task(half.training, half.validation, recipe, network_module(network).HEAD, seed)
+    return fit(
+        lambda: new_network(network, recipe.settings, classes, size), task, f"{network}, {classes} classes"
+    ).model
+
+
+def accuracy(model: torch.nn.Module, half: Half) -> float:
+    """Return the share of test pictures that a network names rightly."""
+    return (predict(model, half.test).argmax(1) == half.test.labels.cpu()).double().mean().item()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], [int(seed) for seed in sys.argv[2].split(",")])
