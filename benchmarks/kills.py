@@ -60,7 +60,7 @@ def main(rounds: int) -> None:
 def make_study(folder: Path) -> None:
     """Copy the project, shrink its settings, and run what comes before training."""
     copy_project(folder)
-    set_params(folder, study={"networks": ["own_cnn"], "hyperparameters": ["default"], "data": ["original"]})
+    set_params(folder, study__networks=["own_cnn"], study__hyperparameters=["default"], study__data=["original"])
     set_params(folder, dataset__classes=4)
     set_params(folder, dataset__synthetic={"species": 4, "pictures_per_class": 60, "picture_size": 64})
     set_params(folder, tune__own_cnn__trials=1, tune__own_cnn__epochs=1, networks__own_cnn__epochs=EPOCHS)

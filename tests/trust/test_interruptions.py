@@ -113,7 +113,8 @@ def test_an_interrupted_tuning_goes_on_after_its_last_finished_trial(base, tmp_p
         set_params(folder, tune__own_cnn__trials=4)
     kills.repro(whole, "tune@own_cnn")
     process = start(study, "tune@own_cnn")
-    wait_for(study, "data/checkpoints/tune-own_cnn.*.json", process)
+    while "trial 1/4 complete" not in (line := process.stdout.readline()):
+        assert line, "the tuning ended before it could be killed"
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     assert nobody_left(study)

@@ -35,7 +35,7 @@ def finished(tmp_path_factory) -> Path:
     commit(folder)
     for branch, networks in {"two": ["own_cnn", "resnet50"], "one": ["own_cnn"]}.items():
         run("git", "checkout", "-qb", branch, folder=folder)
-        set_params(folder, study={"networks": networks, "hyperparameters": ["default"], "data": ["original"]})
+        set_params(folder, study__networks=networks, study__hyperparameters=["default"], study__data=["original"])
         assert repro(folder) == ["report"]
         commit(folder)
     return folder

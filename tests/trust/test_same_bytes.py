@@ -51,7 +51,8 @@ def study(tmp_path_factory) -> Path:
     search = SEARCH | {"trials": 2}
     return new_study(
         tmp_path_factory.mktemp("study"),
-        study={"networks": ["own_cnn"], "hyperparameters": ["default", "tuned"], "data": ["augmented"]},
+        study__networks=["own_cnn"],
+        study__data=["augmented"],
         dataset__source="synthetic",
         dataset__classes=4,
         dataset__synthetic={"species": 4, "pictures_per_class": 12, "picture_size": 32},
