@@ -56,7 +56,7 @@ def study(tmp_path_factory) -> Path:
         dataset__source="synthetic",
         dataset__classes=4,
         dataset__synthetic={"species": 4, "pictures_per_class": 12, "picture_size": 32},
-        tune={"own_cnn": search},
+        tune__own_cnn=search,
         networks__own_cnn__epochs=2,
     )
 
