@@ -36,7 +36,8 @@ PLAIN = "plain"
 PLAIN_EPOCHS, PLAIN_BATCH, PLAIN_RATE = 30, 32, 1e-3
 OFF = {
     "label_smoothing": "0", "ema_epochs": "0", "weight_decay": "0", "warmup_epochs": "0", "dropout": "0",
-    "stochastic_depth": "0", "flip": "false", "crop": "1", "mixup": "0", "cutmix": "0", "enabled": "false",
+    "stochastic_depth": "0", "flip": "false", "shift": "0", "crop": "1", "mixup": "0", "cutmix": "0",
+    "enabled": "false",
 }  # fmt: skip
 
 

@@ -46,6 +46,7 @@ class OnTheFly(Section):
 
     enabled: bool
     flip: bool
+    shift: float = Field(ge=0, le=0.5)
     crop: float = Field(gt=0, le=1)
     mixup: float = Field(ge=0)
     cutmix: float = Field(ge=0)

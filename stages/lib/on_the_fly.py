@@ -28,8 +28,10 @@ def varied(images: Tensor, labels: Tensor, classes: int, settings: OnTheFly, rng
     targets = functional.one_hot(labels, classes).float()
     if not settings.enabled:
         return Batch(images, targets)
-    if settings.flip or settings.crop < 1:
-        images = framed(images, frames(len(images), settings, rng))
+    if settings.flip or settings.shift or settings.crop < 1:
+        # what is only moved keeps its pixels: interpolated ones would be softer than those of the pictures to predict
+        mode = "bilinear" if settings.crop < 1 else "nearest"
+        images = framed(images, frames(images, settings, rng), mode)
     mixers = [(mixup, settings.mixup), (cutmix, settings.cutmix)]
     chosen = [(mix, alpha) for mix, alpha in mixers if alpha > 0]
     if not chosen:
@@ -39,23 +41,29 @@ def varied(images: Tensor, labels: Tensor, classes: int, settings: OnTheFly, rng
     return mix(Batch(images, targets), partners, float(rng.beta(alpha, alpha)), rng)
 
 
-def frames(count: int, settings: OnTheFly, rng: np.random.Generator) -> Tensor:
-    """Return affine maps (count, 2, 3) from a picture's coordinates, -1 to 1, to those of a random part of it."""
+def frames(images: Tensor, settings: OnTheFly, rng: np.random.Generator) -> Tensor:
+    """Return affine maps (n, 2, 3) from an image's coordinates, -1 to 1, to those of a random part of it."""
+    count, sides = len(images), np.array(images.shape[:1:-1])[:, None]
     area = rng.uniform(settings.crop, 1, count)
     furthest = np.minimum(LOG_RATIO, np.log(1 / area))  # nearly all of a picture has nearly its shape
     ratio = np.exp(rng.uniform(-furthest, furthest))
     width, height = np.sqrt(area * ratio), np.sqrt(area / ratio)
-    left, top = rng.uniform(-1, 1, (2, count)) * [1 - width, 1 - height]
+    most = np.rint(settings.shift * sides).astype(int)
+    moved = rng.integers(-most, most + 1, (2, count)) * 2 / sides  # by whole pixels
+    left, top = rng.uniform(-1, 1, (2, count)) * [1 - width, 1 - height] + moved
     mirror = rng.choice([-1, 1], count) if settings.flip else 1
     zero = np.zeros(count)
     maps = np.array([[width * mirror, zero, left], [zero, height, top]], np.float32)
     return torch.from_numpy(maps).permute(2, 0, 1)
 
 
-def framed(images: Tensor, maps: Tensor) -> Tensor:
-    """Return what lies in the frames that `maps` (n, 2, 3) describe, resized to the size of the images."""
+def framed(images: Tensor, maps: Tensor, mode: str) -> Tensor:
+    """Return what lies in the frames that `maps` (n, 2, 3) describe, resized to the size of the images.
+
+    Beyond an edge an image is continued by its mirror image.
+    """
     grid = functional.affine_grid(maps.to(images.device), list(images.shape), align_corners=False)
-    sampled = functional.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+    sampled = functional.grid_sample(images, grid, mode=mode, padding_mode="reflection", align_corners=False)
     return sampled.contiguous(memory_format=torch.channels_last)
 
 

@@ -34,7 +34,7 @@ def train(checkpoint: Checkpoint | None, until: int | None = None, **changes: ob
             raise PulledPlugError
 
     chosen = settings(**{"epochs": 4, "ema_epochs": 1} | changes)
-    recipe = Recipe(chosen, OnTheFly(enabled=True, flip=True, crop=0.5, mixup=0.2, cutmix=1))
+    recipe = Recipe(chosen, OnTheFly(enabled=True, flip=True, shift=0.1, crop=0.5, mixup=0.2, cutmix=1))
     task = Task(coloured(33, 0), coloured(12, 1), recipe, own_cnn.HEAD, 1)
     result = fit(lambda: new_network("own_cnn", chosen, 3, 64), task, "test", after_epoch, checkpoint)
     return result, ran

@@ -73,6 +73,6 @@ def test_weights_of_other_classes_beat_random_ones_with_the_same_budget(project)
     fetch.main()
     prepare.main()
     settings = network_settings("own_cnn", epochs=3, batch_size=8)
-    plain = OnTheFly(enabled=False, flip=False, crop=1, mixup=0, cutmix=0)
+    plain = OnTheFly(enabled=False, flip=False, shift=0, crop=1, mixup=0, cutmix=0)
     scratch, started = transfer.compared("own_cnn", Recipe(settings, plain), 1)
     assert started > scratch

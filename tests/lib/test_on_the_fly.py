@@ -14,7 +14,7 @@ HEIGHT, WIDTH = 24, 36  # not square: the one taken for the other shows
 
 def settings(**changes: object) -> OnTheFly:
     """Nothing is set but the changes."""
-    return OnTheFly(**{"enabled": True, "flip": False, "crop": 1, "mixup": 0, "cutmix": 0} | changes)
+    return OnTheFly(**{"enabled": True, "flip": False, "shift": 0, "crop": 1, "mixup": 0, "cutmix": 0} | changes)
 
 
 def changed(images: torch.Tensor, told: OnTheFly, seed: int = 0, labels: torch.Tensor | None = None):
@@ -70,6 +70,28 @@ def test_a_flip_mirrors_half_of_the_pictures_and_does_nothing_else():
     mirrored = (after - images.flip(3)).abs().amax((1, 2, 3)) < 1e-4
     assert torch.equal(same, ~mirrored)
     assert 160 < mirrored.sum() < 240
+
+
+@pytest.mark.parametrize(("side", "most"), [(WIDTH, 9), (HEIGHT, 6)])
+def test_a_shift_moves_by_whole_pixels_and_mirrors_at_the_edge(side, most):
+    """Up to a quarter of the side, both ways alike; no pixel's value is other than in the picture."""
+    images = noise(300)
+    after = changed(images, settings(shift=0.25)).images
+    padded = torch.from_numpy(np.pad(images.numpy(), ((0, 0), (0, 0), (6, 6), (9, 9)), mode="symmetric"))
+    moves = []
+    for picture, wide in zip(after, padded, strict=True):
+        places = product(range(13), range(19))
+        (found,) = [(y, x) for y, x in places if torch.equal(wide[:, y : y + HEIGHT, x : x + WIDTH], picture)]
+        moves.append(found[1] - 9 if side == WIDTH else found[0] - 6)
+    assert {min(moves), max(moves)} == {-most, most}
+    assert abs(np.mean(moves)) < 1
+
+
+def test_a_shift_of_part_of_the_picture_moves_that_part():
+    """Crop and shift go together; the part may then pass the edge."""
+    _, middles = parts_shown(changed(coordinates(200), settings(crop=0.5, shift=0.1)).images)
+    _, still = parts_shown(changed(coordinates(200), settings(crop=0.5)).images)
+    assert middles.abs().max() > still.abs().max()
 
 
 @pytest.mark.parametrize("crop", [0.25, 0.5])

@@ -10,7 +10,7 @@ from stages.lib.training import Epoch, Task, best_epoch, fit, learning_rate_fact
 from stages.networks import own_cnn
 from tests.conftest import network_settings
 
-PLAIN = OnTheFly(enabled=False, flip=False, crop=1, mixup=0, cutmix=0)
+PLAIN = OnTheFly(enabled=False, flip=False, shift=0, crop=1, mixup=0, cutmix=0)
 
 
 def settings(**changes: object) -> own_cnn.Settings:
@@ -101,7 +101,7 @@ def test_averaged_weights_are_what_is_validated_and_kept():
 
 def test_changes_on_the_fly_are_drawn_anew_for_each_batch():
     """From a stream of their own: the same seed gives the same bits, and others than without them."""
-    varied = OnTheFly(enabled=True, flip=True, crop=0.5, mixup=0, cutmix=0)
+    varied = OnTheFly(enabled=True, flip=True, shift=0.1, crop=0.5, mixup=0, cutmix=0)
     first, again = (bits(trained(settings(epochs=1), on_the_fly=varied).model) for _ in range(2))
     assert first == again
     assert first != bits(trained(settings(epochs=1)).model)
