@@ -74,7 +74,7 @@ def resnet_needs_fewer_epochs(costs: Mapping[Kind, list[dict[str, Any]]]) -> Fin
     if given["own_cnn"] != given["resnet50"]:
         longest = f"{max(given['resnet50'])} and {max(given['own_cnn'])}"
         return Finding(claim, UNDECIDED, f"{numbers}; but they were given {longest}, which is no fair race")
-    return Finding(claim, CONFIRMED if resnet < own else REFUTED, numbers)
+    return Finding(claim, CONFIRMED if resnet < own else REFUTED if resnet > own else UNDECIDED, numbers)
 
 
 def verdict(*leads: Interval) -> str:
