@@ -11,6 +11,7 @@ from tests.study import SEARCH, new_study
 SPLITS = ("data/original/", "data/validation/", "data/test/", "data/augmented/")
 COMPUTED = ("data/raw", "data/original", "data/validation", "data/test", "data/augmented", "data/hyperparameters")
 COMPUTED += ("data/trained", "metrics")
+TUNED = ("default.json", "importances.csv", "search.png", "trials.csv", "tuned.json")
 
 # Told to Python by its own hook `sitecustomize`: a disk that lists what it holds the other way round
 BACKWARDS = """
@@ -107,12 +108,12 @@ def shards(files: dict[str, str]) -> dict[str, str]:
 
 def test_what_is_compared_is_all_that_counts(one_thread):
     """Every shard, hyperparameter, weight and score; the pictures that were drawn as well."""
-    trained = [f"data/trained/own_cnn-{name}-augmented/" for name in ("default", "tuned")]
+    trained = [f"data/trained/own_cnn-{name}-augmented-1/" for name in ("default", "tuned")]
     assert {path for path in one_thread if not path.startswith("data/raw/")} == {
         *(f"{folder}00000.parquet" for folder in SPLITS),
-        *(f"data/hyperparameters/own_cnn/{name}" for name in ("default.json", "trials.csv", "tuned.json")),
+        *(f"data/hyperparameters/own_cnn/{name}" for name in TUNED),
         *(f"{folder}{name}" for folder in trained for name in ("history.csv", "weights.safetensors")),
-        *(f"metrics/runs/own_cnn-{name}-augmented.json" for name in ("default", "tuned")),
+        *(f"metrics/runs/own_cnn-{name}-augmented-1.json" for name in ("default", "tuned")),
         "metrics/metrics.json",
     }
     assert sum(path.startswith("data/raw/") for path in one_thread) == 4 * 12
