@@ -28,6 +28,7 @@ from stages.lib.shared_search import VARIABLE, SharedSearch, database, journal
 from stages.lib.streams import stream_seed
 from stages.lib.training import Epoch, Task, fit
 
+HELPER = "only-trials"  # of the process that DVC has started, which alone writes what is found
 ASK_EVERY = 1.0  # seconds, while other processes run the trials that the next ones wait for
 
 
@@ -43,8 +44,10 @@ class Trials(NamedTuple):
     seed: int
 
 
-def main(network: str, *options: str) -> None:
+def main(network: str, role: str = "") -> None:
     """Search a network's hyperparameters on the validation pictures."""
+    if role not in ("", HELPER):
+        raise Problem(f"{role} is no way to tune; say {HELPER} to help a search, or nothing")
     search, seed = read(f"tune.{network}", Search), read("seed", NonNegativeInt)
     settings = read(f"networks.{network}", network_module(network).Settings)
     defaults = Recipe(settings, read("on_the_fly", OnTheFly))
@@ -58,8 +61,13 @@ def main(network: str, *options: str) -> None:
     everything = [defaults.values(), search.model_dump(), deterministic, seed]
     data, shared = ["data/original", "data/validation", f"data/pretrained/{network}"], database()
     checkpoint = Checkpoint(f"tune-{network}", key_of(everything, data, hardware=shared is None))
-    finished = searched(trials, shared or journal(checkpoint.journal), checkpoint.journal.stem)
-    if "only-trials" in options:  # a helper of the process that DVC has started
+    try:
+        finished = searched(trials, shared or journal(checkpoint.journal), checkpoint.journal.stem)
+    except FileNotFoundError:
+        if role != HELPER:
+            raise
+        finished = []  # the process that was helped has ended the search, and removed its journal
+    if role == HELPER:
         return
     with finished_folder(f"data/hyperparameters/{network}") as folder:
         write_json(folder / "default.json", defaults.values())

@@ -85,6 +85,18 @@ def test_the_same_seed_gives_the_same_bytes(pictures):
     assert outputs()["trials.csv"] != before["trials.csv"]
 
 
+def test_a_helper_runs_trials_and_writes_nothing(pictures):
+    """The process that it helps then has no trial left to run; a helper that comes too late ends at once."""
+    tune.main("own_cnn", "only-trials")
+    assert not Path("data/hyperparameters").exists()
+    journal = next(Path("data/checkpoints").glob("*.journal")).read_bytes()
+    assert journal.count(b'"state":1') == 3
+    tune.main("own_cnn")
+    assert len(outputs()["trials.csv"].splitlines()) == 1 + 3
+    with pytest.raises(Problem, match="help is no way to tune"):
+        tune.main("own_cnn", "help")
+
+
 def test_a_mistake_in_either_section_is_one_line(pictures):
     """Both the search's settings and the network's are checked before anything is trained."""
     set_params(pictures, tune__own_cnn__trials=0)
