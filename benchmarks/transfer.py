@@ -34,31 +34,39 @@ class Half(NamedTuple):
     test: PictureSet
 
 
+class Lesson(NamedTuple):
+    """What to learn, and how."""
+
+    recipe: Recipe
+    half: Half
+
+
 def main(network: str, seeds: list[int]) -> None:
     """Compare both starts for each seed."""
     device.be_deterministic()
     device.keep_freed_memory()
     base = Recipe(read(f"networks.{network}", network_module(network).Settings), read("on_the_fly", OnTheFly))
-    found = [compared(network, base, seed) for seed in seeds]
-    for name, accuracies in zip(
-        ("random weights", "weights of the other classes"), zip(*found, strict=True), strict=True
-    ):
+    names = load_pictures("data/test", device.device()).class_names
+    halves = [half_of(range(start, start + len(names) // 2)) for start in (0, len(names) // 2)]
+    before, after = (Lesson(base, half) for half in halves)
+    found = zip(*(compared(network, before, after, seed) for seed in seeds), strict=True)
+    for name, accuracies in zip(("random weights", "weights of the other classes"), found, strict=True):
         each = ", ".join(map(percent, accuracies))
         print(f"{network} from {name}: {percent(statistics.mean(accuracies))} ({each})")
 
 
-def compared(network: str, base: Recipe, seed: int) -> tuple[float, float]:
-    """Return the accuracy on the second half of the classes from random weights, and from those of the first half."""
-    names = load_pictures("data/test", device.device()).class_names
-    first, second = (half_of(range(start, start + len(names) // 2)) for start in (0, len(names) // 2))
+def compared(network: str, before: Lesson, after: Lesson, seed: int) -> tuple[float, float]:
+    """Return the accuracy that training `after` reaches from random weights, and from those of training `before`."""
     path = Path(f"data/pretrained/{network}/transfer-benchmark.safetensors")
     try:
-        model = trained(network, base, first, seed)
-        given = Trained(model, network, first.test.class_names, first.test.image_size)
-        save_weights(path, given, base.settings.model_dump())
-        started = base._replace(settings=base.settings.model_copy(update={"weights": str(path)}))
-        return accuracy(trained(network, base, second, seed), second), accuracy(
-            trained(network, started, second, seed), second
+        model = trained(network, before, seed)
+        pictures = before.half.test
+        given = Trained(model, network, pictures.class_names, pictures.image_size)
+        save_weights(path, given, before.recipe.settings.model_dump())
+        settings = after.recipe.settings.model_copy(update={"weights": str(path)})
+        started = after._replace(recipe=after.recipe._replace(settings=settings))
+        return accuracy(trained(network, after, seed), after.half), accuracy(
+            trained(network, started, seed), after.half
         )
     finally:
         path.unlink(missing_ok=True)
@@ -79,13 +87,12 @@ def only(pictures: PictureSet, classes: range) -> PictureSet:
     return PictureSet(pictures.pictures[rows], pictures.labels[rows] - classes.start, names, paths)
 
 
-def trained(network: str, recipe: Recipe, half: Half, seed: int) -> torch.nn.Module:
-    """Return the network trained on half of the classes."""
-    classes, size = len(half.training.class_names), half.training.image_size
+def trained(network: str, lesson: Lesson, seed: int) -> torch.nn.Module:
+    """Return the network after a training."""
+    (recipe, half), names = lesson, lesson.half.training.class_names
     task = Task(half.training, half.validation, recipe, network_module(network).HEAD, seed)
-    return fit(
-        lambda: new_network(network, recipe.settings, classes, size), task, f"{network}, {classes} classes"
-    ).model
+    size = half.training.image_size
+    return fit(lambda: new_network(network, recipe.settings, len(names), size), task, f"{len(names)} classes").model
 
 
 def accuracy(model: torch.nn.Module, half: Half) -> float:
