@@ -127,7 +127,6 @@ def test_an_interrupted_tuning_goes_on_after_its_last_finished_trial(base, tmp_p
     ("path", "named"),
     [
         ("stages/lib/training.py", "stages/lib/training.py"),
-        ("params.yaml", "params.yaml: seed"),
         ("data/validation/note.txt", "data/validation"),
     ],
 )
@@ -135,15 +134,24 @@ def test_what_is_edited_during_a_stage_is_not_recorded_as_used(study, path, name
     """The stage fails with a line that names the edit, and is still to be run."""
     process = start(study)
     wait_for(study, "data/checkpoints/own_cnn-default-original-1.*.safetensors", process)
-    if path == "params.yaml":
-        set_params(study, seed=77)
-    else:
-        with (study / path).open("a", encoding="utf-8") as file:
-            file.write("\n# edited\n")
+    with (study / path).open("a", encoding="utf-8") as file:
+        file.write("\n# edited\n")
     output = process.communicate()[0]
     assert process.returncode != 0
     assert f"error: {named} changed while {kills.STAGE} was running" in output
     assert f"train@{kills.RUN}:" not in (study / "dvc.lock").read_text(encoding="utf-8")
+
+
+def test_a_setting_edited_during_a_stage_is_not_recorded_as_used(study):
+    """As code and data are not: tuning reads the seed."""
+    set_params(study, tune__own_cnn__trials=3)
+    process = start(study, "tune@own_cnn")
+    wait_for(study, "data/checkpoints/tune-own_cnn.*.journal", process)
+    set_params(study, seed=77)
+    output = process.communicate()[0]
+    assert process.returncode != 0
+    assert "error: params.yaml: seed changed while tune@own_cnn was running" in output
+    assert "seed: 77" not in (study / "dvc.lock").read_text(encoding="utf-8")
 
 
 def test_two_repros_at_once_never_train_the_same_run_twice(study, uninterrupted):
