@@ -22,6 +22,7 @@ import yaml
 from stages.lib.problems import Problem
 
 SHELLS = ("sh", "bash", "dash", "fish", "ksh", "zsh")  # DVC starts a stage through one of these, or some of them
+REAPERS = ("systemd", "init", "launchd", "tini", "dumb-init")  # who becomes the parent of one whose own has died
 HANDOVER = 15.0  # seconds that a dying stage may take to let go of its lock
 LOOK_EVERY = 0.5  # seconds
 LAST_WORDS = 5.0  # seconds that a stage may take to tidy up after its parent's end
@@ -106,6 +107,8 @@ def end_with_parent() -> None:
         above.append(process)
         if process.name() not in SHELLS:
             break
+    if not above or adopts_orphans(above[-1]):
+        sys.exit("error: DVC ended before this stage began")
 
     def watch() -> None:
         while all(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in above):
@@ -115,6 +118,13 @@ def end_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def adopts_orphans(process: psutil.Process) -> bool:
+    """Say whether a stage's first ancestor that is no shell, or else the last one that is, cannot be DVC."""
+    if process.name() in (*SHELLS, *REAPERS):
+        return True
+    return process.pid == 1 and "dvc" not in " ".join(process.cmdline())  # in a container DVC itself may be the first
 
 
 def _at(tree: Any, key: str) -> Any:

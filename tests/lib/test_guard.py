@@ -104,3 +104,17 @@ def test_two_processes_never_run_one_stage(monkeypatch):
             pass
     with guard.only_one("bake"):
         pass
+
+
+def test_a_stage_whose_dvc_died_before_it_began_ends_at_once(tmp_path):
+    """Imports take seconds; who started it may be gone by then, and the shell between them still there."""
+    code = "import time; time.sleep(1); from stages.lib.guard import end_with_parent; end_with_parent(); time.sleep(60)"
+    script = f"echo $$ > {tmp_path}/shell; {sys.executable} -c '{code}'; echo $? > {tmp_path}/status"
+    middle = (
+        "import subprocess, sys; subprocess.Popen(['sh', '-c', sys.argv[1]])"  # as DVC that is killed: gone at once
+    )
+    subprocess.run([sys.executable, "-c", middle, script], cwd=ROOT, check=True, stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 20
+    while not (tmp_path / "status").exists() and time.monotonic() < until:
+        time.sleep(0.1)
+    assert (tmp_path / "status").read_text(encoding="utf-8").strip() == "1"
