@@ -6,7 +6,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from stages.lib.command import run_stage
-from stages.lib.comparisons import AXES, Records, comparisons, effects, rightness
+from stages.lib.comparisons import AXES, Comparison, Records, comparisons, effects, rightness
 from stages.lib.evidence import interval
 from stages.lib.files import read_csv, read_json, write_json, write_text
 from stages.lib.findings import findings, shown
@@ -174,12 +174,23 @@ def tuning_line(scores: Records) -> str:
     gains = effects(scores)
     if "hyperparameters" not in gains:
         return ""
+    pairs = [pair for pair in comparisons(scores) if pair.axis == "hyperparameters"]
+    networks = sorted({pair.after.network for pair in pairs})
+    kept = [name for name in networks if all(same(scores, pair) for pair in pairs if pair.after.network == name)]
+    if kept == networks:
+        return "No trial was better on validation pictures than the defaults: tuned and default runs are the same."
     gain = interval(gains["hyperparameters"])
     says = "are better" if gain.low > 0 else "are worse" if gain.high < 0 else "may be as good as the defaults"
     return (
         "Tuned hyperparameters were the best trial's on validation pictures, where none was better by construction. On"
         f" test pictures they {says}: {shown(gain)} points."
+        + "".join(f" For {name} no trial was better than the defaults." for name in kept)
     )
+
+
+def same(scores: Records, pair: Comparison) -> bool:
+    """Say whether both kinds of a pair came out the same to the last digit, because they were told the same."""
+    return scores[pair.before] == scores[pair.after]
 
 
 def calibration_table(scores: Records) -> str:

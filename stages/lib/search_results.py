@@ -94,10 +94,16 @@ def draw_history(axes: Any, trials: list[FrozenTrial]) -> None:
 
 
 def draw_importances(axes: Any, shares: dict[str, float]) -> None:
-    """Draw a bar for each hyperparameter, the most important on top."""
+    """Draw a bar for each hyperparameter, the most important on top; where none can be told, say so instead."""
+    axes.set_title("What mattered")
+    if not shares:
+        axes.set_axis_off()
+        says = f"Cannot be told: it takes {FEWEST_TRIALS} complete trials\nthat differ, and this search had fewer."
+        axes.text(0.5, 0.5, says, ha="center", va="center", transform=axes.transAxes)
+        return
     names = list(shares)[::-1]
     axes.barh(names, [shares[name] for name in names])
-    axes.set(xlabel="share of the importance", title="What mattered" if names else "Too few trials to say")
+    axes.set_xlabel("share of the importance")
 
 
 def searched_names(trials: list[FrozenTrial]) -> list[str]:

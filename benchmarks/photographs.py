@@ -1,0 +1,94 @@
+"""The study on real photographs, as it is set and in the published study's conditions, beside a plain training loop.
+
+    python -m benchmarks.photographs tiny-imagenet-20.tar results/photographs
+
+Makes a study of its own in a new folder, with the pictures of an archive or folder and settings for training long from
+random weights on few pictures. There it runs, by `dvc repro`, own_cnn with three seeds and resnet50 with one; the same
+with on_the_fly.enabled: false and one seed, as the published study had it; and the plain loop of
+benchmarks/ablation.py with three seeds. Prints one table and the seconds of each part, and keeps each report. Run again
+after an interruption, it goes on.
+"""
+
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from benchmarks.ablation import PLAIN
+from benchmarks.studies import ENVIRONMENT, copy_project, run, set_params
+from stages.lib.files import read_json
+from stages.lib.runs import Kind, Run, Study
+from stages.lib.tables import duration, percent, table
+
+SEEDS = [1, 2, 3]
+EVERY_RUN = Study(
+    networks=["own_cnn", "resnet50"], hyperparameters=["default", "tuned"], data=["original", "augmented"], seeds=[1]
+)
+SETTINGS: dict[str, Any] = {
+    "on_the_fly__mixup": 0.2,
+    "on_the_fly__cutmix": 1,
+    "networks__own_cnn__epochs": 40,
+    "networks__own_cnn__learning_rate": 2e-3,
+    "networks__own_cnn__ema_epochs": 2,
+    "tune__own_cnn__trials": 6,
+    "tune__own_cnn__epochs": 8,
+    "tune__own_cnn__startup_trials": 3,
+    "tune__own_cnn__pruning_warmup_epochs": 4,
+    "networks__resnet50__epochs": 10,
+    "tune__resnet50__trials": 3,
+    "tune__resnet50__epochs": 3,
+}
+ON_THE_FLY, AS_PUBLISHED = "on the fly", "as published"
+
+
+def main(pictures: Path, folder: Path) -> None:
+    """Run what has not run yet of each part; print the table."""
+    if not (folder / "params.yaml").exists():
+        folder.mkdir(parents=True)
+        copy_project(folder)
+        set_params(folder, dataset__source="folder", dataset__classes="all", dataset__folder__path=str(pictures))
+        set_params(folder, **SETTINGS)
+    own_only = {"study__networks": ["own_cnn"]}
+    found: dict[tuple[str, str], list[float]] = {}
+    for way, enabled, own_seeds in ((ON_THE_FLY, True, SEEDS), (AS_PUBLISHED, False, SEEDS[:1])):
+        set_params(folder, on_the_fly__enabled=enabled, study__seeds=own_seeds, **own_only)
+        repro(folder, f"{way}, own_cnn")
+        set_params(folder, study__networks=EVERY_RUN.networks, study__seeds=[1])
+        repro(folder, f"{way}, both")
+        for kind in EVERY_RUN.kinds():
+            seeds = own_seeds if kind.network == "own_cnn" else [1]
+            found[way, str(kind)] = [accuracy(folder, kind, seed) for seed in seeds]
+    set_params(folder, on_the_fly__enabled=True)
+    print(run(sys.executable, "-m", "benchmarks.ablation", "own_cnn", "original", "1,2,3", PLAIN, folder=folder))
+    plain = [one["accuracy"] for one in read_json(folder / "benchmarks/ablation.json").values()]
+    print(shown(found | {("", "plain loop, own_cnn"): plain}, mean(plain)))
+
+
+def repro(folder: Path, part: str) -> None:
+    """Run `dvc repro`; keep its report, and say how long it took."""
+    start = time.monotonic()
+    subprocess.run(["dvc", "repro"], cwd=folder, env=ENVIRONMENT, check=True)
+    print(f"{part}: {duration(time.monotonic() - start)}", flush=True)
+    shutil.copyfile(folder / "metrics/report.md", folder / f"{part}.md")
+
+
+def accuracy(folder: Path, kind: Kind, seed: int) -> float:
+    """Return the test accuracy of a run."""
+    return float(read_json(folder / f"metrics/runs/{Run(*kind, seed)}.json")["accuracy"])
+
+
+def shown(found: dict[tuple[str, str], list[float]], plain: float) -> str:
+    """Return a line for each kind of run: mean and deviation over seeds, and how many times the plain loop's mean."""
+    rows = [
+        [kind, way, str(len(each)), percent(mean(each)), f"{100 * stdev(each):.1f}" if len(each) > 1 else "–"]
+        + [f"{mean(each) / plain:.2f}"]
+        for (way, kind), each in found.items()
+    ]
+    return table(["run", "training pictures", "seeds", "accuracy", "deviation", "times plain"], rows, left=2)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve())
