@@ -4,7 +4,7 @@
 
 Makes so many JPEG pictures of 96 pixels in 20 classes, runs the two stages on them with the settings of params.yaml,
 prints a table and writes it to benchmarks/growth.json. Peak memory is the highest sum of the resident memory of the
-stage's processes, sampled every 50 ms; pages that they share count for each.
+stage's processes, sampled five times a second; pages that they share count for each.
 """
 
 import json
@@ -18,16 +18,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-import cv2
-import numpy as np
-import psutil
-
+from benchmarks.measuring import peak_memory
+from benchmarks.pictures import write_pictures
 from benchmarks.studies import ENVIRONMENT, ROOT
-from stages.lib.parallel import ordered_map
 from stages.lib.shards import row_count
 from stages.lib.tables import table
 
-CLASSES, SIZE = 20, 96
+SIZE = 96
 COLUMNS = ["pictures", "stage", "seconds", "pictures/s", "peak memory", "shards"]
 
 
@@ -66,10 +63,7 @@ def main(counts: list[int]) -> None:
 
 def measure(count: int, folder: Path) -> list[Measured]:
     """Make `count` pictures in `folder`; return what prepare and augment took of time, memory and disk."""
-    for label in range(CLASSES):
-        (folder / f"data/raw/class_{label:02}").mkdir(parents=True)
-    for _ in ordered_map(write_picture, [(folder, number) for number in range(count)], "make"):
-        pass
+    write_pictures(folder / "data/raw", count, SIZE)
     (folder / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     measured = []
     for stage, outs in (("prepare", ("original", "validation", "test")), ("augment", ("augmented",))):
@@ -80,39 +74,16 @@ def measure(count: int, folder: Path) -> list[Measured]:
     return measured
 
 
-def write_picture(item: tuple[Path, int]) -> None:
-    """Write one picture: clouds of colour with some noise, of the bytes that a photograph of this size has."""
-    folder, number = item
-    cv2.setNumThreads(0)
-    rng = np.random.default_rng(number)
-    clouds = cv2.resize(rng.integers(0, 255, (6, 6, 3), np.uint8), (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
-    noisy = cv2.add(clouds, rng.integers(0, 25, clouds.shape, np.uint8))
-    cv2.imwrite(str(folder / f"data/raw/class_{number % CLASSES:02}/{number:06}.jpg"), noisy)
-
-
 def run(stage: str, folder: Path) -> tuple[float, int]:
     """Run a stage; return its seconds and the highest sum of its processes' resident memory in bytes."""
     environment = ENVIRONMENT | {"PYTHONPATH": str(ROOT)}
-    start, peak = time.perf_counter(), 0
-    with subprocess.Popen([sys.executable, "-m", f"stages.{stage}"], cwd=folder, env=environment) as process:
-        watched = psutil.Process(process.pid)
-        while process.poll() is None:
-            peak = max(peak, resident(watched))
-            time.sleep(0.05)
+    start = time.perf_counter()
+    command = [sys.executable, "-m", f"stages.{stage}"]
+    with subprocess.Popen(command, cwd=folder, env=environment) as process, peak_memory(process.pid) as peak:
+        process.wait()
     if process.returncode:
         sys.exit(process.returncode)
-    return time.perf_counter() - start, peak
-
-
-def resident(process: psutil.Process) -> int:
-    """Return the resident memory of a process and all below it, in bytes."""
-    total = 0
-    try:
-        for member in [process, *process.children(recursive=True)]:
-            total += member.memory_info().rss
-    except psutil.NoSuchProcess:
-        pass  # ended between being listed and being asked
-    return total
+    return time.perf_counter() - start, peak[0]
 
 
 if __name__ == "__main__":

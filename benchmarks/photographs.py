@@ -83,11 +83,15 @@ def accuracy(folder: Path, kind: Kind, seed: int) -> float:
 def shown(found: dict[tuple[str, str], list[float]], plain: float) -> str:
     """Return a line for each kind of run: mean and deviation over seeds, and how many times the plain loop's mean."""
     rows = [
-        [kind, way, str(len(each)), percent(mean(each)), f"{100 * stdev(each):.1f}" if len(each) > 1 else "–"]
-        + [f"{mean(each) / plain:.2f}"]
+        [kind, way, str(len(each)), percent(mean(each)), deviation(each), f"{mean(each) / plain:.2f}"]
         for (way, kind), each in found.items()
     ]
     return table(["run", "training pictures", "seeds", "accuracy", "deviation", "times plain"], rows, left=2)
+
+
+def deviation(accuracies: list[float]) -> str:
+    """Return the standard deviation in percentage points; a dash for a single one."""
+    return f"{100 * stdev(accuracies):.1f}" if len(accuracies) > 1 else "–"
 
 
 if __name__ == "__main__":

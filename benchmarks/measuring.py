@@ -1,0 +1,155 @@
+"""What benchmarks share: the sides of a comparison in processes of their own, taking turns; medians; the machine."""
+
+import json
+import multiprocessing
+import os
+import platform
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+from importlib.util import find_spec
+from multiprocessing.connection import Connection
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple, Self
+
+import psutil
+
+from benchmarks.studies import ROOT
+
+RESULTS = ROOT / "benchmarks/results"
+SAMPLED_EVERY = 0.2  # seconds; more often would take time from what is measured
+PACKAGES = ("torch", "torchvision", "lightning", "timm", "albumentations", "dvc")
+
+Pause = Callable[[], None]  # a side calls it before its first round and after each: it waits until the next is wanted
+
+
+class Turn(NamedTuple):
+    """What one round of a side took; memory is the highest sum over its processes, in bytes."""
+
+    seconds: float
+    peak_bytes: int
+
+
+class Side:
+    """One side of a comparison: a process that prepares its work once and then does a round whenever it is asked."""
+
+    def __init__(self, work: Callable[..., None], *arguments: Any) -> None:
+        """Start `work(*arguments, pause)` and wait until it is ready for its first round."""
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(theirs, work, arguments))
+        self.process.start()
+        theirs.close()
+        self._answer()
+
+    def turn(self) -> Turn:
+        """Do a round."""
+        with peak_memory(self.process.pid or 0) as peak:
+            self.connection.send("go")
+            seconds = self._answer()
+        return Turn(seconds, peak[0])
+
+    def _answer(self) -> float:
+        try:
+            return float(self.connection.recv())
+        except EOFError:
+            sys.exit("a side of the comparison failed; its error stands above")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.connection.close()
+        self.process.join()
+
+
+def _serve(connection: Connection, work: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+    multiprocessing.set_start_method(None, force=True)  # whose processes start as they would in a user's program
+    start = time.perf_counter()
+
+    def pause() -> None:
+        nonlocal start
+        connection.send(time.perf_counter() - start)
+        try:
+            connection.recv()
+        except EOFError:
+            sys.exit()  # the comparison is over
+        start = time.perf_counter()
+
+    work(*arguments, pause)
+
+
+def take_turns(sides: dict[str, Side], rounds: int) -> dict[str, list[Turn]]:
+    """Have each side do a round that does not count, then `rounds` that do, one side after the other."""
+    for side in sides.values():
+        side.turn()
+    turns: dict[str, list[Turn]] = {name: [] for name in sides}
+    for _ in range(rounds):
+        for name, side in sides.items():
+            turns[name].append(side.turn())
+    return turns
+
+
+def ratio(ours: list[float], theirs: list[float]) -> float:
+    """Return how many times as long theirs took, the median over rounds."""
+    return median(their / our for our, their in zip(ours, theirs, strict=True))
+
+
+def seconds(turns: list[Turn]) -> list[float]:
+    """Return the seconds of each turn."""
+    return [turn.seconds for turn in turns]
+
+
+@contextmanager
+def peak_memory(process: int) -> Iterator[list[int]]:
+    """Watch a process and all below it; the list holds the highest sum of their resident memory in bytes.
+
+    Pages that they share count for each.
+    """
+    watched, peak, over = psutil.Process(process), [0], threading.Event()
+
+    def watch() -> None:
+        while not over.wait(SAMPLED_EVERY):
+            peak[0] = max(peak[0], resident(watched))
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield peak
+    finally:
+        over.set()
+        thread.join()
+
+
+def resident(process: psutil.Process) -> int:
+    """Return the resident memory of a process and all below it, in bytes."""
+    total = 0
+    try:
+        for member in [process, *process.children(recursive=True)]:
+            total += member.memory_info().rss
+    except psutil.NoSuchProcess:
+        pass  # ended between being listed and being asked
+    return total
+
+
+def machine() -> str:
+    """Return date, processor, cores and versions, for the line above a table."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    processor = names[0] if names else platform.processor()
+    packages = [f"{name} {version(name)}" for name in PACKAGES if find_spec(name)]
+    parts = [f"{datetime.now(UTC):%Y-%m-%d}", f"{os.cpu_count()} cores of {processor}", platform.system()]
+    return ", ".join([*parts, f"Python {platform.python_version()}", *packages])
+
+
+def write_results(name: str, records: Any) -> None:
+    """Write benchmarks/results/<name>.json: the machine, and what was measured."""
+    RESULTS.mkdir(exist_ok=True)
+    text = json.dumps({"machine": machine(), "measured": records}, indent=1)
+    (RESULTS / f"{name}.json").write_text(f"{text}\n", encoding="utf-8")

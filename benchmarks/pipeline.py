@@ -1,0 +1,125 @@
+"""What the study takes from end to end, stage by stage, and what DVC and Python add to the work.
+
+    python -m benchmarks.pipeline
+
+Runs the whole default study in a copy. There it times `dvc repro` with nothing to do, in turns with a pipeline of
+twenty stages whose command is `true`; and each stage from its start to its first useful work: the call of the function
+that reads its first input.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+import yaml
+
+from benchmarks.measuring import machine, write_results
+from benchmarks.studies import ENVIRONMENT, copy_project, run
+from stages.lib.tables import duration, table
+
+ROUNDS = 5
+EMPTY_STAGES = 20
+RUN = ["own_cnn", "default", "original", "1"]
+FIRST_WORK = {  # of each stage: the function in its module that reads its first input, and its command line
+    "fetch": ("finished_folder", []),
+    "prepare": ("split", []),
+    "augment": ("read_rows", []),
+    "tune": ("load_pictures", ["own_cnn"]),
+    "train": ("load_pictures", RUN),
+    "evaluate": ("restore", RUN),
+    "report": ("by_kind", []),
+}
+UNTIL_FIRST_WORK = """
+import importlib, os, sys
+from stages.lib.guard import age
+name, function, *arguments = sys.argv[1:]
+module = importlib.import_module(f"stages.{name}")
+def first_work(*_, **__):
+    print(age(), "torch" in sys.modules, flush=True)
+    os._exit(0)
+setattr(module, function, first_work)
+sys.argv[1:] = arguments
+module.run_stage(module.main)
+"""
+
+
+def main() -> None:
+    """Measure all three."""
+    with TemporaryDirectory(prefix="pipeline.") as name:
+        study, empty = Path(name) / "study", Path(name) / "empty"
+        copy_project(study)
+        by_stage = stage_seconds(study)
+        make_empty_pipeline(empty)
+        idle: dict[str, list[float]] = {"study": [], "empty stages": []}
+        for _ in range(ROUNDS):
+            idle["study"].append(repro_seconds(study))
+            idle["empty stages"].append(repro_seconds(empty))
+        starts = {stage: first_work(study, stage) for stage in FIRST_WORK}
+    records = {"stages": by_stage, "no-op": idle, "starts": starts}
+    write_results("pipeline", records)
+    total = sum(by_stage.values())
+    print(f"{machine()}\n")
+    rows = [[stage, duration(spent), f"{100 * spent / total:.0f} %"] for stage, spent in by_stage.items()]
+    print(table(["stage", "all its runs", "share"], [*rows, ["the whole study", duration(total), ""]]), end="\n\n")
+    ratio = median(ours / theirs for ours, theirs in zip(idle["study"], idle["empty stages"], strict=True))
+    seconds = median(idle["study"])
+    print(f"`dvc repro` with nothing to do: {seconds:.1f} s, {ratio:.2f} times {EMPTY_STAGES} empty stages\n")
+    rows = [[stage, f"{median(spent):.1f} s", "yes" if torch else "no"] for stage, (spent, torch) in starts.items()]
+    print(table(["stage", "until its first work", "imports torch"], rows))
+
+
+def stage_seconds(study: Path) -> dict[str, float]:
+    """Run the whole study; return the seconds of each stage, its runs together, with what DVC does for it."""
+    seconds: defaultdict[str, float] = defaultdict(float)
+    command = ["dvc", "repro"]
+    environment = ENVIRONMENT | {"PYTHONUNBUFFERED": "1"}
+    start, stage = time.perf_counter(), "reading dvc.yaml"
+    with subprocess.Popen(command, cwd=study, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout or ():
+            if line.startswith("Running stage"):
+                now = time.perf_counter()
+                seconds[stage] += now - start
+                start, stage = now, line.split("'")[1].partition("@")[0]
+    if process.returncode:
+        sys.exit(process.returncode)
+    seconds[stage] += time.perf_counter() - start
+    return dict(seconds)
+
+
+def make_empty_pipeline(folder: Path) -> None:
+    """Make a repository whose dvc.yaml has twenty stages of `true`, and run it."""
+    folder.mkdir()
+    stages = {f"stage{number}": {"cmd": "true"} for number in range(EMPTY_STAGES)}
+    (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}), encoding="utf-8")
+    run("git", "init", "-q", folder=folder)
+    run("dvc", "init", "-q", folder=folder)
+    run("dvc", "repro", folder=folder)
+
+
+def repro_seconds(folder: Path) -> float:
+    """Return the seconds of a `dvc repro`."""
+    start = time.perf_counter()
+    run("dvc", "repro", folder=folder)
+    return time.perf_counter() - start
+
+
+def first_work(study: Path, stage: str) -> tuple[list[float], bool]:
+    """Return the seconds from a stage's start to its first work, of each round, and whether it imports torch."""
+    function, arguments = FIRST_WORK[stage]
+    seconds, torch = [], False
+    environment = ENVIRONMENT | {"PYTHONPATH": os.fspath(study)}
+    for _ in range(ROUNDS):
+        command = [sys.executable, "-c", UNTIL_FIRST_WORK, stage, function, *arguments]
+        told = subprocess.run(command, cwd=study, env=environment, capture_output=True, text=True, check=True).stdout
+        seconds.append(float(told.split()[0]))
+        torch = told.split()[1] == "True"
+    return seconds, torch
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,179 @@
+"""Stages augment and prepare, beside what a plain script would call on one core: pictures/s.
+
+    python -m benchmarks.preparing
+
+Augment against Albumentations' own Compose and against torchvision.transforms.v2, both with JPEG encoding; prepare
+against Pillow opening, resizing and saving each file. Sides take turns, five rounds each after one that does not count.
+The stages' time includes starting their workers; Python's own start and imports are in benchmarks/pipeline.py.
+"""
+
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import ExitStack
+from io import BytesIO
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import cv2
+import numpy as np
+import yaml
+
+from benchmarks.measuring import Pause, Side, Turn, machine, ratio, seconds, take_turns, write_results
+from benchmarks.pictures import write_pictures
+from benchmarks.studies import ROOT, set_params
+from stages.augment import Settings
+from stages.lib.shards import Row, ShardWriter, read_rows
+from stages.lib.tables import table
+
+ROUNDS, QUALITY = 5, 95
+AUGMENTED, SIZE = 20_000, 64
+PREPARED, WIDE = 1_000, 400
+
+
+Sides = dict[str, tuple[Callable[..., None], tuple[Any, ...]]]
+
+
+def main() -> None:
+    """Measure both stages."""
+    with TemporaryDirectory(prefix="preparing.") as name, ExitStack() as stack:
+        folder = Path(name)
+        files = make_pictures(folder / "small", AUGMENTED, SIZE)
+        names = sorted({path.parent.name for path in files})
+        with ShardWriter(folder / "data/original", names) as writer:
+            for path in files:
+                writer.add(Row(path.read_bytes(), f"{path.parent.name}/{path.name}", names.index(path.parent.name)))
+        make_pictures(folder / "data/raw", PREPARED, WIDE)
+        shutil.copyfile(ROOT / "params.yaml", folder / "params.yaml")
+        set_params(folder, augment__copies=1, prepare__image_size=SIZE)
+        augmenting: Sides = {
+            "augment, 2 workers": (stage, ("augment", 2)),
+            "augment, 1 worker": (stage, ("augment", 1)),
+            "Albumentations, 1 core": (albumentations_compose, ()),
+            "torchvision v2, 1 core": (torchvision_v2, ()),
+        }
+        preparing: Sides = {
+            "prepare, 2 workers": (stage, ("prepare", 2)),
+            "prepare, 1 worker": (stage, ("prepare", 1)),
+            "Pillow, 1 core": (pillow, ()),
+        }
+        turns: dict[str, list[Turn]] = {}
+        for sides in (preparing, augmenting):
+            started = {side: stack.enter_context(Side(work, folder, *more)) for side, (work, more) in sides.items()}
+            turns |= take_turns(started, ROUNDS)
+    write_results("preparing", turns)
+    print(f"{machine()}; {AUGMENTED:,} copies of {SIZE} pixels, {PREPARED:,} files of {WIDE}; {ROUNDS} rounds\n")
+    rows = rows_of(turns, list(augmenting), AUGMENTED) + rows_of(turns, list(preparing), PREPARED)
+    print(table(["side", "pictures/s", "times the script on 1 core"], rows))
+
+
+def rows_of(turns: dict[str, list[Turn]], names: list[str], count: int) -> list[list[str]]:
+    """Return a row for each side: its rate, and how much faster it is than the plain script of its kind."""
+    script = next(name for name in names if name.endswith("1 core"))
+    return [
+        [
+            name,
+            f"{count / median(seconds(turns[name])):,.0f}",
+            f"{ratio(seconds(turns[name]), seconds(turns[script])):.2f}",
+        ]
+        for name in names
+    ]
+
+
+def make_pictures(folder: Path, count: int, size: int) -> list[Path]:
+    """Write pictures; return their files."""
+    folder.mkdir(parents=True)
+    write_pictures(folder, count, size)
+    return sorted(folder.rglob("*.jpg"))
+
+
+def stage(folder: Path, name: str, workers: int, pause: Pause) -> None:
+    """Run a stage's `main` in a folder of its own that shares the pictures."""
+    from importlib import import_module
+
+    here = folder / f"{name}-{workers}"
+    (here / "data").mkdir(parents=True)
+    for shared in ("raw", "original"):
+        if not (name == "prepare" and shared == "original"):
+            (here / "data" / shared).symlink_to(folder / "data" / shared)
+    shutil.copyfile(folder / "params.yaml", here / "params.yaml")
+    os.chdir(here)
+    os.environ["STUDY_WORKERS"] = str(workers)
+    main_of_stage = import_module(f"stages.{name}").main
+    while True:
+        pause()
+        main_of_stage()
+
+
+def albumentations_compose(folder: Path, pause: Pause) -> None:
+    """Alter and encode each picture with Albumentations' transforms, as its documentation shows."""
+    import albumentations
+
+    cv2.setNumThreads(0)
+    told = settings(folder)
+    most = told.hue / 2  # of OpenCV's steps of two degrees
+    transform = albumentations.Compose(
+        [
+            albumentations.Affine(
+                translate_percent=(-told.shift, told.shift),
+                rotate=(-told.rotation, told.rotation),
+                border_mode=cv2.BORDER_REFLECT_101,
+                p=1,
+            ),
+            albumentations.HueSaturationValue((-most, most), 0, 0, p=1),
+            albumentations.RandomGamma(tuple(round(100 * bound) for bound in told.gamma), p=1),
+        ]
+    )
+    pictures = [cv2.imdecode(np.frombuffer(row.encoded, np.uint8), cv2.IMREAD_COLOR_RGB) for row in rows(folder)]
+    while True:
+        pause()
+        for picture in pictures:
+            cv2.imencode(".jpg", transform(image=picture)["image"], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+
+
+def torchvision_v2(folder: Path, pause: Pause) -> None:
+    """Alter and encode each picture with torchvision's transforms on Pillow's pictures."""
+    from PIL import Image
+    from torchvision.transforms import v2
+    from torchvision.transforms.v2 import functional
+
+    told = settings(folder)
+    rng = np.random.default_rng(1)
+    move = v2.RandomAffine(told.rotation, (told.shift, told.shift), interpolation=v2.InterpolationMode.BILINEAR)
+    colour = v2.ColorJitter(hue=told.hue / 360)
+    pictures = [Image.open(BytesIO(row.encoded)).convert("RGB") for row in rows(folder)]
+    while True:
+        pause()
+        for picture in pictures:
+            altered = functional.adjust_gamma(colour(move(picture)), rng.uniform(*told.gamma))
+            altered.save(BytesIO(), "jpeg", quality=QUALITY)
+
+
+def pillow(folder: Path, pause: Pause) -> None:
+    """Open, resize and save each file."""
+    from PIL import Image
+
+    files = sorted((folder / "data/raw").rglob("*.jpg"))
+    while True:
+        pause()
+        for path in files:
+            with Image.open(path) as picture:
+                picture.convert("RGB").resize((SIZE, SIZE), Image.Resampling.LANCZOS).save(
+                    BytesIO(), "jpeg", quality=QUALITY
+                )
+
+
+def settings(folder: Path) -> Settings:
+    """Return params.yaml's section `augment`."""
+    return Settings(**yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))["augment"])
+
+
+def rows(folder: Path) -> list[Row]:
+    """Return the training pictures."""
+    return list(read_rows(folder / "data/original"))
+
+
+if __name__ == "__main__":
+    main()

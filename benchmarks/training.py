@@ -1,0 +1,87 @@
+"""Training, beside what a user might take instead: images/s of whole epochs, reading included, and peak memory.
+
+    python -m benchmarks.training
+    python -m benchmarks.training own_cnn 64
+
+Each side trains in a process of its own; they take turns, five rounds each after one that does not count. A ratio is
+the median over rounds of their seconds by ours. The bound is what the machine's bf16 matrix peak and its copying, both
+measured in the same run, leave possible without fused operations.
+"""
+
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import yaml
+
+from benchmarks.machine import bound, copying, matrix_peak
+from benchmarks.measuring import Side, Turn, machine, ratio, seconds, take_turns, write_results
+from benchmarks.pictures import write_pictures
+from benchmarks.sides import SIDES, Work
+from benchmarks.studies import ROOT
+from stages.lib.shards import Row, ShardWriter
+from stages.lib.tables import percent, table
+
+ROUNDS, BATCH, CLASSES = 5, 32, 20
+PICTURES = {"own_cnn": {64: 640, 128: 160, 224: 64}, "resnet50": {64: 256, 128: 96, 224: 64}}
+COLUMNS = [
+    "network",
+    "pixels",
+    "images/s",
+    *(f"/ {name}" for name in SIDES if name != "ours"),
+    "of the bound",
+    "memory",
+]
+
+
+def main(wanted: list[tuple[str, int]]) -> None:
+    """Measure each network at each size."""
+    peaks = {threads: matrix_peak(threads) for threads in (1, 2)}
+    copied = copying()
+    settings = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["networks"]
+    records, rows = [], []
+    for network, size in wanted:
+        with TemporaryDirectory(prefix="training.") as folder:
+            work = Work(network, settings[network], Path(folder), CLASSES, size, BATCH)
+            record = measured(work, PICTURES[network][size])
+        record["bound"] = bound(network, settings[network], size, peaks[2], copied)
+        records.append(record)
+        rows.append(shown(record))
+        print(rows[-1], file=sys.stderr, flush=True)
+    write_results("training", {"peaks": peaks, "copying": copied, "trainings": records})
+    print(f"{machine()}\n")
+    print(f"bf16 matrix peak {peaks[1] / 1e9:,.0f} GFLOP/s on 1 thread, {peaks[2] / 1e9:,.0f} on 2; copying ", end="")
+    print(f"{copied / 1e9:.0f} GB/s; batch {BATCH}, {ROUNDS} rounds\n\n{table(COLUMNS, rows)}")
+
+
+def measured(work: Work, count: int) -> dict[str, Any]:
+    """Return what each side took for each of its epochs of `count` pictures."""
+    write_pictures(work.folder / "pictures", count, work.size, CLASSES)
+    names = sorted(path.name for path in (work.folder / "pictures").iterdir())
+    files = sorted((work.folder / "pictures").rglob("*.jpg"))
+    for shards, part in (("shards", files), ("few", files[:2])):
+        with ShardWriter(work.folder / shards, names) as writer:
+            for path in part:
+                writer.add(Row(path.read_bytes(), f"{path.parent.name}/{path.name}", names.index(path.parent.name)))
+    with ExitStack() as stack:
+        sides = {name: stack.enter_context(Side(side, work)) for name, side in SIDES.items()}
+        turns = take_turns(sides, ROUNDS)
+    return {"network": work.network, "size": work.size, "pictures": count, "turns": turns}
+
+
+def shown(record: dict[str, Any]) -> list[str]:
+    """Return a record's row of the table."""
+    turns: dict[str, list[Turn]] = record["turns"]
+    rate = record["pictures"] / median(seconds(turns["ours"]))
+    ratios = [f"{ratio(seconds(turns['ours']), seconds(turns[name])):.2f}" for name in SIDES if name != "ours"]
+    peak = max(turn.peak_bytes for turn in turns["ours"])
+    memory = f"{peak / 1e9:.1f} GB"
+    return [record["network"], str(record["size"]), f"{rate:.0f}", *ratios, percent(rate / record["bound"]), memory]
+
+
+if __name__ == "__main__":
+    everything = [(network, size) for network, sizes in PICTURES.items() for size in sizes]
+    main([(sys.argv[1], int(size)) for size in sys.argv[2:]] or everything)
