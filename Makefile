@@ -6,7 +6,7 @@ INSTALLED = $(VENV)/installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export NO_ALBUMENTATIONS_UPDATE = 1
 .DEFAULT_GOAL := study
-.PHONY: study install test test-trust weights check lock clean help
+.PHONY: study install test test-trust bench weights check lock clean help
 
 study: install ## Install, run what changed of the study, and show the results (plain `make`)
 	@python -m stages
@@ -30,6 +30,10 @@ test: install ## Install and run the tests
 test-trust: install ## Run the tests of docs/trust.md: whole studies, interrupted, edited and shared
 	@OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile tests/trust
 
+bench: install ## Measure everything against what a user would take instead (40 minutes; leave the machine alone)
+	uv pip install --quiet --python $(VENV)/bin/python --require-hashes -r requirements-bench.lock
+	@python -m benchmarks
+
 weights: install ## Keep a run's weights to start another study from: make weights RUN=own_cnn-tuned-augmented-1 NAME=birds
 	@python -m stages.lib.export "$(RUN)" "$(NAME)"
 
@@ -38,9 +42,11 @@ check: install ## Format and lint (ruff), check types (mypy)
 	@ruff check .
 	@mypy
 
-lock: install ## Write requirements.lock anew from pyproject.toml
+lock: install ## Write requirements.lock and requirements-bench.lock anew from pyproject.toml
 	uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --all-extras --group dev \
 		pyproject.toml --output-file requirements.lock
+	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --group bench \
+		--constraint requirements.lock --output-file requirements-bench.lock
 
 clean: ## Remove .venv, caches and everything the study made (results in Git and in the remote stay)
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .dvc/cache .dvc/tmp

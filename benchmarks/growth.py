@@ -1,31 +1,45 @@
-"""How prepare and augment grow with the number of pictures: pictures/s, peak memory, bytes of the shards.
+"""How the stages grow with the number of pictures: pictures/s, peak memory, bytes written.
 
-    python -m benchmarks.growth 5000 20000 100000
+    python -m benchmarks.growth 10000 100000
 
-Makes so many JPEG pictures of 96 pixels in 20 classes, runs the two stages on them with the settings of params.yaml,
-prints a table and writes it to benchmarks/growth.json. Peak memory is the highest sum of the resident memory of the
-stage's processes, sampled five times a second; pages that they share count for each.
+Makes so many JPEG pictures of 96 pixels in 20 classes and runs fetch, prepare and augment on them with the settings of
+params.yaml, then train until it has its first batch. That one is timed from when torch is imported, the others from
+their start. Peak memory is the highest sum of the resident memory of the stage's processes, sampled five times a
+second; pages that they share count for each.
 """
 
-import json
-import os
-import platform
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from benchmarks.measuring import peak_memory
+from benchmarks.measuring import machine, peak_memory, write_results
 from benchmarks.pictures import write_pictures
-from benchmarks.studies import ENVIRONMENT, ROOT
+from benchmarks.studies import ENVIRONMENT, ROOT, set_params
+from stages.lib.files import write_json
+from stages.lib.hyperparameters import OnTheFly, Recipe
+from stages.lib.networks import network_module
+from stages.lib.params import read
 from stages.lib.shards import row_count
 from stages.lib.tables import table
 
 SIZE = 96
-COLUMNS = ["pictures", "stage", "seconds", "pictures/s", "peak memory", "shards"]
+COLUMNS = ["pictures", "stage", "seconds", "pictures/s", "peak memory", "written"]
+OUTS = {"fetch": ["raw"], "prepare": ["original", "validation", "test"], "augment": ["augmented"]}
+UNTIL_FIRST_BATCH = """
+import os, sys, time
+import torch, torchvision
+start = time.perf_counter()
+from stages import train
+from stages.lib.picture_sets import PictureSet
+def first_batch(*_):
+    print(time.perf_counter() - start, flush=True)
+    os._exit(0)
+PictureSet.batch = first_batch
+train.main("own_cnn", "default", "augmented", "1")
+"""
 
 
 class Measured(NamedTuple):
@@ -35,56 +49,67 @@ class Measured(NamedTuple):
     stage: str
     seconds: float
     peak_bytes: int
-    shard_bytes: int
+    written_bytes: int
 
 
 def main(counts: list[int]) -> None:
     """Measure each number of pictures in turn."""
     measured = []
     for count in counts:
-        with TemporaryDirectory(dir=ROOT, prefix="growth.", suffix=".unfinished") as folder:
+        with TemporaryDirectory(prefix="growth.") as folder:
             measured += measure(count, Path(folder))
+    write_results("growth", [row._asdict() for row in measured])
     rows = [
         [
             f"{row.pictures:,}",
             row.stage,
-            f"{row.seconds:.1f}",
-            f"{row.pictures / row.seconds:.0f}",
+            f"{row.seconds:.2f}",
+            f"{row.pictures / row.seconds:,.0f}",
             f"{row.peak_bytes / 1e6:,.0f} MB",
-            f"{row.shard_bytes / 1e6:,.0f} MB",
+            f"{row.written_bytes / 1e6:,.0f} MB",
         ]
         for row in measured
     ]
-    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
-    print(f"{datetime.now(UTC):%Y-%m-%d}, {machine}, one run each\n\n{table(COLUMNS, rows)}")
-    records = json.dumps([row._asdict() for row in measured], indent=2)
-    (ROOT / "benchmarks/growth.json").write_text(f"{records}\n", encoding="utf-8")
+    print(f"{machine()}; one run each\n\n{table(COLUMNS, rows)}")
 
 
 def measure(count: int, folder: Path) -> list[Measured]:
-    """Make `count` pictures in `folder`; return what prepare and augment took of time, memory and disk."""
-    write_pictures(folder / "data/raw", count, SIZE)
+    """Make `count` pictures in `folder`; return what each stage took of time, memory and disk."""
+    write_pictures(folder / "pictures", count, SIZE)
     (folder / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    set_params(folder, dataset__source="folder", dataset__classes="all", dataset__folder__path="pictures")
+    set_params(folder, prepare__duplicates="keep")
     measured = []
-    for stage, outs in (("prepare", ("original", "validation", "test")), ("augment", ("augmented",))):
-        seconds, peak = run(stage, folder)
-        written = sum(file.stat().st_size for out in outs for file in (folder / "data" / out).iterdir())
-        done = sum(row_count(folder / "data" / out) for out in outs)
-        measured.append(Measured(done, stage, seconds, peak, written))
-    return measured
+    for stage, outs in OUTS.items():
+        seconds, peak, _ = run(folder, "-m", f"stages.{stage}")
+        files = [file for out in outs for file in (folder / "data" / out).rglob("*") if file.is_file()]
+        done = len(files) if stage == "fetch" else sum(row_count(folder / "data" / out) for out in outs)
+        measured.append(Measured(done, stage, seconds, peak, sum(file.stat().st_size for file in files)))
+    write_json(folder / "data/hyperparameters/own_cnn/default.json", defaults())
+    _, peak, said = run(folder, "-c", UNTIL_FIRST_BATCH)
+    trained = row_count(folder / "data/augmented")
+    return [*measured, Measured(trained, "train, to its first batch", float(said), peak, 0)]
 
 
-def run(stage: str, folder: Path) -> tuple[float, int]:
-    """Run a stage; return its seconds and the highest sum of its processes' resident memory in bytes."""
+def run(folder: Path, *words: str) -> tuple[float, int, str]:
+    """Run Python; return its seconds, the highest sum of its processes' resident memory, and what it printed."""
+    command = [sys.executable, *words]
     environment = ENVIRONMENT | {"PYTHONPATH": str(ROOT)}
     start = time.perf_counter()
-    command = [sys.executable, "-m", f"stages.{stage}"]
-    with subprocess.Popen(command, cwd=folder, env=environment) as process, peak_memory(process.pid) as peak:
-        process.wait()
+    with (
+        subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True) as process,
+        peak_memory(process.pid) as peak,
+    ):
+        said, _ = process.communicate()
     if process.returncode:
         sys.exit(process.returncode)
-    return time.perf_counter() - start, peak[0]
+    return time.perf_counter() - start, peak[0], said
+
+
+def defaults() -> dict[str, object]:
+    """Return the own CNN's hyperparameters as params.yaml has them."""
+    return Recipe(read("networks.own_cnn", network_module("own_cnn").Settings), read("on_the_fly", OnTheFly)).values()
 
 
 if __name__ == "__main__":
-    main([int(word) for word in sys.argv[1:]] or [5_000, 20_000])
+    main([int(word) for word in sys.argv[1:]] or [10_000, 100_000])
