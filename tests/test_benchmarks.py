@@ -1,0 +1,66 @@
+"""What all benchmarks measure with: sides of a comparison that take turns."""
+
+import time
+
+import pytest
+
+from benchmarks.measuring import Side, Turn, ratio, seconds, take_turns
+from benchmarks.photographs import ON_THE_FLY, shown
+
+
+def counts(path, name, pause):
+    """Write down each round."""
+    while True:
+        pause()
+        with path.open("a", encoding="utf-8") as file:
+            file.write(name)
+
+
+def prepares(length, pause):
+    """Take so many seconds before the first round, and hardly any for it."""
+    time.sleep(length)
+    while True:
+        pause()
+
+
+def fails(pause):
+    """Come to nothing after one round."""
+    pause()
+    raise ValueError("out of pictures")
+
+
+def test_sides_take_turns_after_a_round_each_that_does_not_count(tmp_path):
+    """So that what slows the machine for a while slows all of them."""
+    log = tmp_path / "log"
+    with Side(counts, log, "a") as first, Side(counts, log, "b") as second:
+        turns = take_turns({"first": first, "second": second}, rounds=2)
+    assert log.read_text(encoding="utf-8") == "ab" * 3
+    assert [len(each) for each in turns.values()] == [2, 2]
+
+
+def test_a_round_is_timed_without_what_comes_before_it():
+    """The preparation does not count; memory is that of the side's process."""
+    with Side(prepares, 3) as side:
+        turn = side.turn()
+    assert 0 <= turn.seconds < 3
+    assert turn.peak_bytes > 1_000_000
+
+
+def test_a_side_that_fails_ends_the_comparison():
+    """Numbers of one side alone compare nothing."""
+    with Side(fails) as side, pytest.raises(SystemExit, match="a side of the comparison failed"):
+        side.turn()
+
+
+def test_a_ratio_is_the_median_over_rounds():
+    """2, 3 and, in a round that something else disturbed, 30 times as long."""
+    ours, theirs = ([Turn(value, 0) for value in values] for values in ([1.0, 2.0, 1.0], [2.0, 6.0, 30.0]))
+    assert ratio(seconds(ours), seconds(theirs)) == 3.0
+
+
+def test_photographs_are_compared_with_the_plain_loop():
+    """Means over seeds, with their deviation, which a single seed has not."""
+    found = {(ON_THE_FLY, "own_cnn-tuned-augmented"): [0.4, 0.5, 0.6], (ON_THE_FLY, "resnet50"): [0.1]}
+    text = " ".join(shown(found, plain=0.25).split())
+    assert "| own_cnn-tuned-augmented | on the fly | 3 | 50.0 % | 10.0 | 2.00 |" in text
+    assert "| resnet50 | on the fly | 1 | 10.0 % | – | 0.40 |" in text
