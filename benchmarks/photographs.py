@@ -30,14 +30,14 @@ EVERY_RUN = Study(
 SETTINGS: dict[str, Any] = {
     "on_the_fly__mixup": 0.2,
     "on_the_fly__cutmix": 1,
-    "networks__own_cnn__epochs": 50,
+    "networks__own_cnn__epochs": 45,
     "networks__own_cnn__learning_rate": 5e-4,
     "networks__own_cnn__ema_epochs": 2,
     "tune__own_cnn__trials": 6,
     "tune__own_cnn__epochs": 8,
     "tune__own_cnn__startup_trials": 3,
     "tune__own_cnn__pruning_warmup_epochs": 4,
-    "networks__resnet50__epochs": 8,
+    "networks__resnet50__epochs": 6,
     "tune__resnet50__trials": 3,
     "tune__resnet50__epochs": 3,
 }

@@ -151,7 +151,6 @@ def timm(work: Work, pause: Pause) -> None:
     """
     from timm.data import create_dataset, create_loader
     from timm.optim import create_optimizer_v2
-    from timm.utils import AverageMeter
 
     model = _model(work, published=True).to(device.device()).to(memory_format=torch.channels_last)
     loader = create_loader(
@@ -163,24 +162,20 @@ def timm(work: Work, pause: Pause) -> None:
         mean=tuple(MEANS),
         std=tuple(DEVIATIONS),
         num_workers=WORKERS,
-        use_prefetcher=False,
-        persistent_workers=True,
         device=device.device(),
     )
     optimizer = create_optimizer_v2(model, opt="adamw", lr=RATE)
-    losses = AverageMeter()
 
     while True:
         pause()
-        model.train()
-        for decoded, labels in loader:
-            images = decoded.to(device.device()).contiguous(memory_format=torch.channels_last)
+        running = 0.0
+        for images, labels in loader:  # on the device and normalised: timm's loader does that
             with torch.autocast(device.device().type, torch.bfloat16):
-                loss = functional.cross_entropy(model(images), labels.to(device.device()))
+                loss = functional.cross_entropy(model(images.contiguous(memory_format=torch.channels_last)), labels)
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             optimizer.zero_grad()
-            losses.update(loss.item(), len(labels))
+            running += loss.item() * len(labels)
 
 
 SIDES = {"ours": ours, "plain": plain, "Lightning": lightning, "timm": timm, "resident": resident}
