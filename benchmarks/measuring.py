@@ -111,7 +111,8 @@ def peak_memory(process: int) -> Iterator[list[int]]:
 
     Pages that they share count for each.
     """
-    watched, peak, over = psutil.Process(process), [0], threading.Event()
+    watched, over = psutil.Process(process), threading.Event()
+    peak = [resident(watched)]
 
     def watch() -> None:
         while not over.wait(SAMPLED_EVERY):

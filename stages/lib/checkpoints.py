@@ -23,7 +23,7 @@ from stages.lib import device
 from stages.lib.files import finished_file
 
 FOLDER = Path("data/checkpoints")
-LIBRARIES = ("albumentations", "numpy", "opencv-python-headless", "optuna", "torch", "torchvision")
+LIBRARIES = ("albumentations", "numba", "numpy", "opencv-python-headless", "optuna", "torch", "torchvision")
 Tensors = dict[str, Tensor]
 
 

@@ -1,0 +1,130 @@
+"""What fused_blocks.py has compiled: loops over arrays (images, height, width, channels) of bfloat16's bits as uint16.
+
+Channels are the inner loops, of which the compiler makes vector instructions. Threads share out whole images, so that
+every sum has its order whatever their number.
+"""
+
+import sys
+
+import numba
+import numpy as np
+from numba import njit, prange
+
+POSITIVE = np.uint8(4)  # in `chosen`, beside the place 0 to 3 in its window: LeakyReLU leaves the value as it is
+PLACE = np.uint8(3)
+
+if sys.platform == "linux":
+    numba.config.THREADING_LAYER = "omp"  # type: ignore[attr-defined]  # of numba's, the one whose threads wait as torch's do
+
+# contract: a * b + c may be rounded once; sums keep their order
+compiled = njit(parallel=True, nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz"})
+
+
+def use_threads(count: int) -> None:
+    """Have the kernels use at most so many threads."""
+    numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
+
+
+@njit(inline="always")
+def _widened(bits):
+    """Return the float32 that a bfloat16's bits stand for."""
+    return np.uint32(np.uint32(bits) << np.uint32(16)).view(np.float32)
+
+
+@njit(inline="always")
+def _rounded(value):
+    """Return the bits of the bfloat16 next to a float32; halfway, the even one."""
+    bits = np.float32(value).view(np.uint32)
+    odd = np.uint32(np.uint32(bits >> np.uint32(16)) & np.uint32(1))
+    return np.uint16(np.uint32(bits + np.uint32(0x7FFF) + odd) >> np.uint32(16))
+
+
+@compiled
+def sum_moments(features, near, sums):
+    """Fill sums (N, 2, C) with each channel's differences from `near` (C,), and their squares, over each image."""
+    images, height, width, channels = features.shape
+    for n in prange(images):
+        first, second = np.zeros(channels, np.float32), np.zeros(channels, np.float32)
+        for h in range(height):
+            for w in range(width):
+                for c in range(channels):
+                    value = _widened(features[n, h, w, c]) - near[c]
+                    first[c] += value
+                    second[c] += value * value
+        for c in range(channels):
+            sums[n, 0, c] = first[c]
+            sums[n, 1, c] = second[c]
+
+
+@compiled
+def pool(features, scale, offset, slope, normal, kept, chosen):
+    """Give the highest of each window, normalised and activated, as it was (`kept`), and its place (`chosen`)."""
+    images, height, width, channels = normal.shape
+    for n in prange(images):
+        for h in range(height):
+            for w in range(width):
+                for c in range(channels):
+                    # written out, for in a loop over places the compiler would not take several channels at once
+                    best = features[n, 2 * h, 2 * w, c]
+                    highest, place = _widened(best) * scale[c] + offset[c], np.uint8(0)
+                    right = features[n, 2 * h, 2 * w + 1, c]
+                    value = _widened(right) * scale[c] + offset[c]
+                    if value > highest:
+                        best, highest, place = right, value, np.uint8(1)
+                    below = features[n, 2 * h + 1, 2 * w, c]
+                    value = _widened(below) * scale[c] + offset[c]
+                    if value > highest:
+                        best, highest, place = below, value, np.uint8(2)
+                    across = features[n, 2 * h + 1, 2 * w + 1, c]
+                    value = _widened(across) * scale[c] + offset[c]
+                    if value > highest:
+                        best, highest, place = across, value, np.uint8(3)
+                    if highest > 0:
+                        place = np.uint8(place | POSITIVE)
+                    else:
+                        highest = highest * slope
+                    normal[n, h, w, c] = _rounded(highest)
+                    kept[n, h, w, c] = best
+                    chosen[n, h, w, c] = place
+
+
+@compiled
+def sum_gradients(gradient, kept, chosen, mean, slope, sums):
+    """Fill sums (N, 2, C) with what reaches each channel through the activation, and that times kept - mean."""
+    images, height, width, channels = gradient.shape
+    for n in prange(images):
+        plain, weighted = np.zeros(channels, np.float32), np.zeros(channels, np.float32)
+        for h in range(height):
+            for w in range(width):
+                for c in range(channels):
+                    value = _widened(gradient[n, h, w, c])
+                    if chosen[n, h, w, c] < POSITIVE:
+                        value = value * slope
+                    plain[c] += value
+                    weighted[c] += value * (_widened(kept[n, h, w, c]) - mean[c])
+        for c in range(channels):
+            sums[n, 0, c] = plain[c]
+            sums[n, 1, c] = weighted[c]
+
+
+@compiled
+def spread_gradient(features, gradient, chosen, scale, constant, linear, slope, result):
+    """Give constant + linear * feature, and to what was kept also what came through the activation, scaled."""
+    images, height, width, channels = features.shape
+    for n in prange(images):
+        direct = np.empty(channels, np.float32)
+        for h in range((height + 1) // 2):
+            for w in range((width + 1) // 2):
+                pooled = 2 * h + 1 < height and 2 * w + 1 < width  # an odd last row or column is in no window
+                if pooled:
+                    for c in range(channels):
+                        value = _widened(gradient[n, h, w, c]) * scale[c]
+                        direct[c] = value if chosen[n, h, w, c] >= POSITIVE else value * slope
+                for place in range(4):
+                    y, x = 2 * h + (place >> 1), 2 * w + (place & 1)
+                    if y < height and x < width:
+                        for c in range(channels):
+                            value = constant[c] + linear[c] * _widened(features[n, y, x, c])
+                            if pooled and (chosen[n, h, w, c] & PLACE) == np.uint8(place):
+                                value += direct[c]
+                            result[n, y, x, c] = _rounded(value)

@@ -1,0 +1,135 @@
+"""Three layers in one pass give what torch's own layers give."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from stages.lib.fused_blocks import FusedBlocks, fuse_blocks, moments_of, normalised_pool
+from stages.networks import own_cnn
+from tests.conftest import network_settings
+
+SLOPE = 0.1
+
+
+def ordered(*shape: int, seed: int = 0, offset: float = 0.0) -> Tensor:
+    """Return random features in bfloat16 and channels_last memory order."""
+    values = torch.randn(shape, generator=torch.Generator().manual_seed(seed)) + offset
+    return values.bfloat16().contiguous(memory_format=torch.channels_last)
+
+
+def norm_of(channels: int) -> nn.BatchNorm2d:
+    """Return a layer with weights of both signs and some history."""
+    norm = nn.BatchNorm2d(channels)
+    with torch.no_grad():
+        norm.weight.copy_(torch.linspace(-1.52, 2, channels))  # none so near 0 that all values are alike
+        norm.bias.copy_(torch.linspace(-1, 1, channels))
+        norm.running_mean.copy_(torch.linspace(-0.5, 0.5, channels))
+        norm.running_var.copy_(torch.linspace(0.5, 2, channels))
+    return norm
+
+
+def reference(features: Tensor, norm: nn.BatchNorm2d) -> Tensor:
+    """Return what torch's layers make of the features, in float64."""
+    return nn.functional.leaky_relu(nn.functional.max_pool2d(norm(features.double()), 2), SLOPE)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("shape", [(4, 8, 6, 6), (3, 5, 7, 9), (2, 64, 2, 2), (2, 3, 3, 2)])
+def test_values_gradients_and_statistics_are_those_of_the_layers(shape, training):
+    """Odd sides, whose last row is in no window, and negative weights, with which the lowest value is the highest."""
+    features, ours, theirs = ordered(*shape), norm_of(shape[1]), norm_of(shape[1]).double()
+    ours.train(training)
+    theirs.train(training)
+    mine, their = features.clone().requires_grad_(), features.double().requires_grad_()
+    given, expected = normalised_pool(mine, ours, SLOPE), reference(their, theirs)
+    gradient = ordered(*given.shape, seed=1)
+    given.backward(gradient)
+    expected.backward(gradient.double())
+    assert given.dtype == torch.bfloat16
+    torch.testing.assert_close(given.double(), expected, rtol=1e-2, atol=1e-2)
+    torch.testing.assert_close(mine.grad.double(), their.grad, rtol=1e-2, atol=2e-2)
+    torch.testing.assert_close(ours.weight.grad.double(), theirs.weight.grad, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(ours.bias.grad.double(), theirs.bias.grad, rtol=1e-4, atol=1e-4)
+    for name, value in theirs.named_buffers():
+        torch.testing.assert_close(ours.get_buffer(name).double(), value.double(), rtol=1e-5, atol=1e-5)
+
+
+def test_of_equal_values_the_first_takes_the_gradient():
+    """As with torch's own pool: no gradient is counted twice."""
+    features = torch.ones(1, 1, 2, 2).bfloat16().contiguous(memory_format=torch.channels_last).requires_grad_()
+    norm = nn.BatchNorm2d(1).eval()
+    normalised_pool(features, norm, SLOPE).backward(torch.ones(1, 1, 1, 1).bfloat16())
+    assert features.grad.flatten().tolist() == [1, 0, 0, 0]
+
+
+def test_a_small_variance_beside_a_large_mean_is_not_lost():
+    """The squares of such values differ by less than float32 can tell."""
+    features = ordered(8, 4, 32, 32, offset=200.0)
+    moments, values = moments_of(features), features.double()
+    torch.testing.assert_close(moments.mean.double(), values.mean((0, 2, 3)), rtol=1e-6, atol=0)
+    torch.testing.assert_close(moments.variance.double(), values.var((0, 2, 3), correction=0), rtol=1e-4, atol=0)
+
+
+def test_a_broken_batch_is_seen():
+    """NaN among the features makes NaN of the channel, as with torch's own layers, and of no other."""
+    features = ordered(2, 2, 4, 4)
+    features[0, 0, 1, 1] = torch.nan
+    given = normalised_pool(features, nn.BatchNorm2d(2), SLOPE)
+    assert given[:, 0].isnan().all()
+    assert not given[:, 1].isnan().any()
+
+
+def test_the_number_of_threads_changes_no_bit():
+    """Sums are over whole images, in one order."""
+    results = []
+    before = torch.get_num_threads()
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        features, norm = ordered(5, 16, 12, 12).requires_grad_(), norm_of(16)
+        given = normalised_pool(features, norm, SLOPE)
+        given.backward(ordered(*given.shape, seed=1))
+        results.append([given, features.grad, norm.weight.grad, norm.bias.grad])
+    torch.set_num_threads(before)
+    assert all(torch.equal(one, two) for one, two in zip(*results, strict=True))
+
+
+def test_the_own_cnn_learns_the_same_with_and_without():
+    """Loss and gradients of a step in bfloat16, under the same names of the same layers."""
+    losses, gradients = [], []
+    images, labels = ordered(8, 3, 64, 64).float(), torch.arange(8) % 4
+    for change in (fuse_blocks, nn.Module.train):
+        torch.manual_seed(0)
+        model = change(
+            own_cnn.build(network_settings("own_cnn", dropout=0), 4, 64).to(memory_format=torch.channels_last)
+        )
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = model(images)
+        loss = nn.functional.cross_entropy(logits.float(), labels)
+        loss.backward()
+        losses.append(loss.item())
+        gradients.append({name: weight.grad for name, weight in model.named_parameters()})
+    assert losses[0] == pytest.approx(losses[1], rel=0.01)
+    fused, plain = gradients
+    assert fused.keys() == plain.keys()
+    for name in ("blocks.0.weight", "blocks.4.weight", "blocks.1.weight", "blocks.21.bias", "classes.weight"):
+        similarity = nn.functional.cosine_similarity(fused[name].flatten(), plain[name].flatten(), dim=0)
+        assert similarity > 0.97, name
+
+
+def test_blocks_are_fused_and_nothing_else():
+    """Other layers, other pools and networks without such blocks stay what they are."""
+    block = [nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.MaxPool2d(2), nn.LeakyReLU(SLOPE)]
+    wider = [*block[:2], nn.MaxPool2d(3), block[3]]
+    model = nn.Sequential(
+        nn.Sequential(*block, *block), nn.Sequential(*wider), nn.Sequential(*block[:3]), nn.Sequential()
+    )
+    assert [type(part) for part in fuse_blocks(model)] == [FusedBlocks, *[nn.Sequential] * 3]
+
+
+def test_other_precision_takes_the_layers_themselves():
+    """In float32 the result is torch's to the bit."""
+    torch.manual_seed(0)
+    blocks = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.MaxPool2d(2), nn.LeakyReLU(SLOPE))
+    images = torch.randn(2, 3, 8, 8)
+    expected = blocks(images)
+    assert torch.equal(FusedBlocks(*blocks)(images), expected)
