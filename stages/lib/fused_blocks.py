@@ -5,13 +5,14 @@ pool keeps one of four values, and normalising keeps their order: only what is k
 Source of the gradient: Ioffe and Szegedy, Batch normalization, 2015.
 """
 
+import os
+import sys
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-
-from stages.lib import kernels
 
 Array = np.ndarray[Any, Any]
 
@@ -59,6 +60,20 @@ class FusedBlocks(nn.Sequential):
         return images
 
 
+@cache
+def kernels() -> Any:
+    """Import the kernels, with as many threads as torch has, and the same ones where numba can take them.
+
+    Two sets of threads would wait for each other. numba reads this when it is imported.
+    """
+    os.environ["NUMBA_NUM_THREADS"] = str(torch.get_num_threads())
+    if sys.platform == "linux":
+        os.environ["NUMBA_THREADING_LAYER"] = "omp"
+    from stages.lib import kernels as compiled
+
+    return compiled
+
+
 def fits(features: Tensor) -> bool:
     """Say whether the kernels take features like these."""
     ordered = features.is_contiguous(memory_format=torch.channels_last)
@@ -100,8 +115,7 @@ def moments_of(features: Tensor) -> Moments:
         np.float32
     )  # the sums are of differences from a value of each
     sums = np.empty((images, 2, channels))
-    kernels.use_threads(torch.get_num_threads())
-    kernels.sum_moments(values, near, sums)
+    kernels().sum_moments(values, near, sums)
     first, second = sums.sum(0) / (images * height * width)
     mean, variance = (torch.from_numpy(each).float() for each in (near + first, second - first * first))
     return Moments(mean, variance.clamp(min=0), of_batch=True)
@@ -118,8 +132,7 @@ class _NormalisedPool(torch.autograd.Function):
         normal, kept = (torch.empty(shape, dtype=features.dtype, memory_format=torch.channels_last) for _ in range(2))
         chosen = np.empty((images, height // 2, width // 2, channels), np.uint8)
         ctx.slope = np.float32(slope)
-        kernels.use_threads(torch.get_num_threads())
-        kernels.pool(_bits(features), scale.numpy(), offset.numpy(), ctx.slope, _bits(normal), _bits(kept), chosen)
+        kernels().pool(_bits(features), scale.numpy(), offset.numpy(), ctx.slope, _bits(normal), _bits(kept), chosen)
         ctx.save_for_backward(features, kept)
         ctx.known = chosen, scale, deviation, moments
         return normal
@@ -130,8 +143,7 @@ class _NormalisedPool(torch.autograd.Function):
         chosen, scale, deviation, moments = ctx.known
         incoming = _bits(gradient.contiguous(memory_format=torch.channels_last))
         sums = np.empty((len(chosen), 2, len(scale)))
-        kernels.use_threads(torch.get_num_threads())
-        kernels.sum_gradients(incoming, _bits(kept), chosen, moments.mean.numpy(), ctx.slope, sums)
+        kernels().sum_gradients(incoming, _bits(kept), chosen, moments.mean.numpy(), ctx.slope, sums)
         of_bias, product = torch.from_numpy(sums.sum(0)).float()
         of_weight = product / deviation
         # by way of the batch's mean and variance, each value reaches every output of its channel
@@ -140,7 +152,7 @@ class _NormalisedPool(torch.autograd.Function):
         constant = -scale * of_bias * share - linear * moments.mean
         of_features = torch.empty_like(features)
         scale, constant, linear = (each.numpy() for each in (scale, constant, linear))
-        kernels.spread_gradient(
+        kernels().spread_gradient(
             _bits(features), incoming, chosen, scale, constant, linear, ctx.slope, _bits(of_features)
         )
         return of_features, of_weight, of_bias, None, None, None

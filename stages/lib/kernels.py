@@ -4,25 +4,14 @@ Channels are the inner loops, of which the compiler makes vector instructions. T
 every sum has its order whatever their number.
 """
 
-import sys
-
-import numba
 import numpy as np
 from numba import njit, prange
 
 POSITIVE = np.uint8(4)  # in `chosen`, beside the place 0 to 3 in its window: LeakyReLU leaves the value as it is
 PLACE = np.uint8(3)
 
-if sys.platform == "linux":
-    numba.config.THREADING_LAYER = "omp"  # type: ignore[attr-defined]  # of numba's, the one whose threads wait as torch's do
-
 # contract: a * b + c may be rounded once; sums keep their order
 compiled = njit(parallel=True, nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz"})
-
-
-def use_threads(count: int) -> None:
-    """Have the kernels use at most so many threads."""
-    numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
 
 
 @njit(inline="always")

@@ -1,9 +1,14 @@
 """Three layers in one pass give what torch's own layers give."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import Tensor, nn
 
+from benchmarks.studies import ROOT
 from stages.lib.fused_blocks import FusedBlocks, fuse_blocks, moments_of, normalised_pool
 from stages.networks import own_cnn
 from tests.conftest import network_settings
@@ -79,18 +84,28 @@ def test_a_broken_batch_is_seen():
     assert not given[:, 1].isnan().any()
 
 
-def test_the_number_of_threads_changes_no_bit():
-    """Sums are over whole images, in one order."""
-    results = []
-    before = torch.get_num_threads()
-    for threads in (1, 2):
-        torch.set_num_threads(threads)
-        features, norm = ordered(5, 16, 12, 12).requires_grad_(), norm_of(16)
-        given = normalised_pool(features, norm, SLOPE)
-        given.backward(ordered(*given.shape, seed=1))
-        results.append([given, features.grad, norm.weight.grad, norm.bias.grad])
-    torch.set_num_threads(before)
-    assert all(torch.equal(one, two) for one, two in zip(*results, strict=True))
+STEP = """
+import hashlib, torch
+from tests.lib.test_fused_blocks import norm_of, normalised_pool, ordered
+features, norm = ordered(5, 16, 12, 12).requires_grad_(), norm_of(16)
+normalised_pool(features, norm, 0.1).backward(ordered(5, 16, 6, 6, seed=1))
+results = [features.grad.float(), norm.weight.grad, norm.bias.grad, norm.running_var]
+import numba
+digest = hashlib.sha256(b"".join(result.numpy().tobytes() for result in results))
+print(torch.get_num_threads(), numba.get_num_threads(), digest.hexdigest())
+"""
+
+
+def test_the_number_of_threads_is_torch_s_and_changes_no_bit():
+    """Sums are over whole images, in one order; and who asks for one thread has no more."""
+    printed = []
+    for threads in ("1", "2"):
+        environment = os.environ | {"OMP_NUM_THREADS": threads}
+        words = [sys.executable, "-c", STEP]
+        done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+        printed.append(done.stdout.split())
+    assert [line[:2] for line in printed] == [["1", "1"], ["2", "2"]]
+    assert printed[0][2] == printed[1][2]
 
 
 def test_the_own_cnn_learns_the_same_with_and_without():
