@@ -25,6 +25,7 @@ from benchmarks.measuring import Pause, Side, Turn, machine, ratio, seconds, tak
 from benchmarks.pictures import write_pictures
 from benchmarks.studies import ROOT, set_params
 from stages.augment import Settings
+from stages.lib.pictures import encode
 from stages.lib.shards import Row, ShardWriter, read_rows
 from stages.lib.tables import table
 
@@ -130,7 +131,7 @@ def albumentations_compose(folder: Path, pause: Pause) -> None:
     while True:
         pause()
         for picture in pictures:
-            cv2.imencode(".jpg", transform(image=picture)["image"], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+            encode(transform(image=picture)["image"], QUALITY)
 
 
 def torchvision_v2(folder: Path, pause: Pause) -> None:
@@ -148,7 +149,7 @@ def torchvision_v2(folder: Path, pause: Pause) -> None:
         pause()
         for picture in pictures:
             altered = functional.adjust_gamma(colour(move(picture)), rng.uniform(*told.gamma))
-            altered.save(BytesIO(), "jpeg", quality=QUALITY)
+            altered.save(BytesIO(), "jpeg", quality=QUALITY, subsampling=0)
 
 
 def pillow(folder: Path, pause: Pause) -> None:

@@ -15,7 +15,7 @@ from stages.lib.parallel import ordered_map
 from stages.lib.params import Section, read
 from stages.lib.pictures import Picture, decode, encode
 from stages.lib.shards import Row, ShardWriter, class_names, read_rows, row_count
-from stages.lib.streams import stream
+from stages.lib.streams import uniform
 
 DRAWN = ("shift_x", "shift_y", "hue", "gamma", "rotation")
 
@@ -71,7 +71,7 @@ def draw(settings: Settings, seed: int, path: str, copy: int) -> dict[str, float
         "gamma": settings.gamma,
         "rotation": (-settings.rotation, settings.rotation),
     }
-    return {name: stream(seed, "augment", path, copy, name).uniform(*ranges[name]) for name in DRAWN}
+    return {name: uniform(*ranges[name], seed, "augment", path, copy, name) for name in DRAWN}
 
 
 def altered(picture: Picture, drawn: dict[str, float]) -> Picture:

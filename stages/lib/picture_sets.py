@@ -11,11 +11,13 @@ import torch
 from torch import Tensor
 
 from stages.lib.pictures import decode, resized
-from stages.lib.shards import class_names, read_rows, row_count
+from stages.lib.shards import class_names, read_rows
 
 # Of ImageNet, in units of 1/255, for every network: pre-trained weights expect these, others learn as well with them
 MEAN = (123.675, 116.28, 103.53)
 STANDARD_DEVIATION = (58.395, 57.12, 57.375)
+
+CHUNK = 64  # pictures that a thread decodes at a time
 
 
 @dataclass(frozen=True)
@@ -53,19 +55,20 @@ def load_pictures(folder: str | Path, device: torch.device, size: int | None = N
 
     With `size`, pictures of another width and height are resized to it.
     """
-    count = row_count(folder)
-    labels, paths = np.empty(count, np.int64), []
-    pictures: np.ndarray | None = None
     rows = list(read_rows(folder))
+    first = _decoded(rows[0].encoded, size)
+    pictures = np.empty((len(rows), *first.shape), np.uint8)
+
+    def decode_from(start: int) -> None:
+        for index, row in enumerate(rows[start : start + CHUNK], start):
+            pictures[index] = _decoded(row.encoded, size)
+
     with ThreadPoolExecutor(os.cpu_count()) as threads:  # decoding happens outside Python's lock
-        decoded = threads.map(lambda row: _decoded(row.encoded, size), rows)
-        for index, (row, picture) in enumerate(zip(rows, decoded, strict=True)):
-            if pictures is None:
-                pictures = np.empty((count, *picture.shape), np.uint8)
-            pictures[index], labels[index] = picture, row.label
-            paths.append(row.path)
+        for _ in threads.map(decode_from, range(0, len(rows), CHUNK)):
+            pass  # an error is raised here
+    labels = np.array([row.label for row in rows], np.int64)
     tensors = torch.from_numpy(pictures).to(device), torch.from_numpy(labels).to(device)
-    return PictureSet(*tensors, class_names(folder), paths)
+    return PictureSet(*tensors, class_names(folder), [row.path for row in rows])
 
 
 def _decoded(encoded: bytes, size: int | None) -> np.ndarray:

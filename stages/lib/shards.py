@@ -60,9 +60,10 @@ class ShardWriter:
             # JPEG does not shrink further and no picture repeats: no compression, no dictionary
             self.file = pq.ParquetWriter(path, self.schema, compression="NONE", use_dictionary=False)
             self.shards += 1
-        images = [{"bytes": row.encoded, "path": row.path} for row in self.rows]
-        labels = [row.label for row in self.rows]
-        columns = [pa.array(images, self.schema.field("image").type), pa.array(labels, pa.int64())]
+        encoded = pa.array([row.encoded for row in self.rows], pa.binary())
+        paths = pa.array([row.path for row in self.rows], pa.string())
+        images = pa.StructArray.from_arrays([encoded, paths], fields=list(self.schema.field("image").type))
+        columns = [images, pa.array([row.label for row in self.rows], pa.int64())]
         columns += [pa.array([(row.drawn or {}).get(name) for row in self.rows], pa.float32()) for name in self.drawn]
         self.file.write_table(pa.Table.from_arrays(columns, schema=self.schema), row_group_size=max(1, len(self.rows)))
         self.shard_bytes += self.row_bytes

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from stages.lib.streams import stream, stream_seed
+from stages.lib.streams import stream, stream_seed, uniform
 
 
 def test_a_stream_is_the_same_everywhere():
@@ -55,3 +55,12 @@ def test_streams_of_neighbours_are_independent():
     assert abs(draws.mean() - 0.5) < 0.03
     assert abs(np.corrcoef(draws[:-1, 0], draws[1:, 0])[0, 1]) < 0.1
     assert abs(np.corrcoef(draws[:, 0], draws[:, 1])[0, 1]) < 0.1
+
+
+def test_single_numbers_fill_their_range_evenly():
+    """Each name has its number, the same each time, and a thousand of them are spread as chance spreads them."""
+    numbers = np.array([uniform(-2, 6, 1, "hue", count) for count in range(1000)])
+    assert numbers.tolist() == [uniform(-2, 6, 1, "hue", count) for count in range(1000)]
+    assert -2 <= numbers.min() < -1.9
+    assert 5.9 < numbers.max() < 6
+    assert np.histogram(numbers, 8, (-2, 6))[0].min() > 90
