@@ -55,7 +55,7 @@ def ours(work: Work, pause: Pause) -> None:
 
 
 def resident(work: Work, pause: Pause) -> None:
-    """Repeat the step alone on one batch that is there already: what the framework can do at most."""
+    """Repeat the step alone on one batch that is there already: what torch's own layers can do at most."""
     device.keep_freed_memory()
     model = _model(work, published=False).to(memory_format=torch.channels_last).to(device.device())
     optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, fused=True)
