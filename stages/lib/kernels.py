@@ -1,7 +1,7 @@
-"""What fused_blocks.py has compiled: loops over arrays (images, height, width, channels) of bfloat16's bits as uint16.
+"""What fused_blocks.py and fused_residuals.py have compiled: loops over bfloat16's bits as uint16.
 
-Channels are the inner loops, of which the compiler makes vector instructions. Threads share out whole images, so that
-every sum has its order whatever their number.
+Arrays are (images, height, width, channels). Channels are the inner loops, of which the compiler makes vector
+instructions. Threads share out whole images, so that every sum has its order whatever their number.
 """
 
 import numpy as np
@@ -117,3 +117,53 @@ def spread_gradient(features, gradient, chosen, scale, constant, linear, slope, 
                             if pooled and (chosen[n, h, w, c] & PLACE) == np.uint8(place):
                                 value += direct[c]
                             result[n, y, x, c] = _rounded(value)
+
+
+@compiled
+def normalise(features, shortcut, scale, offset, floor, result):
+    """Give scale * feature + offset, with a shortcut's value added where there is one, and no less than the floor."""
+    images, height, width, channels = features.shape
+    for n in prange(images):
+        for h in range(height):
+            for w in range(width):
+                for c in range(channels):
+                    value = _widened(features[n, h, w, c]) * scale[c] + offset[c]
+                    if shortcut is not None:
+                        value += _widened(shortcut[n, h, w, c])
+                    result[n, h, w, c] = _rounded(floor if value <= floor else value)
+
+
+@compiled
+def sum_normal_gradients(features, gradient, result, floor, mean, sums):
+    """Fill sums (N, 2, C) with what reaches each channel from above the floor, and that times feature - mean."""
+    images, height, width, channels = features.shape
+    for n in prange(images):
+        plain, weighted = np.zeros(channels, np.float32), np.zeros(channels, np.float32)
+        for h in range(height):
+            for w in range(width):
+                for c in range(channels):
+                    value = _widened(gradient[n, h, w, c])
+                    if _widened(result[n, h, w, c]) <= floor:
+                        value = np.float32(0)
+                    plain[c] += value
+                    weighted[c] += value * (_widened(features[n, h, w, c]) - mean[c])
+        for c in range(channels):
+            sums[n, 0, c] = plain[c]
+            sums[n, 1, c] = weighted[c]
+
+
+@compiled
+def spread_normal_gradient(features, gradient, result, floor, scale, constant, linear, of_features, of_shortcut):
+    """Give constant + linear * feature + scale * what comes in from above the floor, and that to the shortcut."""
+    images, height, width, channels = features.shape
+    for n in prange(images):
+        for h in range(height):
+            for w in range(width):
+                for c in range(channels):
+                    bits = gradient[n, h, w, c]
+                    if _widened(result[n, h, w, c]) <= floor:
+                        bits = np.uint16(0)
+                    if of_shortcut is not None:
+                        of_shortcut[n, h, w, c] = bits
+                    value = constant[c] + linear[c] * _widened(features[n, h, w, c]) + scale[c] * _widened(bits)
+                    of_features[n, h, w, c] = _rounded(value)

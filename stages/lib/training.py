@@ -15,7 +15,7 @@ from tqdm import tqdm
 from stages.lib import device
 from stages.lib.averaging import WeightAverage
 from stages.lib.checkpoints import Checkpoint, same_layout
-from stages.lib.fused_blocks import fuse_blocks
+from stages.lib.faster_layers import with_faster_layers
 from stages.lib.hyperparameters import Recipe, Training
 from stages.lib.on_the_fly import varied
 from stages.lib.picture_sets import PictureSet
@@ -184,7 +184,7 @@ def _learner(build: Callable[[], nn.Module], task: Task) -> Learner:
     torch.manual_seed(stream_seed(task.seed, "initial weights"))
     settings = task.recipe.settings
     steps = math.ceil(len(task.training) / settings.batch_size)
-    model = fuse_blocks(build().to(device.device()).to(memory_format=torch.channels_last))
+    model = with_faster_layers(build().to(device.device()).to(memory_format=torch.channels_last))
     average = WeightAverage(model, settings.ema_epochs * steps) if settings.ema_epochs else None
     optimizer = torch.optim.AdamW(parameter_groups(model, settings, task.head), fused=True)
     schedule = LambdaLR(optimizer, lambda step: learning_rate_factor(step / steps, settings))
