@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from benchmarks.measuring import Pause
 from stages.lib import device
+from stages.lib.faster_layers import with_faster_layers
 from stages.lib.hyperparameters import OnTheFly, Recipe, Training
 from stages.lib.networks import network_module
 from stages.lib.picture_sets import MEAN, STANDARD_DEVIATION, load_pictures
@@ -54,10 +55,21 @@ def ours(work: Work, pause: Pause) -> None:
     fit(lambda: new_network(work.network, settings, work.classes, work.size), task, "", after_epoch)
 
 
-def resident(work: Work, pause: Pause) -> None:
-    """Repeat the step alone on one batch that is there already: what torch's own layers can do at most."""
+def torch_step(work: Work, pause: Pause) -> None:
+    """Repeat the step alone, of torch's own layers, on one batch that is there already."""
+    repeat_step(work, pause, _model(work, published=False))
+
+
+def our_step(work: Work, pause: Pause) -> None:
+    """Repeat the step alone of the layers that stage train computes with: its limit."""
+    repeat_step(work, pause, with_faster_layers(_model(work, published=False)))
+
+
+def repeat_step(work: Work, pause: Pause, model: nn.Module) -> None:
+    """Do as many steps as an epoch has after each `pause`, all on the same batch."""
+    device.be_deterministic()
     device.keep_freed_memory()
-    model = _model(work, published=False).to(memory_format=torch.channels_last).to(device.device())
+    model = model.to(memory_format=torch.channels_last).to(device.device())
     optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, fused=True)
     images, labels = next(iter(load_pictures(work.folder / "shards", device.device()).batches(work.batch)))
     steps = _steps(work)
@@ -178,7 +190,14 @@ def timm(work: Work, pause: Pause) -> None:
             running += loss.item() * len(labels)
 
 
-SIDES = {"ours": ours, "plain": plain, "Lightning": lightning, "timm": timm, "resident": resident}
+SIDES = {
+    "ours": ours,
+    "plain": plain,
+    "Lightning": lightning,
+    "timm": timm,
+    "torch's step": torch_step,
+    "our step": our_step,
+}
 
 
 def _model(work: Work, *, published: bool) -> nn.Module:

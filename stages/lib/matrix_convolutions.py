@@ -20,7 +20,7 @@ class MatrixConvolution(nn.Conv2d):
         rows = images.permute(0, 2, 3, 1)
         kernel, stride = self.kernel_size[0], self.stride[0]
         if kernel == 1:
-            rows = rows[:, ::stride, ::stride]
+            rows = rows[:, ::stride, ::stride].contiguous()  # of other rows torch would make many small products
         else:
             around = functional.pad(rows, (0, 0, *[kernel // 2] * 4))
             windows = around.unfold(1, kernel, stride).unfold(2, kernel, stride)  # (N, H', W', C, 3, 3)
