@@ -33,7 +33,7 @@ from stages.lib.training import Task, fit
 
 RESULTS = Path("benchmarks/ablation.json")
 PLAIN = "plain"
-PLAIN_EPOCHS, PLAIN_BATCH, PLAIN_RATE = 30, 32, 1e-3
+PLAIN_EPOCHS, PLAIN_BATCH, PLAIN_RATE, PLAIN_DROPOUT = 30, 32, 1e-3, 0.34  # dropout as published
 OFF = {
     "label_smoothing": "0", "ema_epochs": "0", "weight_decay": "0", "warmup_epochs": "0", "dropout": "0",
     "stochastic_depth": "0", "flip": "false", "shift": "0", "crop": "1", "mixup": "0", "cutmix": "0",
@@ -112,6 +112,8 @@ def plain(network: str, pictures: Pictures, seed: int) -> torch.nn.Module:
     module, training = network_module(network), pictures.training
     torch.manual_seed(stream_seed(seed, "plain"))
     values = read(f"networks.{network}", dict) | {"weights": "none", "freeze": "none"}
+    if "dropout" in values:
+        values["dropout"] = PLAIN_DROPOUT
     model: torch.nn.Module = module.build(module.Settings(**values), len(training.class_names), training.image_size)
     model = model.to(device.device())
     optimizer = torch.optim.Adam(model.parameters(), lr=PLAIN_RATE)

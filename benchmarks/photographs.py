@@ -31,16 +31,17 @@ DEFAULTS = EVERY_RUN.model_copy(update={"hyperparameters": ["default"]})
 SETTINGS: dict[str, Any] = {
     "on_the_fly__mixup": 0.2,
     "on_the_fly__cutmix": 1,
-    "networks__own_cnn__epochs": 42,
-    "networks__own_cnn__learning_rate": 5e-4,
+    "networks__own_cnn__epochs": 36,
+    "networks__own_cnn__label_smoothing": 0,
+    "networks__own_cnn__dropout": 0,
     "networks__own_cnn__ema_epochs": 2,
-    "tune__own_cnn__trials": 10,
+    "tune__own_cnn__trials": 6,
     "tune__own_cnn__epochs": 15,
-    "tune__own_cnn__startup_trials": 4,
+    "tune__own_cnn__startup_trials": 3,
     "tune__own_cnn__pruning_warmup_epochs": 6,
-    "networks__resnet50__epochs": 6,
-    "tune__resnet50__trials": 3,
-    "tune__resnet50__epochs": 3,
+    "networks__resnet50__epochs": 5,
+    "tune__resnet50__trials": 2,
+    "tune__resnet50__epochs": 2,
 }
 ON_THE_FLY, AS_PUBLISHED = "on the fly", "as published"
 
