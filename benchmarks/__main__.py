@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 
+from benchmarks.studies import ENVIRONMENT
 from stages.lib.tables import duration
 
 BENCHMARKS = ("training", "preparing", "pipeline", "sharing", "growth")
@@ -14,7 +15,7 @@ def main() -> None:
     start = time.monotonic()
     for name in BENCHMARKS:
         print(f"\n## {name}\n", flush=True)
-        if subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=False).returncode:
+        if subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], env=ENVIRONMENT, check=False).returncode:
             sys.exit(f"benchmarks.{name} failed")
     print(f"\nall: {duration(time.monotonic() - start)}; the single rounds are in benchmarks/results")
 

@@ -2,19 +2,22 @@
 
     python -m benchmarks.ablation own_cnn original 1,2,3
     python -m benchmarks.ablation own_cnn original 1,2,3 plain "" mixup=0,cutmix=0 epochs=30
+    python -m benchmarks.ablation resnet50 original 1,2,3 "" "torch's layers"
 
 Trains the network of params.yaml on data/original (or data/augmented) once for each seed: by a plain loop, as the
-settings say (""), and with one part after the other switched off, or with the settings that are named. Prints mean and
-standard deviation of the accuracy on the test pictures. Every result goes to benchmarks/ablation.json at once; what is
-there is not trained again.
+settings say (""), and with one part after the other switched off, or with the settings that are named; "torch's layers"
+trains as the settings say, without the faster layers of stages/lib. Prints mean and standard deviation of the accuracy
+on the test pictures. Every result goes to benchmarks/ablation.json at once; what is there is not trained again.
 """
 
 import json
 import statistics
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import torch
 import yaml
@@ -32,7 +35,7 @@ from stages.lib.tables import percent, points, table
 from stages.lib.training import Task, fit
 
 RESULTS = Path("benchmarks/ablation.json")
-PLAIN = "plain"
+PLAIN, TORCH_LAYERS = "plain", "torch's layers"
 PLAIN_EPOCHS, PLAIN_BATCH, PLAIN_RATE, PLAIN_DROPOUT = 30, 32, 1e-3, 0.34  # dropout as published
 OFF = {
     "label_smoothing": "0", "ema_epochs": "0", "weight_decay": "0", "warmup_epochs": "0", "dropout": "0",
@@ -49,6 +52,9 @@ class Pictures(NamedTuple):
     test: PictureSet
 
 
+Loop = Callable[[str, Pictures, dict[str, Any], int], torch.nn.Module]
+
+
 def main(network: str, data: str, seeds: list[int], wanted: list[str]) -> None:
     """Train each variant with each seed."""
     device.be_deterministic()
@@ -60,10 +66,11 @@ def main(network: str, data: str, seeds: list[int], wanted: list[str]) -> None:
     found: dict[str, list[dict[str, float]]] = {}
     for seed in seeds:
         for variant in wanted or [PLAIN, "", *switched_off(base)]:
-            values = {} if variant == PLAIN else changed(base, variant)
-            key = json.dumps([network, data, seed, variant == PLAIN, values], sort_keys=True)
+            loop = variant if variant in (PLAIN, TORCH_LAYERS) else ""
+            values = changed(base, "" if loop else variant)
+            key = json.dumps([network, data, seed, loop, values], sort_keys=True)
             if key not in known:
-                known[key] = measured(network, pictures, values, seed)
+                known[key] = measured(LOOPS[loop], network, pictures, values, seed)
                 RESULTS.write_text(json.dumps(known, indent=0), encoding="utf-8")
                 accuracy, seconds = known[key]["accuracy"], known[key]["seconds"]
                 print(f"seed {seed}, {variant or 'as set'}: {percent(accuracy)}, {seconds:.0f} s", flush=True)
@@ -90,10 +97,10 @@ def changed(base: Recipe, variant: str) -> dict[str, Any]:
     return values
 
 
-def measured(network: str, pictures: Pictures, values: dict[str, Any], seed: int) -> dict[str, float]:
-    """Return test accuracy and seconds of one training; by the plain loop where there are no values."""
+def measured(loop: Loop, network: str, pictures: Pictures, values: dict[str, Any], seed: int) -> dict[str, float]:
+    """Return test accuracy and seconds of one training."""
     start = time.perf_counter()
-    model = ours(network, pictures, values, seed) if values else plain(network, pictures, seed)
+    model = loop(network, pictures, values, seed)
     seconds = time.perf_counter() - start
     right = predict(model, pictures.test).argmax(1) == pictures.test.labels.cpu()
     return {"accuracy": right.double().mean().item(), "seconds": round(seconds, 1)}
@@ -104,14 +111,23 @@ def ours(network: str, pictures: Pictures, values: dict[str, Any], seed: int) ->
     told, module = recipe(network, values), network_module(network)
     classes, size = len(pictures.training.class_names), pictures.training.image_size
     task = Task(pictures.training, pictures.validation, told, module.HEAD, seed)
-    return fit(lambda: new_network(network, told.settings, classes, size), task, "").model
+    return fit(lambda: new_network(network, told.settings, classes, size), task, f"{network}, seed {seed}").model
 
 
-def plain(network: str, pictures: Pictures, seed: int) -> torch.nn.Module:
-    """Return the network after 30 epochs of Adam at 1e-3, in float32, with no schedule and no augmentation."""
+def by_torch_layers(network: str, pictures: Pictures, values: dict[str, Any], seed: int) -> torch.nn.Module:
+    """Return the network as stage train would make it with torch's own layers."""
+    with patch("stages.lib.training.with_faster_layers", lambda model: model):
+        return ours(network, pictures, values, seed)
+
+
+def plain(network: str, pictures: Pictures, values: dict[str, Any], seed: int) -> torch.nn.Module:
+    """Return the network after 30 epochs of Adam at 1e-3, in float32, with no schedule and no augmentation.
+
+    Of `values` only those that say what is in the network.
+    """
     module, training = network_module(network), pictures.training
     torch.manual_seed(stream_seed(seed, "plain"))
-    values = read(f"networks.{network}", dict) | {"weights": "none", "freeze": "none"}
+    values = recipe(network, values).settings.model_dump() | {"weights": "none", "freeze": "none"}
     if "dropout" in values:
         values["dropout"] = PLAIN_DROPOUT
     model: torch.nn.Module = module.build(module.Settings(**values), len(training.class_names), training.image_size)
@@ -127,6 +143,9 @@ def plain(network: str, pictures: Pictures, seed: int) -> torch.nn.Module:
                 functional.cross_entropy(model(images), labels).backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
     return model
+
+
+LOOPS: dict[str, Loop] = {"": ours, PLAIN: plain, TORCH_LAYERS: by_torch_layers}
 
 
 def shown(found: dict[str, list[dict[str, float]]]) -> str:

@@ -9,6 +9,7 @@ and the plain loop of benchmarks/ablation.py with three seeds. Prints one table 
 each report. Run again after an interruption, it goes on.
 """
 
+import json
 import shutil
 import subprocess
 import sys
@@ -67,7 +68,7 @@ def main(pictures: Path, folder: Path) -> None:
             found[way, str(kind)] = [accuracy(folder, kind, seed) for seed in seeds]
     set_params(folder, on_the_fly__enabled=True)
     print(run(sys.executable, "-m", "benchmarks.ablation", "own_cnn", "original", "1,2,3", PLAIN, folder=folder))
-    plain = [one["accuracy"] for one in read_json(folder / "benchmarks/ablation.json").values()]
+    plain = plain_loops(folder)
     print(shown(found | {("", "plain loop, own_cnn"): plain}, mean(plain)))
 
 
@@ -77,6 +78,12 @@ def repro(folder: Path, part: str) -> None:
     subprocess.run(["dvc", "repro"], cwd=folder, env=ENVIRONMENT, check=True)
     print(f"{part}: {duration(time.monotonic() - start)}", flush=True)
     shutil.copyfile(folder / "metrics/report.md", folder / f"{part}.md")
+
+
+def plain_loops(folder: Path) -> list[float]:
+    """Return the test accuracies of the plain loops among what benchmarks/ablation.py has trained."""
+    trained = read_json(folder / "benchmarks/ablation.json")
+    return [each["accuracy"] for key, each in trained.items() if PLAIN in json.loads(key)]
 
 
 def accuracy(folder: Path, kind: Kind, seed: int) -> float:

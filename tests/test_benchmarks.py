@@ -1,11 +1,13 @@
 """What all benchmarks measure with: sides of a comparison that take turns."""
 
+import json
 import time
 
 import pytest
 
+from benchmarks.ablation import PLAIN
 from benchmarks.measuring import Side, Turn, ratio, seconds, take_turns
-from benchmarks.photographs import ON_THE_FLY, shown
+from benchmarks.photographs import ON_THE_FLY, plain_loops, shown
 
 
 def counts(path, name, pause):
@@ -64,3 +66,13 @@ def test_photographs_are_compared_with_the_plain_loop():
     text = " ".join(shown(found, plain=0.25).split())
     assert "| own_cnn-tuned-augmented | on the fly | 3 | 50.0 % | 10.0 | 2.00 |" in text
     assert "| resnet50 | on the fly | 1 | 10.0 % | – | 0.40 |" in text
+
+
+def test_other_variants_of_an_ablation_are_not_taken_for_the_plain_loop(tmp_path):
+    """Somebody may have run an ablation in the same folder."""
+    (tmp_path / "benchmarks").mkdir()
+    trained = {
+        json.dumps(["own_cnn", "original", seed, loop]): {"accuracy": seed} for seed, loop in ((1, PLAIN), (2, ""))
+    }
+    (tmp_path / "benchmarks/ablation.json").write_text(json.dumps(trained), encoding="utf-8")
+    assert plain_loops(tmp_path) == [1]
