@@ -1,6 +1,5 @@
 """Check all of params.yaml before anything runs: `python -m stages`. Each stage checks its own sections as well."""
 
-from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 from typing import Any
@@ -10,6 +9,7 @@ from pydantic import NonNegativeInt
 from stages import augment, fetch, networks, prepare
 from stages.lib.command import run_stage
 from stages.lib.hyperparameters import OnTheFly, Search
+from stages.lib.networks import network_module
 from stages.lib.params import read, section_names
 from stages.lib.problems import Problem
 from stages.lib.runs import Study
@@ -25,7 +25,7 @@ def main() -> None:
     schemas |= {f"dataset.{name}": fetch.source_module(name).Settings for name in fetch.source_names()}
     schemas |= {"tune.deterministic": bool, "on_the_fly": OnTheFly}
     schemas |= {f"tune.{name}": Search for name in known}
-    schemas |= {f"networks.{name}": import_module(f"stages.networks.{name}").Settings for name in known}
+    schemas |= {f"networks.{name}": network_module(name).Settings for name in known}
     lines = [f"params.yaml: {name} is no section; there are {', '.join(SECTIONS)}" for name in unknown_sections()]
     for key, schema in schemas.items():
         try:
@@ -53,6 +53,18 @@ def contradictions(known_networks: list[str]) -> list[str]:
     if not Path(path := read("dataset.folder.path", str)).exists():
         wanted = "name a folder or an archive" if source == "folder" else "DVC watches it whatever the source is"
         lines.append(f"params.yaml: dataset.folder.path = {path} does not exist; {wanted}")
+    return lines + [line for name in known_networks for line in network_contradictions(name, study)]
+
+
+def network_contradictions(name: str, study: Study) -> list[str]:
+    """Return a line for each setting that does not suit a network."""
+    module, lines = network_module(name), []
+    told, size = read(f"networks.{name}", module.Settings), read("prepare.image_size", int)
+    if told.weights == "none" and told.freeze != "none":
+        key = f"networks.{name}"
+        lines.append(f"params.yaml: {key}.freeze = {told.freeze}, but there is nothing to keep: {key}.weights = none")
+    if name in study.networks and size < (smallest := getattr(module, "REDUCTION", 1)):
+        lines.append(f"params.yaml: prepare.image_size = {size}, but {name} needs {smallest} or more")
     return lines
 
 

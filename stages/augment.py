@@ -91,8 +91,8 @@ def altered(picture: Picture, drawn: dict[str, float]) -> Picture:
         shift=geometric.center((height, width)),
     )
     moved = geometric.warp_affine(picture, matrix, cv2.INTER_LINEAR, 0, cv2.BORDER_REFLECT_101, (height, width))
-    half = drawn["hue"] / 2  # OpenCV counts hue in steps of two degrees
-    turned = pixel.shift_hsv(moved, hue_shift=half, sat_shift=0, val_shift=0)
+    steps = round(drawn["hue"] / 2)  # OpenCV counts hue in steps of two degrees
+    turned = pixel.shift_hsv(moved, hue_shift=steps, sat_shift=0, val_shift=0)
     brightened: Picture = pixel.gamma_transform(turned, gamma=drawn["gamma"])
     return brightened
 

@@ -3,9 +3,9 @@
 from importlib import import_module
 from pkgutil import iter_modules
 from types import ModuleType
-from typing import Any, Self
+from typing import Any
 
-from pydantic import ConfigDict, NonNegativeInt, field_validator, model_validator
+from pydantic import NonNegativeInt, create_model, field_validator
 
 from stages import sources
 from stages.lib.archives import Limits
@@ -15,16 +15,13 @@ from stages.lib.files import finished_folder
 from stages.lib.params import Section, read
 
 
-class Dataset(Section):
-    """params.yaml's section `dataset`; each source reads a section of its own below it."""
-
-    model_config = ConfigDict(extra="allow")
+class _Dataset(Section):
+    """What params.yaml's section `dataset` has beside a section for each source."""
 
     source: str
     classes: Classes
     images_per_class: Cap
     limits: Limits
-    __pydantic_extra__: dict[str, dict[str, Any]]
 
     @field_validator("source")
     @classmethod
@@ -32,12 +29,6 @@ class Dataset(Section):
         if source not in (names := source_names()):
             raise ValueError(f"must be one of {', '.join(names)}")
         return source
-
-    @model_validator(mode="after")
-    def _sections_are_of_sources(self) -> Self:
-        if unknown := sorted(set(self.__pydantic_extra__) - set(source_names())):
-            raise ValueError(f"has no source called {', '.join(unknown)}; there are {', '.join(source_names())}")
-        return self
 
 
 def main() -> None:
@@ -62,6 +53,10 @@ def source_module(name: str) -> ModuleType:
     Imported by name, so that fetch depends on the chosen source's file and on no other's.
     """
     return import_module(f"stages.sources.{name}")
+
+
+_sections: dict[str, Any] = {name: (dict[str, Any], {}) for name in source_names()}
+Dataset = create_model("Dataset", __base__=_Dataset, **_sections)  # each source reads a section of its own
 
 
 if __name__ == "__main__":

@@ -109,7 +109,7 @@ def split(raw: Path, settings: Settings, seed: int) -> list[Place]:
         validation_count = _share(len(files) - test_count, settings.validation_fraction)
         counts = {"test": test_count, "validation": validation_count}
         if test_count + validation_count >= len(files):
-            problems.append(_too_few(name, len(files), "2 training pictures" if official else "3 pictures", settings))
+            problems.append(_too_few(name, len(files), settings, official=official))
         names = [part for part, count in counts.items() for _ in range(count)]
         names += ["original"] * (len(files) - len(names))
         places += [Place(file, name, part) for file, part in zip(shuffled, names, strict=False)]
@@ -139,11 +139,15 @@ def complain(places: list[Place], skipped: list[Skipped], leaks: Leaks, settings
         raise Problem(*lines)
 
 
-def _too_few(name: str, count: int, needed: str, settings: Settings) -> str:
+def _too_few(name: str, count: int, settings: Settings, *, official: bool) -> str:
+    needed = 2 if official else 3
+    reason = f"but needs at least {needed} {'training pictures' if official else 'pictures'}"
+    if count >= needed:
+        reason = "and the test's and validation's shares leave none to train on"
     return (
-        f"data/raw: class {name!r} has {count}, but needs at least {needed} (params.yaml: prepare.test_fraction ="
-        f" {settings.test_fraction}, validation_fraction = {settings.validation_fraction}); add pictures or leave the"
-        " class out of dataset.classes"
+        f"data/raw: class {name!r} has {count}, {reason} (params.yaml: prepare.test_fraction ="
+        f" {settings.test_fraction}, validation_fraction = {settings.validation_fraction}); add pictures, set smaller"
+        " fractions, or leave the class out of dataset.classes"
     )
 
 

@@ -111,6 +111,14 @@ def test_hue_turns_the_colour_circle_by_degrees():
     assert augment.altered(red, NEUTRAL | {"hue": 120.0})[0, 0].tolist() == [0, 200, 0]
 
 
+@pytest.mark.parametrize(("hue", "same_as"), [(1.2, 2.0), (-1.2, -2.0), (0.9, 0.0), (-0.9, 0.0), (-2.9, -2.0)])
+def test_hues_between_two_steps_turn_by_the_nearer_one(hue, same_as):
+    """OpenCV's circle has steps of two degrees; always the lower one would turn all copies to one side."""
+    teal = np.full((4, 4, 3), (20, 150, 140), np.uint8)
+    turned, expected = (augment.altered(teal, NEUTRAL | {"hue": value}) for value in (hue, same_as))
+    assert (turned == expected).all()
+
+
 def test_gamma_is_an_exponent_of_brightness():
     """Below 1 is brighter; black and white stay."""
     greys = np.dstack([np.tile(np.array([0, 64, 255], np.uint8), (3, 1))] * 3)

@@ -147,6 +147,24 @@ def test_a_class_in_one_half_of_an_official_split_is_named(folder_source):
     )
 
 
+@pytest.mark.parametrize("splits", [("train", "val"), ("train", "val", "test"), ("train", "test", "valid", "extra")])
+def test_splits_are_not_taken_for_classes(folder_source, splits):
+    """A study of the classes `train` and `val` would be a well-meant mistake."""
+    for split in splits:
+        write_pictures(folder_source / "mine" / split, {"crow": 1, "jay": 1})
+    (line,) = refused(folder_source)
+    assert line.startswith(
+        f"mine: {'/, '.join(sorted(splits))}/ are no split and no classes: have train/ and test/ alone"
+    )
+
+
+def test_a_class_may_be_called_train(folder_source):
+    """As CIFAR-100 has it."""
+    write_pictures(folder_source / "mine", {"train": 1, "tram": 1})
+    fetch.main()
+    assert len(fetched(folder_source)) == 2
+
+
 def test_classes_that_the_source_lacks_are_named(folder_source):
     """One line each, with the key."""
     write_pictures(folder_source / "mine", {"crow": 1, "jay": 1})
@@ -165,7 +183,14 @@ def test_an_unknown_source_lists_those_there_are(project):
     assert "dataset.source = 'flickr' is not allowed: must be one of" in line
     assert "synthetic" in line
     set_params(project, dataset__source="synthetic", dataset__flickr={})
-    assert "has no source called flickr" in refused(project)[0]
+    assert "dataset.flickr is not a setting; allowed here: source, classes" in refused(project)[0]
+
+
+def test_a_mistyped_key_of_the_dataset_is_answered_as_in_other_sections(project):
+    """With its line and what was meant, not with what all sources have set."""
+    set_params(project, dataset__class=20)
+    (line,) = refused(project)
+    assert line.endswith("dataset.class is not a setting; did you mean classes?")
 
 
 def test_a_mistake_is_plain_lines_and_exit_code_1(project):

@@ -111,6 +111,17 @@ def test_classes_too_small_to_split_are_all_named(project):
     assert "prepare.test_fraction = 0.3" in lines[0]
 
 
+def test_fractions_that_leave_nothing_to_train_on_are_to_blame(project):
+    """Ten pictures are enough; nine for the test and one for validation leave none."""
+    write_pictures(project / "data/raw", {"crow": 10, "jay": 100})
+    set_params(project, prepare__test_fraction=0.9)
+    (line,) = refused(project)
+    assert line.startswith(
+        "data/raw: class 'crow' has 10, and the test's and validation's shares leave none to train on ("
+    )
+    assert "smaller fractions" in line
+
+
 def test_every_bad_file_is_named_at_once(raw, project):
     """With its reason, and what can be done about it."""
     (raw / "crow/000.png").write_bytes(b"")

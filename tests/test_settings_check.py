@@ -50,6 +50,21 @@ def test_a_network_without_a_module_is_named(project):
     assert lines() == ("params.yaml: study.networks names 'resnet51', but stages/networks has only own_cnn, resnet50",)
 
 
+def test_freezing_what_no_weights_brought_is_a_contradiction(project):
+    """A backbone of random weights that never learns is nobody's wish."""
+    set_params(project, networks__resnet50__freeze="backbone")
+    key = "networks.resnet50"
+    assert lines() == (f"params.yaml: {key}.freeze = backbone, but there is nothing to keep: {key}.weights = none",)
+
+
+def test_pictures_too_small_for_a_network_of_the_study_are_named(project):
+    """Before they are prepared; who leaves that network out may have them as small."""
+    set_params(project, prepare__image_size=48)
+    assert lines() == ("params.yaml: prepare.image_size = 48, but own_cnn needs 64 or more",)
+    set_params(project, study__networks=["resnet50"])
+    main()
+
+
 def test_a_missing_folder_is_named_before_dvc_stumbles(project):
     """DVC would only say that a dependency is missing."""
     set_params(project, dataset__folder__path="elsewhere")

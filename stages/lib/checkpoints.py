@@ -23,18 +23,19 @@ from stages.lib import device
 from stages.lib.files import finished_file
 
 FOLDER = Path("data/checkpoints")
+IMPORTED_LATE = (Path(__file__).with_name("kernels.py"),)  # when they first compute: after a key is asked for
 LIBRARIES = ("albumentations", "numba", "numpy", "opencv-python-headless", "optuna", "torch", "torchvision")
 Tensors = dict[str, Tensor]
 
 
 def key_of(settings: Any, data: Iterable[str], *, hardware: bool = True) -> str:
-    """Return a key of settings (JSON), the files in the folders `data`, the code loaded and the libraries.
+    """Return a key of settings (JSON), the files in the folders `data`, the code and the libraries.
 
     And of the hardware, unless a search is to be shared by machines of several kinds.
     """
     root = Path(__file__).resolve().parents[2]
     loaded = {Path(str(getattr(module, "__file__", None))).resolve() for module in list(sys.modules.values())}
-    code = sorted(path for path in loaded if path.is_relative_to(root / "stages"))
+    code = sorted({path for path in loaded if path.is_relative_to(root / "stages")}.union(IMPORTED_LATE))
     files = [path for folder in data for path in sorted(Path(folder).rglob("*")) if path.is_file()]
     parts = {
         "settings": settings,

@@ -36,7 +36,10 @@ def run_stage(main: Callable[..., None]) -> None:
             f"the disk is full: {error.filename or 'a file'} could not be written; make room and run `dvc repro` again"
         )
     except KeyboardInterrupt:
-        print("interrupted; `dvc repro` goes on from the last finished epoch or trial", file=sys.stderr)
+        print(
+            "interrupted; `dvc repro` goes on: tuning after its last finished trial, training after its last epoch",
+            file=sys.stderr,
+        )
         sys.exit(INTERRUPTED)
 
 

@@ -113,7 +113,8 @@ def download(url: Url, checksum: Checksum, section: str) -> Path:
 def by_hand(file: Path, checksum: Checksum = "none") -> str:
     """Return the sentence that says how to do without the network."""
     known = "" if checksum == "none" else f" (its {checksum.replace(':', ' is ')})"
-    return f"offline? bring the file from elsewhere{known}, place it as {file}, and run again"
+    there = f"; what is there now has {_digest(file, checksum)}" if known and file.is_file() else ""
+    return f"offline? bring the file from elsewhere{known}, place it as {file}, and run again{there}"
 
 
 def pause(setbacks: int, asked: float = 0.0) -> None:

@@ -21,11 +21,6 @@ class Interval(NamedTuple):
     low: float
     high: float
 
-    @property
-    def excludes_zero(self) -> bool:
-        """Whether the sign is sure."""
-        return self.low > 0 or self.high < 0
-
 
 def interval(values: Fractions) -> Interval:
     """Return the mean of values (N,) with the percentile bootstrap's interval over pictures.

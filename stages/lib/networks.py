@@ -1,4 +1,7 @@
-"""Find a network by its name. A network is a file in stages/networks with `Settings`, `HEAD`, `build` and `suggest`."""
+"""Find a network by its name.
+
+A network is a file in stages/networks with `Settings`, `HEAD`, `LEARNS`, `build` and `suggest`.
+"""
 
 from importlib import import_module
 from types import ModuleType

@@ -1,5 +1,7 @@
 """Networks to train: from random weights, or from some trained elsewhere: a name torchvision knows, or a local file."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -34,7 +36,10 @@ def input_size(network: str, settings: Training) -> int | None:
     path = Path(settings.weights)
     if not path.suffix:
         return int(_torchvision_weights(settings.weights, network, key).transforms().crop_size[0])
-    return described(path).get("image_size") if path.suffix == ".safetensors" and path.is_file() else None
+    if path.suffix != ".safetensors" or not path.is_file():
+        return None
+    with _said_in_words(key):
+        return described(path).get("image_size")
 
 
 def load_pretrained(model: nn.Module, weights: str, network: str, head: str) -> None:
@@ -50,21 +55,38 @@ def load_pretrained(model: nn.Module, weights: str, network: str, head: str) -> 
     path = Path(weights)
     state = _from_file(path, network, key) if path.suffix else _from_torchvision(weights, network, key)
     state = {name: tensor for name, tensor in state.items() if not name.startswith(head)}
-    expected = {name: tensor.shape for name, tensor in model.state_dict().items() if not name.startswith(head)}
-    if {name: tensor.shape for name, tensor in state.items()} != expected:
+    expected = {name: tensor for name, tensor in model.state_dict().items() if not name.startswith(head)}
+    if state.keys() != expected.keys():
         raise Problem(f"{key} holds the weights of another network than {network}")
+    for name, tensor in expected.items():
+        if state[name].shape != tensor.shape:
+            shapes = f"its {name} has shape {tuple(state[name].shape)}, here it has {tuple(tensor.shape)}"
+            raise Problem(f"{key} does not fit: {shapes}; were they trained at another prepare.image_size?")
     model.load_state_dict(state, strict=False)
 
 
 def _from_file(path: Path, network: str, key: str) -> dict[str, Any]:
     if not path.resolve().is_relative_to(folder := Path(f"data/pretrained/{network}").resolve()):
-        raise Problem(f"{key} must lie in {folder}, where DVC sees that it changes; copy it there")
+        raise Problem(
+            f"{key} must lie in {folder}, where DVC sees that it changes; copy it there, and write"
+            f" data/pretrained/{network}/{path.name}"
+        )
     if not path.is_file():
         raise Problem(f"{key} does not exist; name a file, a torchvision weights name, or none")
-    try:
+    with _said_in_words(key):
         if path.suffix == ".safetensors":
             return dict(load_file(path))
-        return dict(torch.load(path, map_location="cpu", weights_only=True))
+        state = dict(torch.load(path, map_location="cpu", weights_only=True))
+    if not all(isinstance(value, torch.Tensor) for value in state.values()):
+        names = ", ".join(map(str, state))
+        raise Problem(f"{key} holds {names} instead of weights by their names; save the model's state_dict() alone")
+    return state
+
+
+@contextmanager
+def _said_in_words(key: str) -> Iterator[None]:
+    try:
+        yield
     except Exception as error:  # noqa: BLE001 - each reader raises its own kinds; whichever it is, the file is of no use
         raise Problem(f"{key} cannot be read as weights alone: {error}") from None
 

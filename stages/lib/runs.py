@@ -25,11 +25,6 @@ class Run(NamedTuple):
     def __str__(self) -> str:
         return "-".join(map(str, self))
 
-    @property
-    def kind(self) -> "Kind":
-        """What its repetitions with other seeds are as well."""
-        return Kind(*self[:3])
-
 
 class Kind(NamedTuple):
     """What the study compares, e.g. own_cnn-tuned-augmented: runs that differ in their seed alone."""
@@ -48,13 +43,8 @@ class Study(Section):
     networks: Annotated[list[str], Field(min_length=1), AfterValidator(_all_different)]
     hyperparameters: Annotated[list[Literal["default", "tuned"]], Field(min_length=1), AfterValidator(_all_different)]
     data: Annotated[list[Literal["original", "augmented"]], Field(min_length=1), AfterValidator(_all_different)]
-
     seeds: Annotated[list[NonNegativeInt], Field(min_length=1), AfterValidator(_all_different)]
 
     def kinds(self) -> list[Kind]:
         """Return all kinds of runs, in the order of the lists."""
         return [Kind(*values) for values in product(self.networks, self.hyperparameters, self.data)]
-
-    def runs(self) -> list[Run]:
-        """Return all runs, those of a kind together."""
-        return [Run(*kind, seed) for kind in self.kinds() for seed in self.seeds]

@@ -34,7 +34,7 @@ class ShardWriter:
         self.folder, self.drawn = folder, list(drawn)
         self.schema = _schema(class_names, self.drawn)
         self.rows: list[Row] = []
-        self.row_bytes = self.shard_bytes = self.shards = self.count = 0
+        self.row_bytes = self.shard_bytes = self.shards = 0
         self.file: pq.ParquetWriter | None = None
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -49,7 +49,6 @@ class ShardWriter:
     def add(self, row: Row) -> None:
         """Append a row."""
         self.rows.append(row)
-        self.count += 1
         self.row_bytes += len(row.encoded)
         if self.row_bytes >= ROW_GROUP_BYTES:
             self._write_row_group()

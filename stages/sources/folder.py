@@ -18,6 +18,7 @@ from stages.lib.params import Section
 from stages.lib.problems import Problem
 
 SPLITS = ("train", "test")
+MORE_SPLITS = ("test", "val", "valid", "validation")  # what stands beside train/ in other layouts
 LEFTOVERS = ("__MACOSX", "Thumbs.db", "desktop.ini")  # what file managers leave between pictures; dot files as well
 
 
@@ -65,7 +66,13 @@ def _top(folder: Path) -> Path:
 
 
 def _copy(top: Path, selection: Selection, folder: Path, source: Path) -> None:
-    splits = [top / name for name in SPLITS] if {entry.name for entry in _folders(top)} == set(SPLITS) else [top]
+    entries = {entry.name for entry in _folders(top)}
+    if entries != set(SPLITS) and "train" in entries and not entries.isdisjoint(MORE_SPLITS):
+        raise Problem(
+            f"{source}: {'/, '.join(sorted(entries))}/ are no split and no classes: have train/ and test/ alone, each"
+            " with a folder per class (validation pictures are taken from train/)"
+        )
+    splits = [top / name for name in SPLITS] if entries == set(SPLITS) else [top]
     names = {split.name: [entry.name for entry in _folders(split)] for split in splits}
     if len(splits) == 2 and (lonely := sorted(set(names["train"]) ^ set(names["test"]))):
         raise Problem(*(f"{source}: class {name!r} is in only one of train/ and test/" for name in lonely))

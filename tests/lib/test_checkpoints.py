@@ -1,5 +1,8 @@
 """Checkpoints: only the right one is used, and a broken one costs time, never a wrong result."""
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -10,6 +13,8 @@ from stages.lib.pretrained import new_network
 from stages.lib.training import Epoch, Task, fit
 from stages.networks import own_cnn
 from tests.lib.test_training import bits, coloured, settings
+
+LIB = Path(checkpoints.__file__).parent
 
 
 @pytest.fixture(autouse=True)
@@ -115,6 +120,24 @@ def test_the_key_depends_on_everything_that_shapes_the_result(tmp_path, monkeypa
     monkeypatch.setattr(checkpoints, "version", lambda library: f"another {library}")
     keys.add(key_of({"epochs": 1}, ["data"]))
     assert len(keys) == 6
+
+
+def test_the_key_depends_on_code_that_is_imported_late(tmp_path, monkeypatch):
+    """An edit of what training alone imports, in the middle of it, starts the training anew."""
+    late = tmp_path / "kernels.py"
+    monkeypatch.setattr(checkpoints, "IMPORTED_LATE", (late,))
+    keys = set()
+    for text in ("a = 1", "a = 2"):
+        late.write_text(text, encoding="utf-8")
+        keys.add(key_of({}, []))
+    assert len(keys) == 2
+
+
+def test_the_kernels_are_the_code_that_is_imported_late():
+    """All modules of stages/lib that a module of it imports within a function."""
+    lines = [line for path in LIB.glob("*.py") for line in path.read_text(encoding="utf-8").splitlines()]
+    late = [found[1] for line in lines if (found := re.match(r" +from stages\.lib(?:\.\w+)? import (\w+)", line))]
+    assert [LIB / f"{name}.py" for name in late] == list(checkpoints.IMPORTED_LATE)
 
 
 def test_the_key_of_a_shared_search_is_the_same_on_other_hardware(monkeypatch):

@@ -50,7 +50,9 @@ def test_an_interruption_says_that_work_is_kept(capsys):
     """Exit code 130, as shells give to what Ctrl-C ended."""
     code, text = ended(failing(KeyboardInterrupt()), capsys)
     assert code == 130
-    assert text == "interrupted; `dvc repro` goes on from the last finished epoch or trial\n"
+    assert text == (
+        "interrupted; `dvc repro` goes on: tuning after its last finished trial, training after its last epoch\n"
+    )
 
 
 def test_other_errors_keep_their_traceback():

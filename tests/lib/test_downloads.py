@@ -266,6 +266,16 @@ def test_without_a_network_the_message_says_what_to_place_where():
     )
 
 
+def test_a_file_placed_by_hand_that_is_another_is_said_to_be(tmp_path):
+    """Who brought the wrong file learns that it was looked at."""
+    downloads.DOWNLOADS.mkdir(parents=True)
+    (downloads.DOWNLOADS / "birds.tgz").write_bytes(b"others")
+    with pytest.raises(Problem) as problem:
+        download(f"{closed_port()}/birds.tgz", SHA256, SECTION)
+    digest = hashlib.sha256(b"others").hexdigest()
+    assert problem.value.lines[-1].endswith(f"and run again; what is there now has sha256:{digest}")
+
+
 def test_a_proxy_is_honoured(server, monkeypatch):
     """Behind a proxy, that is who is asked."""
     monkeypatch.setenv("http_proxy", server.address)

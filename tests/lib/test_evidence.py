@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom, bootstrap
 
-from stages.lib.evidence import Interval, interval, mcnemar
+from stages.lib.evidence import interval, mcnemar
 
 
 @pytest.mark.parametrize("shares", [[0, 1], [-1, 0, 1], [0, 1 / 3, 2 / 3, 1], [-0.75, 0.1, 0.5]])
@@ -36,12 +36,6 @@ def test_about_95_of_100_intervals_hold_the_truth():
 def test_pictures_that_all_agree_leave_no_doubt():
     """The interval is a point."""
     assert interval(np.full(8, 0.25)) == (0.25, 0.25, 0.25)
-
-
-def test_a_sign_is_sure_where_zero_is_outside():
-    """On either side; a bound at zero is not outside."""
-    bounds = [(0.1, 0.3), (-0.3, -0.1), (-0.1, 0.3), (0.0, 0.3), (-0.3, 0.0)]
-    assert [Interval(0, *pair).excludes_zero for pair in bounds] == [True, True, False, False, False]
 
 
 def answers(only_first: int, only_second: int, both: int = 3, neither: int = 2) -> tuple[np.ndarray, np.ndarray]:

@@ -56,6 +56,38 @@ def test_weights_of_another_network_are_refused(folder):
         new_network("resnet50", settings("data/pretrained/resnet50/other.safetensors"), 4, 64)
 
 
+def test_a_checkpoint_with_more_than_weights_says_what_to_save(folder):
+    """As many trainings write it: the weights are below a name."""
+    torch.save({"epoch": 3, "model": {"fc.bias": torch.zeros(3)}}, folder / "checkpoint.pth")
+    with pytest.raises(Problem, match=r"holds epoch, model instead of weights by their names; save .*state_dict"):
+        new_network("resnet50", settings("data/pretrained/resnet50/checkpoint.pth"), 4, 64)
+
+
+def test_a_damaged_file_is_said_in_words_whoever_opens_it_first(folder):
+    """Stage train asks for the size that its weights want before it loads them."""
+    (folder / "broken.safetensors").write_bytes(b"nothing")
+    broken = settings("data/pretrained/resnet50/broken.safetensors", input_size="weights")
+    for asked in (lambda: input_size("resnet50", broken), lambda: new_network("resnet50", broken, 4, 64)):
+        with pytest.raises(Problem, match="cannot be read as weights alone"):
+            asked()
+
+
+def test_weights_of_the_same_network_at_another_size_name_the_layer(folder, monkeypatch):
+    """It is not another network, and prepare.image_size may be what differs."""
+    weights = resnet50.build(settings(), 4, 64).state_dict()
+    weights["conv1.weight"] = torch.zeros(64, 3, 3, 3)
+    save_file(weights, folder / "small.safetensors")
+    with pytest.raises(Problem, match=r"its conv1.weight has shape \(64, 3, 3, 3\), here it has \(64, 3, 7, 7\)"):
+        new_network("resnet50", settings("data/pretrained/resnet50/small.safetensors"), 4, 64)
+
+
+def test_a_file_named_without_its_folder_is_told_its_path(folder):
+    """It may well be there."""
+    save_file({}, folder / "birds.safetensors")
+    with pytest.raises(Problem, match=r"copy it there, and write data/pretrained/resnet50/birds.safetensors"):
+        new_network("resnet50", settings("birds.safetensors"), 4, 64)
+
+
 def test_a_file_that_dvc_does_not_watch_is_refused(folder, tmp_path):
     """A change of weights must re-run what was trained from them, so they lie where DVC looks."""
     save_file({}, tmp_path / "far.safetensors")
