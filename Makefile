@@ -11,7 +11,7 @@ export NO_ALBUMENTATIONS_UPDATE = 1
 study: install ## Install, run what changed of the study, and show the results (plain `make`)
 	@python -m stages
 	@dvc repro
-	@echo && sed -n '/^## Results/,/^## What/{/^|/p}' metrics/report.md
+	@echo && sed -n '/^## Results/,/^## What/{/^|/p;}' metrics/report.md
 	@echo && echo "All tables: metrics/report.md   The numbers: metrics/metrics.json, metrics/cost.json"
 
 install: $(INSTALLED) ## Put the locked dependencies into .venv
@@ -37,7 +37,7 @@ bench: install ## Measure everything against what a user would take instead (40 
 weights: install ## Keep a run's weights to start another study from: make weights RUN=own_cnn-tuned-augmented-1 NAME=birds
 	@python -m stages.lib.export "$(RUN)" "$(NAME)"
 
-check: install ## Format and lint (ruff), check types (mypy)
+check: install ## Check format and style (ruff) and types (mypy)
 	@ruff format --check .
 	@ruff check .
 	@mypy
@@ -48,9 +48,9 @@ lock: install ## Write requirements.lock and requirements-bench.lock anew from p
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --group bench \
 		--constraint requirements.lock --output-file requirements-bench.lock
 
-clean: ## Remove .venv, caches and everything the study made (results in Git and in the remote stay)
+clean: ## Remove .venv, caches and what the study made (results in Git and in the remote stay, and data/downloads)
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .dvc/cache .dvc/tmp
-	find data -mindepth 1 -maxdepth 1 ! -name .gitignore ! -name pictures ! -name pretrained -exec rm -rf {} +
+	find data -mindepth 1 -maxdepth 1 ! -name .gitignore ! -name pictures ! -name pretrained ! -name downloads -exec rm -rf {} +
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile

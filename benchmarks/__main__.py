@@ -1,4 +1,4 @@
-"""`make bench`: every benchmark whose numbers are in the README, one after the other, under 40 minutes on 2 cores."""
+"""`make bench`: what the README's section on speed says, one benchmark after the other, under 40 minutes on 2 cores."""
 
 import subprocess
 import sys

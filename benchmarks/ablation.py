@@ -29,7 +29,7 @@ from stages.lib.networks import network_module
 from stages.lib.params import read
 from stages.lib.picture_sets import PictureSet, load_pictures
 from stages.lib.prediction import predict
-from stages.lib.pretrained import new_network
+from stages.lib.pretrained import input_size, new_network
 from stages.lib.streams import stream, stream_seed
 from stages.lib.tables import percent, points, table
 from stages.lib.training import Task, fit
@@ -59,8 +59,11 @@ def main(network: str, data: str, seeds: list[int], wanted: list[str]) -> None:
     """Train each variant with each seed."""
     device.be_deterministic()
     device.keep_freed_memory()
-    pictures = Pictures(*(load_pictures(f"data/{name}", device.device()) for name in (data, "validation", "test")))
     settings = read(f"networks.{network}", network_module(network).Settings)
+    size = input_size(network, settings)
+    pictures = Pictures(
+        *(load_pictures(f"data/{name}", device.device(), size) for name in (data, "validation", "test"))
+    )
     base = Recipe(settings, read("on_the_fly", OnTheFly))
     known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     found: dict[str, list[dict[str, float]]] = {}

@@ -1,4 +1,4 @@
-"""The study on real photographs, as it is set and in the published study's conditions, beside a plain training loop.
+"""The study on real photographs, with and without changes on the fly, beside a plain training loop.
 
     python -m benchmarks.photographs tiny-imagenet-20.tar results/photographs
 
@@ -44,7 +44,9 @@ SETTINGS: dict[str, Any] = {
     "tune__resnet50__trials": 2,
     "tune__resnet50__epochs": 2,
 }
-ON_THE_FLY, AS_PUBLISHED = "on the fly", "as published"
+NO_SEARCH = {"tune__own_cnn__trials": 1, "tune__resnet50__trials": 1}  # where default hyperparameters alone are trained
+PLAIN_OWN_CNN = (["own_cnn", "original"], PLAIN)
+ON_THE_FLY, AS_THEY_ARE = "varied on the fly", "as they are"
 
 
 def main(pictures: Path, folder: Path) -> None:
@@ -56,7 +58,8 @@ def main(pictures: Path, folder: Path) -> None:
         set_params(folder, **SETTINGS)
     own_only = {"study__networks": ["own_cnn"]}
     found: dict[tuple[str, str], list[float]] = {}
-    for way, study, own_seeds in ((ON_THE_FLY, EVERY_RUN, SEEDS), (AS_PUBLISHED, DEFAULTS, SEEDS[:1])):
+    for way, study, own_seeds in ((ON_THE_FLY, EVERY_RUN, SEEDS), (AS_THEY_ARE, DEFAULTS, SEEDS[:1])):
+        set_params(folder, **SETTINGS | (NO_SEARCH if study is DEFAULTS else {}))
         set_params(folder, on_the_fly__enabled=way == ON_THE_FLY, study__hyperparameters=study.hyperparameters)
         if len(own_seeds) > 1:
             set_params(folder, study__seeds=own_seeds, **own_only)
@@ -66,7 +69,7 @@ def main(pictures: Path, folder: Path) -> None:
         for kind in study.kinds():
             seeds = own_seeds if kind.network == "own_cnn" else [1]
             found[way, str(kind)] = [accuracy(folder, kind, seed) for seed in seeds]
-    set_params(folder, on_the_fly__enabled=True)
+    set_params(folder, **SETTINGS, on_the_fly__enabled=True)
     print(run(sys.executable, "-m", "benchmarks.ablation", "own_cnn", "original", "1,2,3", PLAIN, folder=folder))
     plain = plain_loops(folder)
     print(shown(found | {("", "plain loop, own_cnn"): plain}, mean(plain)))
@@ -83,7 +86,8 @@ def repro(folder: Path, part: str) -> None:
 def plain_loops(folder: Path) -> list[float]:
     """Return the test accuracies of the plain loops among what benchmarks/ablation.py has trained."""
     trained = read_json(folder / "benchmarks/ablation.json")
-    return [each["accuracy"] for key, each in trained.items() if PLAIN in json.loads(key)]
+    kinds = {key: json.loads(key) for key in trained}
+    return [trained[key]["accuracy"] for key, (*what, _, loop, _) in kinds.items() if (what, loop) == PLAIN_OWN_CNN]
 
 
 def accuracy(folder: Path, kind: Kind, seed: int) -> float:

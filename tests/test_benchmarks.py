@@ -64,15 +64,18 @@ def test_photographs_are_compared_with_the_plain_loop():
     """Means over seeds, with their deviation, which a single seed has not."""
     found = {(ON_THE_FLY, "own_cnn-tuned-augmented"): [0.4, 0.5, 0.6], (ON_THE_FLY, "resnet50"): [0.1]}
     text = " ".join(shown(found, plain=0.25).split())
-    assert "| own_cnn-tuned-augmented | on the fly | 3 | 50.0 % | 10.0 | 2.00 |" in text
-    assert "| resnet50 | on the fly | 1 | 10.0 % | – | 0.40 |" in text
+    assert "| own_cnn-tuned-augmented | varied on the fly | 3 | 50.0 % | 10.0 | 2.00 |" in text
+    assert "| resnet50 | varied on the fly | 1 | 10.0 % | – | 0.40 |" in text
 
 
 def test_other_variants_of_an_ablation_are_not_taken_for_the_plain_loop(tmp_path):
     """Somebody may have run an ablation in the same folder."""
     (tmp_path / "benchmarks").mkdir()
-    trained = {
-        json.dumps(["own_cnn", "original", seed, loop]): {"accuracy": seed} for seed, loop in ((1, PLAIN), (2, ""))
-    }
+    keys = (
+        ["own_cnn", "original", 1, PLAIN, {}],
+        ["own_cnn", "original", 2, "", {}],
+        ["resnet50", "original", 3, PLAIN, {}],
+    )
+    trained = {json.dumps(key): {"accuracy": key[2]} for key in keys}
     (tmp_path / "benchmarks/ablation.json").write_text(json.dumps(trained), encoding="utf-8")
     assert plain_loops(tmp_path) == [1]

@@ -8,6 +8,8 @@ import torch
 from safetensors.torch import load_file
 
 from benchmarks import transfer
+from benchmarks.studies import copy_project
+from benchmarks.studies import run as command
 from stages.lib.export import main
 from stages.lib.hyperparameters import OnTheFly, Recipe
 from stages.lib.picture_sets import PictureSet
@@ -57,6 +59,15 @@ def test_a_mistake_is_said_in_words(run, words, message):
     """What there is, and what to say instead."""
     with pytest.raises(Problem, match=message):
         main(*words)
+
+
+def test_weights_can_be_given_to_dvc(tmp_path):
+    """As docs/transfer.md says: Git must not ignore the note that DVC writes beside them."""
+    copy_project(tmp_path)
+    weights = "data/pretrained/own_cnn/mammals.safetensors"
+    (tmp_path / weights).write_bytes(b"weights")
+    command("dvc", "add", "--quiet", weights, folder=tmp_path)
+    assert command("git", "status", "--short", "--", f"{weights}.dvc", folder=tmp_path) == f"?? {weights}.dvc\n"
 
 
 def test_a_broken_file_is_said_in_words(run):
