@@ -1,10 +1,10 @@
 """What weights that were trained on other classes are worth, against random ones with the same settings and epochs.
 
-    python -m benchmarks.transfer own_cnn 1,2,3
+    python -m benchmarks.transfer own_cnn 1,2,3 36
 
-In a study that has been prepared: trains the network of params.yaml on the first half of the classes, keeps it as a
-file of weights as `make weights` does, and trains on the other half from that file and from random weights. Prints the
-accuracy on the test pictures of the second half, mean over seeds.
+In a study that has been prepared: trains the network of params.yaml on the first half of the classes, for 36 epochs
+here, keeps it as a file of weights as `make weights` does, and trains on the other half from that file and from random
+weights, as params.yaml says. Prints the accuracy on the test pictures of the second half, mean over seeds.
 """
 
 import statistics
@@ -41,14 +41,15 @@ class Lesson(NamedTuple):
     half: Half
 
 
-def main(network: str, seeds: list[int]) -> None:
-    """Compare both starts for each seed."""
+def main(network: str, seeds: list[int], epochs: int) -> None:
+    """Compare both starts for each seed; the weights come from a training of so many epochs."""
     device.be_deterministic()
     device.keep_freed_memory()
     base = Recipe(read(f"networks.{network}", network_module(network).Settings), read("on_the_fly", OnTheFly))
     names = load_pictures("data/test", device.device()).class_names
     halves = [half_of(range(start, start + len(names) // 2)) for start in (0, len(names) // 2)]
-    before, after = (Lesson(base, half) for half in halves)
+    longer = base._replace(settings=base.settings.model_copy(update={"epochs": epochs}))
+    before, after = Lesson(longer, halves[0]), Lesson(base, halves[1])
     found = zip(*(compared(network, before, after, seed) for seed in seeds), strict=True)
     for name, accuracies in zip(("random weights", "weights of the other classes"), found, strict=True):
         each = ", ".join(map(percent, accuracies))
@@ -101,4 +102,4 @@ def accuracy(model: torch.nn.Module, half: Half) -> float:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], [int(seed) for seed in sys.argv[2].split(",")])
+    main(sys.argv[1], [int(seed) for seed in sys.argv[2].split(",")], int(sys.argv[3]))
