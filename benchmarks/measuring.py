@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from datetime import UTC, datetime
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -81,7 +81,8 @@ def _serve(connection: Connection, work: Callable[..., None], arguments: tuple[A
             sys.exit()  # the comparison is over
         start = time.perf_counter()
 
-    work(*arguments, pause)
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):  # a table alone is wanted
+        work(*arguments, pause)
 
 
 def take_turns(sides: dict[str, Side], rounds: int) -> dict[str, list[Turn]]:

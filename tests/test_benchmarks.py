@@ -25,6 +25,13 @@ def prepares(length, pause):
         pause()
 
 
+def prints(pause):
+    """Say something in each round."""
+    while True:
+        pause()
+        print("epoch 1/1000")
+
+
 def fails(pause):
     """Come to nothing after one round."""
     pause()
@@ -46,6 +53,13 @@ def test_a_round_is_timed_without_what_comes_before_it():
         turn = side.turn()
     assert 0 <= turn.seconds < 3
     assert turn.peak_bytes > 1_000_000
+
+
+def test_what_sides_print_is_not_mixed_with_the_results(capfd):
+    """Each epoch of a training would be a line, thousands of them."""
+    with Side(prints) as side:
+        side.turn()
+    assert capfd.readouterr().out == ""
 
 
 def test_a_side_that_fails_ends_the_comparison():
