@@ -70,7 +70,7 @@ def main(network: str, data: str, seeds: list[int], wanted: list[str]) -> None:
     for seed in seeds:
         for variant in wanted or [PLAIN, "", *switched_off(base)]:
             loop = variant if variant in (PLAIN, TORCH_LAYERS) else ""
-            values = changed(base, "" if loop else variant)
+            values = {} if loop == PLAIN else changed(base, "" if loop else variant)
             key = json.dumps([network, data, seed, loop, values], sort_keys=True)
             if key not in known:
                 known[key] = measured(LOOPS[loop], network, pictures, values, seed)
@@ -123,14 +123,11 @@ def by_torch_layers(network: str, pictures: Pictures, values: dict[str, Any], se
         return ours(network, pictures, values, seed)
 
 
-def plain(network: str, pictures: Pictures, values: dict[str, Any], seed: int) -> torch.nn.Module:
-    """Return the network after 30 epochs of Adam at 1e-3, in float32, with no schedule and no augmentation.
-
-    Of `values` only those that say what is in the network.
-    """
+def plain(network: str, pictures: Pictures, _: dict[str, Any], seed: int) -> torch.nn.Module:
+    """Return the network after 30 epochs of Adam at 1e-3, in float32, with no schedule and no augmentation."""
     module, training = network_module(network), pictures.training
     torch.manual_seed(stream_seed(seed, "plain"))
-    values = recipe(network, values).settings.model_dump() | {"weights": "none", "freeze": "none"}
+    values = read(f"networks.{network}", dict) | {"weights": "none", "freeze": "none"}
     if "dropout" in values:
         values["dropout"] = PLAIN_DROPOUT
     model: torch.nn.Module = module.build(module.Settings(**values), len(training.class_names), training.image_size)

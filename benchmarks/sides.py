@@ -117,18 +117,6 @@ def lightning(work: Work, pause: Pause) -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore")  # hints on settings that were tried: they are those of the other sides
 
-    class Classifier(trainers.LightningModule):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__()
-            self.model = _model(work, published=True).to(memory_format=torch.channels_last)
-
-        def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], _: int) -> torch.Tensor:
-            images = batch[0].to(memory_format=torch.channels_last)
-            return functional.cross_entropy(self.model(images), batch[1])
-
-        def configure_optimizers(self) -> torch.optim.Optimizer:
-            return torch.optim.AdamW(self.parameters(), lr=RATE, fused=True)
-
     class Pauses(trainers.Callback):  # type: ignore[misc]
         def on_train_start(self, *_: Any) -> None:
             pause()
@@ -153,7 +141,25 @@ def lightning(work: Work, pause: Pause) -> None:
         enable_model_summary=False,
         enable_progress_bar=False,
     )
-    trainer.fit(Classifier(), loader)
+    trainer.fit(_lightning_module(work), loader)
+
+
+def _lightning_module(work: Work) -> Any:
+    import lightning as trainers
+
+    class Classifier(trainers.LightningModule):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = _model(work, published=True).to(memory_format=torch.channels_last)
+
+        def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], _: int) -> torch.Tensor:
+            images = batch[0].to(memory_format=torch.channels_last)
+            return functional.cross_entropy(self.model(images), batch[1])
+
+        def configure_optimizers(self) -> torch.optim.Optimizer:
+            return torch.optim.AdamW(self.parameters(), lr=RATE, fused=True)
+
+    return Classifier()
 
 
 def timm(work: Work, pause: Pause) -> None:

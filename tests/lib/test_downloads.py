@@ -266,7 +266,7 @@ def test_without_a_network_the_message_says_what_to_place_where():
     )
 
 
-def test_a_file_placed_by_hand_that_is_another_is_said_to_be(tmp_path):
+def test_a_file_placed_by_hand_that_is_another_is_said_to_be():
     """Who brought the wrong file learns that it was looked at."""
     downloads.DOWNLOADS.mkdir(parents=True)
     (downloads.DOWNLOADS / "birds.tgz").write_bytes(b"others")

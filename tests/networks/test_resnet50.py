@@ -72,7 +72,7 @@ def test_a_damaged_file_is_said_in_words_whoever_opens_it_first(folder):
             asked()
 
 
-def test_weights_of_the_same_network_at_another_size_name_the_layer(folder, monkeypatch):
+def test_weights_of_the_same_network_at_another_size_name_the_layer(folder):
     """It is not another network, and prepare.image_size may be what differs."""
     weights = resnet50.build(settings(), 4, 64).state_dict()
     weights["conv1.weight"] = torch.zeros(64, 3, 3, 3)
