@@ -2,17 +2,27 @@
 PYTHON ?= python3
 UV_VERSION = 0.13.9
 VENV = .venv
+LOCKED = --quiet --universal --generate-hashes --no-emit-index-url
 INSTALLED = $(VENV)/installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export NO_ALBUMENTATIONS_UPDATE = 1
 .DEFAULT_GOAL := study
-.PHONY: study install test test-trust bench weights check lock clean help
+MADE = raw original validation test augmented skipped.csv duplicates.csv composition.json hyperparameters trained \
+	checkpoints decoded predictions report plots copies.parquet
+GIVEN = $(wildcard data/*.dvc data/pretrained/*/*.dvc)
+.PHONY: study install repository pictures test test-trust bench weights compare plots check lock upgrade clean help
 
-study: install ## Install, run what changed of the study, and show the results (plain `make`)
+study: repository install ## Install, run what changed of the study, and show the results (plain `make`)
 	@python -m stages
 	@dvc repro
-	@echo && sed -n '/^## Results/,/^## What/{/^|/p;}' metrics/report.md
-	@echo && echo "All tables: metrics/report.md   The numbers: metrics/metrics.json, metrics/cost.json"
+	@echo && sed -n '3,/^## /{/^\*\*/p;/^- /p;}' metrics/report.md
+	@echo && sed -n '/^## Results/,/^The interval/{/^|/p;}' metrics/report.md
+	@echo && echo "To look at: data/report/index.html   All tables: metrics/report.md   Numbers: metrics/metrics.json, cost.json"
+
+repository:
+	@command -v git > /dev/null || { echo "error: git is needed, for DVC works with it; install it"; exit 1; }
+	@git rev-parse --git-dir > /dev/null 2>&1 || { git init -q && echo "This folder was no Git repository, as a download \
+	without history is none: now it is one, as DVC needs it. git add -A && git commit keeps what you do."; }
 
 install: $(INSTALLED) ## Put the locked dependencies into .venv
 
@@ -22,6 +32,7 @@ $(INSTALLED): requirements.lock
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	command -v uv > /dev/null || python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	uv pip install --quiet --python $(VENV)/bin/python --require-hashes -r requirements.lock
+	uv pip install --quiet --python $(VENV)/bin/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
 test: install ## Install and run the tests
@@ -34,23 +45,36 @@ bench: install ## Measure everything against what a user would take instead (40 
 	uv pip install --quiet --python $(VENV)/bin/python --require-hashes -r requirements-bench.lock
 	@python -m benchmarks
 
+pictures: repository install ## Give data/pictures to DVC: colleagues who pull have them, and so has `dvc exp run --temp`
+	@git rm -q --ignore-unmatch data/pictures/README.md
+	@dvc add data/pictures
+	@git add data/pictures.dvc data/.gitignore && echo "Keep it so: git commit"
+
 weights: install ## Keep a run's weights to start another study from: make weights RUN=own_cnn-tuned-augmented-1 NAME=birds
-	@python -m stages.lib.export "$(RUN)" "$(NAME)"
+	@python -m stages.commands.export "$(RUN)" "$(NAME)"
+
+compare: install ## Put the study beside another one, of a Git revision: make compare WITH=birds-200
+	@python -m stages.commands.compare "$(WITH)"
+
+plots: install ## Write DVC's plots as a page that needs no network; beside a branch's: make plots WITH=main
+	@python -m stages.commands.plots $(WITH)
 
 check: install ## Check format and style (ruff) and types (mypy)
 	@ruff format --check .
 	@ruff check .
 	@mypy
 
-lock: install ## Write requirements.lock and requirements-bench.lock anew from pyproject.toml
-	uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --all-extras --group dev \
-		pyproject.toml --output-file requirements.lock
-	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --group bench \
-		--constraint requirements.lock --output-file requirements-bench.lock
+lock: install ## Bring the lock files up to pyproject.toml: what it names anew is added, what it lacks is removed
+	uv pip compile $(LOCKED) --all-extras --group dev pyproject.toml --output-file requirements.lock
+	uv pip compile $(LOCKED) --group bench --constraint requirements.lock \
+		--output-file requirements-bench.lock
+
+upgrade: LOCKED += --upgrade
+upgrade: lock ## The same, with the newest version of everything
 
 clean: ## Remove .venv, caches and what the study made (results in Git and in the remote stay, and data/downloads)
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .dvc/cache .dvc/tmp
-	find data -mindepth 1 -maxdepth 1 ! -name .gitignore ! -name pictures ! -name pretrained ! -name downloads -exec rm -rf {} +
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .dvc/tmp $(addprefix data/,$(MADE)) data/*.unfinished
+	@$(if $(GIVEN),echo "kept .dvc/cache for $(GIVEN); dvc gc --workspace removes what is in none",rm -rf .dvc/cache)
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile

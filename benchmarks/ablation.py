@@ -2,12 +2,16 @@
 
     python -m benchmarks.ablation own_cnn original 1,2,3
     python -m benchmarks.ablation own_cnn original 1,2,3 plain "" mixup=0,cutmix=0 epochs=30
+    python -m benchmarks.ablation own_cnn original 1,2,3 "" trivial_augment=true,epochs=30 loss=cosine loss=both
+    python -m benchmarks.ablation own_cnn unequal 1,2,3 "" class_balance=sampling class_balance=loss
     python -m benchmarks.ablation resnet50 original 1,2,3 "" "torch's layers"
 
 Trains the network of params.yaml on data/original (or data/augmented) once for each seed: by a plain loop, as the
 settings say (""), and with one part after the other switched off, or with the settings that are named; "torch's layers"
-trains as the settings say, without the faster layers of stages/lib. Prints mean and standard deviation of the accuracy
-on the test pictures. Every result goes to benchmarks/ablation.json at once; what is there is not trained again.
+trains as the settings say, without the faster layers of stages/learning/kernels. `unequal` are 10 of data/original's
+pictures of every second class and at most 100 of every other. Prints mean and standard deviation of the accuracy on the
+test pictures, and the mean of their macro F1. Every result goes to benchmarks/ablation.json at once; what is there is
+not trained again.
 """
 
 import json
@@ -15,6 +19,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest.mock import patch
@@ -23,24 +28,29 @@ import torch
 import yaml
 from torch.nn import functional
 
-from stages.lib import device
-from stages.lib.hyperparameters import OnTheFly, Recipe, recipe
-from stages.lib.networks import network_module
-from stages.lib.params import read
-from stages.lib.picture_sets import PictureSet, load_pictures
-from stages.lib.prediction import predict
-from stages.lib.pretrained import input_size, new_network
-from stages.lib.streams import stream, stream_seed
-from stages.lib.tables import percent, points, table
-from stages.lib.training import Task, fit
+from stages.__main__ import settings_of
+from stages.evidence.tables import percent, points, table
+from stages.inference import device
+from stages.inference.networks import network_named
+from stages.inference.picture_sets import PictureSet, load_pictures
+from stages.inference.prediction import predict
+from stages.inference.recipes import OnTheFly, Recipe, recipe_of
+from stages.learning.learners import Task
+from stages.learning.pretrained import expected_pictures
+from stages.learning.training import fit
+from stages.scoring.scores import scores
+from stages.support.params import read
+from stages.support.streams import stream, stream_seed
 
 RESULTS = Path("benchmarks/ablation.json")
 PLAIN, TORCH_LAYERS = "plain", "torch's layers"
+UNEQUAL, FEW, MANY = "unequal", 10, 100
 PLAIN_EPOCHS, PLAIN_BATCH, PLAIN_RATE, PLAIN_DROPOUT = 30, 32, 1e-3, 0.34  # dropout as published
 OFF = {
     "label_smoothing": "0", "ema_epochs": "0", "weight_decay": "0", "warmup_epochs": "0", "dropout": "0",
     "stochastic_depth": "0", "flip": "false", "shift": "0", "crop": "1", "mixup": "0", "cutmix": "0",
-    "enabled": "false",
+    "enabled": "false", "trivial_augment": "false", "loss": "cross_entropy", "class_balance": "none", "patience": "0",
+    "mirrored_prediction": "false",
 }  # fmt: skip
 
 
@@ -59,11 +69,16 @@ def main(network: str, data: str, seeds: list[int], wanted: list[str]) -> None:
     """Train each variant with each seed."""
     device.be_deterministic()
     device.keep_freed_memory()
-    settings = read(f"networks.{network}", network_module(network).Settings)
-    size = input_size(network, settings)
+    settings = settings_of(network_named(network))
+    expected = expected_pictures(network_named(network), settings)
     pictures = Pictures(
-        *(load_pictures(f"data/{name}", device.device(), size) for name in (data, "validation", "test"))
+        *(
+            load_pictures(f"data/{name}", device.device(), *expected)
+            for name in ("original" if data == UNEQUAL else data, "validation", "test")
+        )
     )
+    if data == UNEQUAL:
+        pictures = pictures._replace(training=unequal(pictures.training))
     base = Recipe(settings, read("on_the_fly", OnTheFly))
     known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     found: dict[str, list[dict[str, float]]] = {}
@@ -72,14 +87,24 @@ def main(network: str, data: str, seeds: list[int], wanted: list[str]) -> None:
             loop = variant if variant in (PLAIN, TORCH_LAYERS) else ""
             values = {} if loop == PLAIN else changed(base, "" if loop else variant)
             key = json.dumps([network, data, seed, loop, values], sort_keys=True)
-            if key not in known:
+            if "macro_f1" not in known.get(key, {}):
                 known[key] = measured(LOOPS[loop], network, pictures, values, seed)
                 RESULTS.write_text(json.dumps(known, indent=0), encoding="utf-8")
                 accuracy, seconds = known[key]["accuracy"], known[key]["seconds"]
                 print(f"seed {seed}, {variant or 'as set'}: {percent(accuracy)}, {seconds:.0f} s", flush=True)
             found.setdefault(variant, []).append(known[key])
     print(f"\n{network}, {data}, {len(pictures.training)} pictures, {len(seeds)} seeds, {device.description()}\n")
-    print(shown(found))
+    print(formatted(found))
+
+
+def unequal(pictures: PictureSet) -> PictureSet:
+    """Return a set of originals without all but a few pictures of every second class and many of every other."""
+    classes = range(len(pictures.class_names))
+    kept = [torch.nonzero(pictures.labels == number)[: FEW if number % 2 else MANY, 0] for number in classes]
+    rows = torch.cat(kept).sort().values
+    paths = [pictures.paths[row] for row in rows.tolist()]
+    held = pictures.pictures[rows.to(pictures.pictures.device)]
+    return replace(pictures, pictures=held, labels=pictures.labels[rows], paths=paths, copies=None)
 
 
 def switched_off(base: Recipe) -> list[str]:
@@ -101,36 +126,35 @@ def changed(base: Recipe, variant: str) -> dict[str, Any]:
 
 
 def measured(loop: Loop, network: str, pictures: Pictures, values: dict[str, Any], seed: int) -> dict[str, float]:
-    """Return test accuracy and seconds of one training."""
+    """Return test accuracy, macro F1 and seconds of one training."""
     start = time.perf_counter()
     model = loop(network, pictures, values, seed)
     seconds = time.perf_counter() - start
-    right = predict(model, pictures.test).argmax(1) == pictures.test.labels.cpu()
-    return {"accuracy": right.double().mean().item(), "seconds": round(seconds, 1)}
+    probabilities = predict(model, pictures.test).double().softmax(1).numpy()
+    found = scores(probabilities, pictures.test.labels.cpu().numpy(), pictures.test.class_names)
+    return {"accuracy": found["accuracy"], "macro_f1": found["macro_f1"], "seconds": round(seconds, 1)}
 
 
 def ours(network: str, pictures: Pictures, values: dict[str, Any], seed: int) -> torch.nn.Module:
     """Return the network as stage train makes it."""
-    told, module = recipe(network, values), network_module(network)
-    classes, size = len(pictures.training.class_names), pictures.training.image_size
-    task = Task(pictures.training, pictures.validation, told, module.HEAD, seed)
-    return fit(lambda: new_network(network, told.settings, classes, size), task, f"{network}, seed {seed}").model
+    chosen = network_named(network)
+    recipe = recipe_of(chosen.schema, values)
+    return fit(Task(chosen, recipe, pictures.training, pictures.validation, seed), f"{network}, seed {seed}").model
 
 
 def by_torch_layers(network: str, pictures: Pictures, values: dict[str, Any], seed: int) -> torch.nn.Module:
     """Return the network as stage train would make it with torch's own layers."""
-    with patch("stages.lib.training.with_faster_layers", lambda model: model):
+    with patch("stages.learning.learners.with_faster_layers", lambda model: model):
         return ours(network, pictures, values, seed)
 
 
 def plain(network: str, pictures: Pictures, _: dict[str, Any], seed: int) -> torch.nn.Module:
     """Return the network after 30 epochs of Adam at 1e-3, in float32, with no schedule and no augmentation."""
-    module, training = network_module(network), pictures.training
+    module, training = network_named(network), pictures.training
     torch.manual_seed(stream_seed(seed, "plain"))
-    values = read(f"networks.{network}", dict) | {"weights": "none", "freeze": "none"}
-    if "dropout" in values:
-        values["dropout"] = PLAIN_DROPOUT
-    model: torch.nn.Module = module.build(module.Settings(**values), len(training.class_names), training.image_size)
+    values = {"weights": "none", "freeze": "none", "dropout": PLAIN_DROPOUT}
+    settings = settings_of(module).model_copy(update=values)
+    model: torch.nn.Module = module.build(settings, len(training.class_names), training.image_size)
     model = model.to(device.device())
     optimizer = torch.optim.Adam(model.parameters(), lr=PLAIN_RATE)
     for epoch in range(PLAIN_EPOCHS):
@@ -148,16 +172,17 @@ def plain(network: str, pictures: Pictures, _: dict[str, Any], seed: int) -> tor
 LOOPS: dict[str, Loop] = {"": ours, PLAIN: plain, TORCH_LAYERS: by_torch_layers}
 
 
-def shown(found: dict[str, list[dict[str, float]]]) -> str:
-    """Return the table: each variant's mean, deviation and difference from the recipe as it is set."""
+def formatted(found: dict[str, list[dict[str, float]]]) -> str:
+    """Return the table: each variant's means, deviation and difference from the recipe as it is set."""
     means = {variant: statistics.mean(one["accuracy"] for one in runs) for variant, runs in found.items()}
     rows = []
     for variant, runs in found.items():
         deviation = statistics.stdev(one["accuracy"] for one in runs) if len(runs) > 1 else 0.0
         gain = points(means[variant] - means[""]) if "" in means else "–"
         seconds = statistics.median(one["seconds"] for one in runs)
-        rows.append([variant or "as set", percent(means[variant]), f"{100 * deviation:.1f}", gain, f"{seconds:.0f} s"])
-    return table(["variant", "accuracy", "deviation", "points", "training"], rows)
+        accuracy, f1 = percent(means[variant]), percent(statistics.mean(one["macro_f1"] for one in runs))
+        rows.append([variant or "as set", accuracy, f"{100 * deviation:.1f}", gain, f1, f"{seconds:.0f} s"])
+    return table(["variant", "accuracy", "deviation", "points", "macro F1", "training"], rows)
 
 
 if __name__ == "__main__":

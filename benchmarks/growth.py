@@ -18,12 +18,13 @@ from typing import NamedTuple
 from benchmarks.measuring import machine, peak_memory, write_results
 from benchmarks.pictures import write_pictures
 from benchmarks.studies import ENVIRONMENT, ROOT, set_params
-from stages.lib.files import write_json
-from stages.lib.hyperparameters import OnTheFly, Recipe
-from stages.lib.networks import network_module
-from stages.lib.params import read
-from stages.lib.shards import row_count
-from stages.lib.tables import table
+from stages.__main__ import settings_of
+from stages.evidence.tables import table
+from stages.inference.networks import network_named
+from stages.inference.recipes import OnTheFly, Recipe
+from stages.support.files import write_json
+from stages.support.params import read
+from stages.support.shards import row_count
 
 SIZE = 96
 COLUMNS = ["pictures", "stage", "seconds", "pictures/s", "peak memory", "written"]
@@ -33,7 +34,7 @@ import os, sys, time
 import torch, torchvision
 start = time.perf_counter()
 from stages import train
-from stages.lib.picture_sets import PictureSet
+from stages.inference.picture_sets import PictureSet
 def first_batch(*_):
     print(time.perf_counter() - start, flush=True)
     os._exit(0)
@@ -108,7 +109,7 @@ def run(folder: Path, *words: str) -> tuple[float, int, str]:
 
 def defaults() -> dict[str, object]:
     """Return the own CNN's hyperparameters as params.yaml has them."""
-    return Recipe(read("networks.own_cnn", network_module("own_cnn").Settings), read("on_the_fly", OnTheFly)).values()
+    return Recipe(settings_of(network_named("own_cnn")), read("on_the_fly", OnTheFly)).values()
 
 
 if __name__ == "__main__":

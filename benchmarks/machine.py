@@ -1,4 +1,7 @@
-"""What the machine could do at most: its bf16 matrix peak, its copying, and the bound both set to a training."""
+"""What the machine could do at most: its matrix peak, its copying, and the bound both set to a training.
+
+Peak and bound are in the precision that is fastest here, which is that of trainings: `device.precision()`.
+"""
 
 import time
 from collections.abc import Callable
@@ -8,21 +11,22 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from stages.lib.networks import network_module
+from stages.inference import device
+from stages.inference.networks import network_named
+from stages.inference.recipes import Training
 
-BF16_BYTES = 2
 PASSES = 14  # over each convolution's output, that a training step without fused operations takes at least
 COPIED_BYTES = 256 << 20
 REPEATS = 5
 
 
 def matrix_peak(threads: int) -> float:
-    """Return the bf16 FLOP/s of the faster of a large matrix product and a 3x3 convolution."""
-    before = torch.get_num_threads()
+    """Return the FLOP/s of the faster of a large matrix product and a 3x3 convolution."""
+    before, precision = torch.get_num_threads(), device.precision()
     torch.set_num_threads(threads)
-    left, right = (torch.randn(2048, 2048).bfloat16() for _ in range(2))
-    images = torch.randn(32, 256, 16, 16).bfloat16().contiguous(memory_format=torch.channels_last)
-    weight = torch.randn(320, 256, 3, 3).bfloat16().contiguous(memory_format=torch.channels_last)
+    left, right = (torch.randn(2048, 2048).to(precision) for _ in range(2))
+    images = torch.randn(32, 256, 16, 16).to(precision).contiguous(memory_format=torch.channels_last)
+    weight = torch.randn(320, 256, 3, 3).to(precision).contiguous(memory_format=torch.channels_last)
     product = 2 * 2048**3 / fastest(lambda: left @ right)
     convolution = 2 * 32 * 16 * 16 * 320 * 256 * 9 / fastest(lambda: functional.conv2d(images, weight, padding=1))
     torch.set_num_threads(before)
@@ -69,9 +73,8 @@ def convolution_outputs(model: nn.Module, size: int) -> int:
     return sum(counted)
 
 
-def bound(network: str, settings: dict[str, object], size: int, peak: float, copied: float) -> float:
+def bound(network: str, settings: Training, size: int, peak: float, copied: float) -> float:
     """Return the images/s that a training could reach: 1 / (FLOPs / peak + bytes moved / copying)."""
-    module = network_module(network)
-    model = module.build(module.Settings(**settings), 20, size)
-    moved = PASSES * BF16_BYTES * convolution_outputs(model, size)
+    model = network_named(network).build(settings, 20, size)
+    moved = PASSES * device.precision().itemsize * convolution_outputs(model, size)
     return 1 / (training_flops(model, size) / peak + moved / copied)

@@ -20,9 +20,10 @@ from typing import Any
 
 from benchmarks.ablation import PLAIN
 from benchmarks.studies import ENVIRONMENT, copy_project, run, set_params
-from stages.lib.files import read_json
-from stages.lib.runs import Kind, Run, Study
-from stages.lib.tables import duration, percent, table
+from stages.evidence.configurations import Configuration, Study
+from stages.evidence.tables import duration, percent, table
+from stages.inference.runs import Run
+from stages.support.files import read_json
 
 SEEDS = [1, 2, 3]
 EVERY_RUN = Study(
@@ -36,15 +37,16 @@ SETTINGS: dict[str, Any] = {
     "networks__own_cnn__label_smoothing": 0,
     "networks__own_cnn__dropout": 0,
     "networks__own_cnn__ema_epochs": 2,
-    "tune__own_cnn__trials": 6,
-    "tune__own_cnn__epochs": 15,
-    "tune__own_cnn__startup_trials": 3,
-    "tune__own_cnn__pruning_warmup_epochs": 6,
+    "networks__own_cnn__search__trials": 6,
+    "networks__own_cnn__search__startup_trials": 3,
+    "networks__own_cnn__search__first_rung_epochs": 6,
     "networks__resnet50__epochs": 5,
-    "tune__resnet50__trials": 2,
-    "tune__resnet50__epochs": 2,
+    "networks__resnet50__search__trials": 2,
 }
-NO_SEARCH = {"tune__own_cnn__trials": 1, "tune__resnet50__trials": 1}  # where default hyperparameters alone are trained
+NO_SEARCH = {
+    "networks__own_cnn__search__trials": 1,
+    "networks__resnet50__search__trials": 1,
+}  # where default hyperparameters alone are trained
 PLAIN_OWN_CNN = (["own_cnn", "original"], PLAIN)
 ON_THE_FLY, AS_THEY_ARE = "varied on the fly", "as they are"
 
@@ -66,13 +68,13 @@ def main(pictures: Path, folder: Path) -> None:
             repro(folder, f"{way}, own_cnn")
         set_params(folder, study__networks=study.networks, study__seeds=[1])
         repro(folder, f"{way}, both")
-        for kind in study.kinds():
-            seeds = own_seeds if kind.network == "own_cnn" else [1]
-            found[way, str(kind)] = [accuracy(folder, kind, seed) for seed in seeds]
+        for configuration in study.configurations():
+            seeds = own_seeds if configuration.network == "own_cnn" else [1]
+            found[way, str(configuration)] = [accuracy(folder, configuration, seed) for seed in seeds]
     set_params(folder, **SETTINGS, on_the_fly__enabled=True)
     print(run(sys.executable, "-m", "benchmarks.ablation", "own_cnn", "original", "1,2,3", PLAIN, folder=folder))
     plain = plain_loops(folder)
-    print(shown(found | {("", "plain loop, own_cnn"): plain}, mean(plain)))
+    print(formatted(found | {("", "plain loop, own_cnn"): plain}, mean(plain)))
 
 
 def repro(folder: Path, part: str) -> None:
@@ -86,20 +88,20 @@ def repro(folder: Path, part: str) -> None:
 def plain_loops(folder: Path) -> list[float]:
     """Return the test accuracies of the plain loops among what benchmarks/ablation.py has trained."""
     trained = read_json(folder / "benchmarks/ablation.json")
-    kinds = {key: json.loads(key) for key in trained}
-    return [trained[key]["accuracy"] for key, (*what, _, loop, _) in kinds.items() if (what, loop) == PLAIN_OWN_CNN]
+    keys = {key: json.loads(key) for key in trained}
+    return [trained[key]["accuracy"] for key, (*what, _, loop, _) in keys.items() if (what, loop) == PLAIN_OWN_CNN]
 
 
-def accuracy(folder: Path, kind: Kind, seed: int) -> float:
+def accuracy(folder: Path, configuration: Configuration, seed: int) -> float:
     """Return the test accuracy of a run."""
-    return float(read_json(folder / f"metrics/runs/{Run(*kind, seed)}.json")["accuracy"])
+    return float(read_json(folder / f"metrics/runs/{Run(*configuration, seed)}.json")["accuracy"])
 
 
-def shown(found: dict[tuple[str, str], list[float]], plain: float) -> str:
-    """Return a line for each kind of run: mean and deviation over seeds, and how many times the plain loop's mean."""
+def formatted(found: dict[tuple[str, str], list[float]], plain: float) -> str:
+    """Return a line for each configuration: mean and deviation over seeds, and how many times the plain loop's mean."""
     rows = [
-        [kind, way, str(len(each)), percent(mean(each)), deviation(each), f"{mean(each) / plain:.2f}"]
-        for (way, kind), each in found.items()
+        [configuration, way, str(len(each)), percent(mean(each)), deviation(each), f"{mean(each) / plain:.2f}"]
+        for (way, configuration), each in found.items()
     ]
     return table(["run", "training pictures", "seeds", "accuracy", "deviation", "times plain"], rows, left=2)
 

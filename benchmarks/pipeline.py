@@ -20,7 +20,7 @@ import yaml
 
 from benchmarks.measuring import machine, write_results
 from benchmarks.studies import ENVIRONMENT, copy_project, run
-from stages.lib.tables import duration, table
+from stages.evidence.tables import duration, table
 
 ROUNDS = 5
 EMPTY_STAGES = 20
@@ -36,7 +36,7 @@ FIRST_WORK = {  # of each stage: the function in its module that reads its first
 }
 UNTIL_FIRST_WORK = """
 import importlib, os, sys
-from stages.lib.guard import age
+from stages.support.guard import age
 name, function, *arguments = sys.argv[1:]
 module = importlib.import_module(f"stages.{name}")
 def first_work(*_, **__):
@@ -115,9 +115,9 @@ def first_work(study: Path, stage: str) -> tuple[list[float], bool]:
     environment = ENVIRONMENT | {"PYTHONPATH": os.fspath(study)}
     for _ in range(ROUNDS):
         command = [sys.executable, "-c", UNTIL_FIRST_WORK, stage, function, *arguments]
-        told = subprocess.run(command, cwd=study, env=environment, capture_output=True, text=True, check=True).stdout
-        seconds.append(float(told.split()[0]))
-        torch = told.split()[1] == "True"
+        printed = subprocess.run(command, cwd=study, env=environment, capture_output=True, text=True, check=True).stdout
+        seconds.append(float(printed.split()[0]))
+        torch = printed.split()[1] == "True"
     return seconds, torch
 
 

@@ -28,9 +28,9 @@ from benchmarks.measuring import Pause, Side, Turn, machine, ratio, take_turns, 
 from benchmarks.pictures import write_pictures
 from benchmarks.studies import ROOT, set_params
 from stages.augment import Settings
-from stages.lib.pictures import decode, encode
-from stages.lib.shards import Row, ShardWriter, read_rows
-from stages.lib.tables import table
+from stages.evidence.tables import table
+from stages.support.pictures import decode, encode
+from stages.support.shards import Row, ShardWriter, read_rows
 
 ROUNDS, QUALITY = 5, 95
 AUGMENTED, BY_SCRIPTS, SIZE = 12_000, 1_500, 224
@@ -114,9 +114,11 @@ def four_transforms(folder: Path, pause: Pause) -> None:
     """Alter and encode with Albumentations' transforms as its documentation shows: shift, rotation, hue, gamma."""
     import albumentations
 
-    told = settings(folder)
-    shift = albumentations.Affine(translate_percent=(-told.shift, told.shift), border_mode=cv2.BORDER_REFLECT_101, p=1)
-    turn = albumentations.Affine(rotate=(-told.rotation, told.rotation), border_mode=cv2.BORDER_REFLECT_101, p=1)
+    chosen = settings(folder)
+    shift = albumentations.Affine(
+        translate_percent=(-chosen.shift, chosen.shift), border_mode=cv2.BORDER_REFLECT_101, p=1
+    )
+    turn = albumentations.Affine(rotate=(-chosen.rotation, chosen.rotation), border_mode=cv2.BORDER_REFLECT_101, p=1)
     composed(folder, pause, [shift, turn])
 
 
@@ -124,10 +126,10 @@ def three_transforms(folder: Path, pause: Pause) -> None:
     """Do the same with shift and rotation in one interpolation, as augment does."""
     import albumentations
 
-    told = settings(folder)
+    chosen = settings(folder)
     move = albumentations.Affine(
-        translate_percent=(-told.shift, told.shift),
-        rotate=(-told.rotation, told.rotation),
+        translate_percent=(-chosen.shift, chosen.shift),
+        rotate=(-chosen.rotation, chosen.rotation),
         border_mode=cv2.BORDER_REFLECT_101,
         p=1,
     )
@@ -139,10 +141,10 @@ def composed(folder: Path, pause: Pause, moves: list[Any]) -> None:
     import albumentations
 
     cv2.setNumThreads(0)
-    told = settings(folder)
-    most = told.hue / 2  # of OpenCV's steps of two degrees
+    chosen = settings(folder)
+    most = chosen.hue / 2  # of OpenCV's steps of two degrees
     hue = albumentations.HueSaturationValue((-most, most), 0, 0, p=1)
-    gamma = albumentations.RandomGamma(tuple(round(100 * bound) for bound in told.gamma), p=1)
+    gamma = albumentations.RandomGamma(tuple(round(100 * bound) for bound in chosen.gamma), p=1)
     transform = albumentations.Compose([*moves, hue, gamma])
     pictures = [decode(row.encoded) for row in rows(folder)]
     while True:
@@ -157,15 +159,15 @@ def torchvision_v2(folder: Path, pause: Pause) -> None:
     from torchvision.transforms import v2
     from torchvision.transforms.v2 import functional
 
-    told = settings(folder)
+    chosen = settings(folder)
     rng = np.random.default_rng(1)
-    move = v2.RandomAffine(told.rotation, (told.shift, told.shift), interpolation=v2.InterpolationMode.BILINEAR)
-    colour = v2.ColorJitter(hue=told.hue / 360)
+    move = v2.RandomAffine(chosen.rotation, (chosen.shift, chosen.shift), interpolation=v2.InterpolationMode.BILINEAR)
+    colour = v2.ColorJitter(hue=chosen.hue / 360)
     pictures = [Image.open(BytesIO(row.encoded)).convert("RGB") for row in rows(folder)]
     while True:
         pause()
         for picture in pictures:
-            altered = functional.adjust_gamma(colour(move(picture)), rng.uniform(*told.gamma))
+            altered = functional.adjust_gamma(colour(move(picture)), rng.uniform(*chosen.gamma))
             altered.save(BytesIO(), "jpeg", quality=QUALITY, subsampling=0)
 
 

@@ -14,8 +14,8 @@ from tempfile import TemporaryDirectory
 from benchmarks.measuring import machine, write_results
 from benchmarks.pictures import write_pictures
 from benchmarks.studies import run
-from stages.lib.shards import Row, ShardWriter
-from stages.lib.tables import table
+from stages.evidence.tables import table
+from stages.support.shards import Row, ShardWriter
 
 PICTURES, SIZE, ROUNDS = 10_000, 64, 5
 STEPS = ("add", "push", "pull")

@@ -1,7 +1,8 @@
 """What trains a network in benchmarks.training: this project, and what a user might take instead.
 
 Each function prepares its training, in a process of its own, and trains an epoch after each `pause`. All train the same
-networks on the same JPEG files with the same batch size; none changes the pictures at random.
+networks on the same JPEG files with the same batch size; none changes the pictures at random. All but the plain loop
+train in the precision that is fastest here.
 """
 
 from pathlib import Path
@@ -13,25 +14,26 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from benchmarks.measuring import Pause
-from stages.lib import device
-from stages.lib.faster_layers import with_faster_layers
-from stages.lib.hyperparameters import OnTheFly, Recipe, Training
-from stages.lib.networks import network_module
-from stages.lib.picture_sets import MEAN, STANDARD_DEVIATION, load_pictures
-from stages.lib.pretrained import new_network
-from stages.lib.training import Epoch, Task, fit
+from stages.inference import device
+from stages.inference.networks import IMAGENET, network_named
+from stages.inference.picture_sets import load_pictures
+from stages.inference.recipes import OnTheFly, Recipe, Training
+from stages.learning.kernels.faster_layers import with_faster_layers
+from stages.learning.learners import Task
+from stages.learning.progress import Epoch
+from stages.learning.training import fit
 
 WORKERS = 2  # that decode pictures for those who read them from files
 RATE = 1e-3
-UNVARIED = OnTheFly(enabled=False, flip=False, shift=0, crop=1, mixup=0, cutmix=0)
-MEANS, DEVIATIONS = ([value / 255 for value in values] for values in (MEAN, STANDARD_DEVIATION))
+UNVARIED = OnTheFly(enabled=False, flip=False, shift=0, crop=1, mixup=0, cutmix=0, trivial_augment=False)
+MEANS, DEVIATIONS = ([value / 255 for value in values] for values in IMAGENET)
 
 
 class Work(NamedTuple):
     """A network to train on the pictures below `folder`: pictures/<class>/*.jpg, and the same as shards."""
 
     network: str
-    settings: dict[str, Any]
+    settings: Training
     folder: Path
     classes: int
     size: int
@@ -42,17 +44,16 @@ def ours(work: Work, pause: Pause) -> None:
     """Train as stage train does. A round is an epoch, and reading the shards anew though one training does so once."""
     device.be_deterministic()
     device.keep_freed_memory()
-    module = network_module(work.network)
-    settings: Training = module.Settings(**work.settings | {"epochs": 1_000, "batch_size": work.batch})
+    settings = work.settings.model_copy(update={"epochs": 1_000, "batch_size": work.batch})
     pictures, few = (load_pictures(work.folder / name, device.device()) for name in ("shards", "few"))
-    task = Task(pictures, few, Recipe(settings, UNVARIED), module.HEAD, seed=1)
+    task = Task(network_named(work.network), Recipe(settings, UNVARIED), pictures, few, seed=1)
 
     def after_epoch(_: Epoch) -> None:
         load_pictures(work.folder / "shards", device.device())
         pause()
 
     pause()
-    fit(lambda: new_network(work.network, settings, work.classes, work.size), task, "", after_epoch)
+    fit(task, "", after_epoch)
 
 
 def torch_step(work: Work, pause: Pause) -> None:
@@ -107,7 +108,7 @@ def plain(work: Work, pause: Pause) -> None:
 
 
 def lightning(work: Work, pause: Pause) -> None:
-    """Train with Lightning's Trainer at its best: bf16-mixed, channels_last, workers that stay."""
+    """Train with Lightning's Trainer at its best: channels_last, workers that stay, bf16-mixed where that is faster."""
     import logging
     import warnings
 
@@ -134,7 +135,7 @@ def lightning(work: Work, pause: Pause) -> None:
 
     trainer = trainers.Trainer(
         max_epochs=-1,
-        precision="bf16-mixed",
+        precision="32-true" if device.precision() == torch.float32 else "bf16-mixed",
         callbacks=[Pauses()],
         logger=False,
         enable_checkpointing=False,
@@ -163,7 +164,7 @@ def _lightning_module(work: Work) -> Any:
 
 
 def timm(work: Work, pause: Pause) -> None:
-    """Train as timm's train.py does with --amp --amp-dtype bfloat16 --channels-last --no-aug.
+    """Train as timm's train.py does with --channels-last --no-aug; --amp --amp-dtype bfloat16 where that is faster.
 
     That script is not part of the package; this puts the same of timm's parts together in the same way.
     """
@@ -188,7 +189,7 @@ def timm(work: Work, pause: Pause) -> None:
         pause()
         running = 0.0
         for images, labels in loader:  # on the device and normalised: timm's loader does that
-            with torch.autocast(device.device().type, torch.bfloat16):
+            with device.mixed_precision():
                 loss = functional.cross_entropy(model(images.contiguous(memory_format=torch.channels_last)), labels)
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
@@ -209,8 +210,7 @@ SIDES = {
 def _model(work: Work, *, published: bool) -> nn.Module:
     """Return the network; as published the own CNN's activations stand before its pools, where most would put them."""
     torch.manual_seed(1)
-    module = network_module(work.network)
-    model: nn.Module = module.build(module.Settings(**work.settings), work.classes, work.size)
+    model: nn.Module = network_named(work.network).build(work.settings, work.classes, work.size)
     if published and work.network == "own_cnn":
         layers = list(model.get_submodule("blocks").children())
         for index in range(2, len(layers), 4):

@@ -11,7 +11,9 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ("metrics", "dvc.lock", "tests")  # what a study that has not run lacks; and tests, which no study needs
 
-ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+# what a person's shell has: not what hides faults of __pycache__, nor what `make test` tells the makes it starts
+NOT_A_PERSONS = ("PYTHONDONTWRITEBYTECODE", "MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS")
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in NOT_A_PERSONS}
 ENVIRONMENT |= {
     "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     "NO_ALBUMENTATIONS_UPDATE": "1",
@@ -36,7 +38,7 @@ def set_params(folder: Path, **values: object) -> None:
         *above, last = key.split("__")
         section = params
         for name in above:
-            section = section[name]
+            section = section.setdefault(name, {})
         section[last] = value
     path.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
 

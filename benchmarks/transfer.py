@@ -14,16 +14,17 @@ from typing import NamedTuple
 
 import torch
 
-from stages.lib import device
-from stages.lib.hyperparameters import OnTheFly, Recipe
-from stages.lib.networks import network_module
-from stages.lib.params import read
-from stages.lib.picture_sets import PictureSet, load_pictures
-from stages.lib.prediction import predict
-from stages.lib.pretrained import new_network
-from stages.lib.tables import percent
-from stages.lib.training import Task, fit
-from stages.lib.weights import Trained, save_weights
+from stages.__main__ import settings_of
+from stages.evidence.tables import percent
+from stages.inference import device
+from stages.inference.networks import network_named
+from stages.inference.picture_sets import PictureSet, load_pictures
+from stages.inference.prediction import predict
+from stages.inference.recipes import OnTheFly, Recipe
+from stages.inference.weights import Trained, save_weights
+from stages.learning.learners import Task
+from stages.learning.training import fit
+from stages.support.params import read
 
 
 class Half(NamedTuple):
@@ -45,7 +46,7 @@ def main(network: str, seeds: list[int], epochs: int) -> None:
     """Compare both starts for each seed; the weights come from a training of so many epochs."""
     device.be_deterministic()
     device.keep_freed_memory()
-    base = Recipe(read(f"networks.{network}", network_module(network).Settings), read("on_the_fly", OnTheFly))
+    base = Recipe(settings_of(network_named(network)), read("on_the_fly", OnTheFly))
     names = load_pictures("data/test", device.device()).class_names
     halves = [half_of(range(start, start + len(names) // 2)) for start in (0, len(names) // 2)]
     longer = base._replace(settings=base.settings.model_copy(update={"epochs": epochs}))
@@ -62,8 +63,8 @@ def compared(network: str, before: Lesson, after: Lesson, seed: int) -> tuple[fl
     try:
         model = trained(network, before, seed)
         pictures = before.half.test
-        given = Trained(model, network, pictures.class_names, pictures.image_size)
-        save_weights(path, given, before.recipe.settings.model_dump())
+        given = Trained(model, pictures.class_names, pictures.image_size, pictures.normalisation)
+        save_weights(path, given, network, before.recipe.settings.model_dump())
         settings = after.recipe.settings.model_copy(update={"weights": str(path)})
         started = after._replace(recipe=after.recipe._replace(settings=settings))
         return accuracy(trained(network, after, seed), after.half), accuracy(
@@ -91,13 +92,12 @@ def only(pictures: PictureSet, classes: range) -> PictureSet:
 def trained(network: str, lesson: Lesson, seed: int) -> torch.nn.Module:
     """Return the network after a training."""
     (recipe, half), names = lesson, lesson.half.training.class_names
-    task = Task(half.training, half.validation, recipe, network_module(network).HEAD, seed)
-    size = half.training.image_size
-    return fit(lambda: new_network(network, recipe.settings, len(names), size), task, f"{len(names)} classes").model
+    task = Task(network_named(network), recipe, half.training, half.validation, seed)
+    return fit(task, f"{len(names)} classes").model
 
 
 def accuracy(model: torch.nn.Module, half: Half) -> float:
-    """Return the share of test pictures that a network names rightly."""
+    """Return the share of test pictures that a network predicts correctly."""
     return (predict(model, half.test).argmax(1) == half.test.labels.cpu()).double().mean().item()
 
 

@@ -3,20 +3,25 @@
 import os
 import sys
 from functools import cache, partial
+from itertools import pairwise
 from types import ModuleType
 from typing import Annotated
 
 import cv2
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from pydantic import AfterValidator, Field, NonNegativeInt, PositiveFloat
 
-from stages.lib.command import run_stage
-from stages.lib.files import finished_folder
-from stages.lib.parallel import ordered_map
-from stages.lib.params import Section, read
-from stages.lib.pictures import Picture, decode, encode
-from stages.lib.shards import Row, ShardWriter, class_names, read_rows, row_count
-from stages.lib.streams import uniform
+from stages.support.command import run_stage
+from stages.support.files import finished_file, finished_folder
+from stages.support.parallel import ordered_map
+from stages.support.params import Section, read
+from stages.support.pictures import Picture, decode, encode
+from stages.support.shards import Row, ShardWriter, class_names, read_rows, row_count
+from stages.support.streams import uniform
 
+EXAMPLES = 8  # for the report's page
 DRAWN = ("shift_x", "shift_y", "hue", "gamma", "rotation")
 
 
@@ -46,6 +51,23 @@ def main() -> None:
         for rows in ordered_map(make, read_rows("data/original"), "augment", count):
             for row in rows:
                 writer.add(row)
+    write_examples("data/augmented", "data/copies.parquet")
+
+
+def write_examples(folder: str, file: str) -> None:
+    """Write eight originals with their first copy and what was drawn for it; of different classes where there are."""
+    pairs: dict[int, list[tuple[Row, Row]]] = {}
+    for row, after in pairwise(read_rows(folder)):
+        if row.drawn is None and after.drawn is not None:
+            of_class = pairs.setdefault(row.label, [])
+            if len(of_class) < EXAMPLES:
+                of_class.append((row, after))
+    rounds = [pair[number] for number in range(EXAMPLES) for pair in pairs.values() if number < len(pair)]
+    step = max(1, min(len(rounds), len(pairs)) // EXAMPLES)
+    chosen = rounds[: EXAMPLES * step : step]
+    rows = [{"original": row.encoded, "copy": copy.encoded, **(copy.drawn or {})} for row, copy in chosen]
+    with finished_file(file) as unfinished:
+        pq.write_table(pa.Table.from_pylist(rows), unfinished)
 
 
 def with_copies(original: Row, settings: Settings, seed: int) -> list[Row]:
@@ -91,10 +113,18 @@ def altered(picture: Picture, drawn: dict[str, float]) -> Picture:
         shift=geometric.center((height, width)),
     )
     moved = geometric.warp_affine(picture, matrix, cv2.INTER_LINEAR, 0, cv2.BORDER_REFLECT_101, (height, width))
-    steps = round(drawn["hue"] / 2)  # OpenCV counts hue in steps of two degrees
-    turned = pixel.shift_hsv(moved, hue_shift=steps, sat_shift=0, val_shift=0)
-    brightened: Picture = pixel.gamma_transform(turned, gamma=drawn["gamma"])
+    brightened: Picture = pixel.gamma_transform(hue_turned(moved, drawn["hue"]), gamma=drawn["gamma"])
     return brightened
+
+
+def hue_turned(picture: Picture, degrees: float) -> Picture:
+    """Return the picture with its colours turned on the colour circle: red by 60 degrees is yellow, grey stays grey.
+
+    In float, where OpenCV counts degrees; in 8 bits it has 180 steps, and less than a degree would do nothing.
+    """
+    hues = cv2.cvtColor(picture.astype(np.float32), cv2.COLOR_RGB2HSV)
+    hues[..., 0] = hues[..., 0] + degrees % 360  # OpenCV takes a second turn for the first, but nothing below zero
+    return np.asarray(cv2.convertScaleAbs(cv2.cvtColor(hues, cv2.COLOR_HSV2RGB)), np.uint8)  # rounds
 
 
 @cache

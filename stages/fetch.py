@@ -3,43 +3,34 @@
 from importlib import import_module
 from pkgutil import iter_modules
 from types import ModuleType
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import NonNegativeInt, create_model, field_validator
+from pydantic import AfterValidator, NonNegativeInt, create_model
 
 from stages import sources
-from stages.lib.archives import Limits
-from stages.lib.classes import Cap, Classes, Selection
-from stages.lib.command import run_stage
-from stages.lib.files import finished_folder
-from stages.lib.params import Section, read
-
-
-class _Dataset(Section):
-    """What params.yaml's section `dataset` has beside a section for each source."""
-
-    source: str
-    classes: Classes
-    images_per_class: Cap
-    limits: Limits
-
-    @field_validator("source")
-    @classmethod
-    def _exists(cls, source: str) -> str:
-        if source not in (names := source_names()):
-            raise ValueError(f"must be one of {', '.join(names)}")
-        return source
+from stages.fetching.archives import Limits
+from stages.fetching.classes import Cap, Classes, Selection
+from stages.support.command import run_stage
+from stages.support.files import finished_folder, write_csv
+from stages.support.params import Section, read
 
 
 def main() -> None:
     """Bring the pictures, a folder per class."""
-    seed = read("seed", NonNegativeInt)
-    dataset = read("dataset", Dataset)
-    source = source_module(dataset.source)
-    settings = read(f"dataset.{dataset.source}", source.Settings)
-    selection = Selection(dataset.classes, dataset.images_per_class, dataset.limits)
+    name = read("dataset.source", Source)
+    source = source_module(name)
+    settings = read(f"dataset.{name}", source.Settings)
+    selection = Selection(
+        read("dataset.classes", CLASSES),
+        read("dataset.images_per_class", Cap),
+        read("dataset.limits", Limits),
+        read("dataset.smallest_class", NonNegativeInt),
+    )
     with finished_folder("data/raw") as folder:
-        source.fetch(settings, selection, seed, folder)
+        source.fetch(settings, selection, read("seed", NonNegativeInt), folder)
+        if selection.left_out:
+            rows = ({"class": name, "pictures": count} for name, count in selection.left_out.items())
+            write_csv(folder / "small_classes.csv", ["class", "pictures"], rows)
 
 
 def source_names() -> list[str]:
@@ -53,6 +44,26 @@ def source_module(name: str) -> ModuleType:
     Imported by name, so that fetch depends on the chosen source's file and on no other's.
     """
     return import_module(f"stages.sources.{name}")
+
+
+def _existing(source: str) -> str:
+    if source not in (names := source_names()):
+        raise ValueError(f"must be one of {', '.join(names)}")
+    return source
+
+
+CLASSES: Any = Classes  # mypy takes no union for the type of a value
+Source = Annotated[str, AfterValidator(_existing)]
+
+
+class _Dataset(Section):
+    """What params.yaml's section `dataset` has beside a section for each source: checked before anything runs."""
+
+    source: Source
+    classes: Classes
+    images_per_class: Cap
+    smallest_class: NonNegativeInt
+    limits: Limits
 
 
 _sections: dict[str, Any] = {name: (dict[str, Any], {}) for name in source_names()}

@@ -2,46 +2,49 @@
 
 import hashlib
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import cv2
 from pydantic import Field, NonNegativeInt
 
-from stages.lib.command import run_stage
-from stages.lib.duplicates import Leaks, Place
-from stages.lib.files import finished_folder, write_csv
-from stages.lib.parallel import ordered_map
-from stages.lib.params import Section, read
-from stages.lib.pictures import BadPicture, encode, load, resized
-from stages.lib.problems import Problem
-from stages.lib.shards import Row, ShardWriter
-from stages.lib.streams import stream_seed
+from stages.preparing.duplicates import COLUMNS, Duplicates, Place, Policy
+from stages.preparing.likeness import FURTHEST, likeness
+from stages.preparing.splits import SPLITS, Splitting, origins, split, table_of
+from stages.preparing.white import white_level
+from stages.support.command import run_stage
+from stages.support.files import finished_folder, write_csv, write_json
+from stages.support.names import in_order
+from stages.support.parallel import ordered_map
+from stages.support.params import read
+from stages.support.pictures import BadPicture, Fit, encode, load, resized
+from stages.support.problems import Problem
+from stages.support.shards import Row, ShardWriter, read_rows, row_count
+from stages.support.shards import class_names as class_names_of
 
-# Folders below data/; `original` is what networks train on. The test set comes first: of two pictures that are alike,
-# the later is the copy
-SPLITS = ("test", "validation", "original")
 
-
-class Settings(Section):
+class Settings(Splitting):
     """params.yaml's section `prepare`."""
 
     image_size: int = Field(ge=32, le=1024)
-    validation_fraction: float = Field(gt=0, lt=1)
-    test_fraction: float = Field(gt=0, lt=1)
+    fit: Fit
+    white_level: Literal["auto"] | Annotated[int, Field(ge=255, le=65535)]
     jpeg_quality: int = Field(ge=1, le=100)
     pixel_limit: int = Field(ge=1)
     on_bad_image: Literal["error", "skip"]
-    duplicates: Literal["error", "drop", "keep"]
+    duplicates: Policy
+    duplicates_within: Literal["none"] | Annotated[int, Field(ge=0, le=FURTHEST)]
 
 
 class Prepared(NamedTuple):
-    """A picture as the shards keep it, and a digest of its pixels before they were resized."""
+    """A picture as the shards keep it, and of it before it was resized: a digest of its pixels, and its likeness."""
 
     encoded: bytes
     digest: bytes
+    likeness: bytes
 
 
 class Skipped(NamedTuple):
@@ -53,114 +56,110 @@ class Skipped(NamedTuple):
 
 def main() -> None:
     """Split the pictures, resize each once, and write them as shards."""
-    settings = read("prepare", Settings)
-    places = split(Path("data/raw"), settings, read("seed", NonNegativeInt))
-    class_names = sorted({place.class_name for place in places})
-    labels = {name: label for label, name in enumerate(class_names)}
-    skipped: list[Skipped] = []
-    leaks = Leaks(settings.duplicates)
+    settings, raw = read("prepare", Settings), Path("data/raw")
+    places = split(raw, settings, read("seed", NonNegativeInt))
+    bad = [Skipped(Place(raw / row["file"], row["class"], ""), row["reason"]) for row in table_of(raw, "bad_files")]
+    faults = {each.place.file: each.reason for each in bad if each.place.class_name}
+    skipped = [each for each in bad if not each.place.class_name]
+    duplicates = Duplicates(settings.duplicates)
+    if settings.white_level == "auto":
+        found = white_level([place.file for place in places if place.file not in faults], settings.pixel_limit)
+        settings = settings.model_copy(update={"white_level": found})
     with ExitStack() as stack:
         folders = {name: stack.enter_context(finished_folder(f"data/{name}")) for name in SPLITS}
+        skipped += write_shards(folders, places, duplicates, settings, faults)
+        near = duplicates.find_near(-1 if settings.duplicates_within == "none" else settings.duplicates_within)
+        complain(places, skipped, duplicates, settings)
+        for name in {place.split for place in near}:
+            leave_out(folders[name], {path_in_shards(place) for place in near})
+    write_csv(
+        "data/skipped.csv", ["file", "reason"], ({"file": each.place.file, "reason": each.reason} for each in skipped)
+    )
+    write_csv("data/duplicates.csv", COLUMNS, (duplicate.row() for duplicate in duplicates.found))
+    write_json("data/composition.json", composition(raw, settings))
+
+
+def write_shards(
+    folders: Mapping[str, Path],
+    places: list[Place],
+    duplicates: Duplicates,
+    settings: Settings,
+    faults: Mapping[Path, str],
+) -> list[Skipped]:
+    """Write the shards of each split to its folder, without exact copies; return what held no picture."""
+    class_names = in_order(place.class_name for place in places)
+    labels = {name: label for label, name in enumerate(class_names)}
+    skipped = []
+    with ExitStack() as stack:
         writers = {name: stack.enter_context(ShardWriter(folders[name], class_names)) for name in SPLITS}
-        results = ordered_map(partial(prepared, settings=settings), places, "prepare")
+        results = ordered_map(partial(prepared, settings=settings, faults=faults), places, "prepare")
         for place, result in zip(places, results, strict=True):
             if isinstance(result, Skipped):
                 skipped.append(result)
-            elif not leaks.drops(place, result.digest):
-                path = place.file.relative_to("data/raw").as_posix()
-                writers[place.split].add(Row(result.encoded, path, labels[place.class_name]))
-        complain(places, skipped, leaks, settings)
-    write_csv(
-        "data/skipped.csv", ["file", "reason"], ({"file": bad.place.file, "reason": bad.reason} for bad in skipped)
-    )
-    write_csv(
-        "data/duplicates.csv",
-        ["file", "same_as", "dropped"],
-        ({"file": twins.place.file, "same_as": twins.twin.file, "dropped": twins.dropped} for twins in leaks.found),
-    )
+            elif not duplicates.drops(place, result.digest, result.likeness):
+                writers[place.split].add(Row(result.encoded, path_in_shards(place), labels[place.class_name]))
+    return skipped
 
 
-def prepared(place: Place, settings: Settings) -> Prepared | Skipped:
-    """Return the picture resized, as JPEG, or why it cannot be used."""
+def path_in_shards(place: Place) -> str:
+    """Return the name of a picture in its shard."""
+    return place.file.relative_to("data/raw").as_posix()
+
+
+def leave_out(folder: Path, paths: set[str]) -> None:
+    """Write a folder of shards anew without some of its pictures."""
+    with finished_folder(folder) as smaller, ShardWriter(smaller, class_names_of(folder)) as writer:
+        for row in read_rows(folder):
+            if row.path not in paths:
+                writer.add(row)
+
+
+def prepared(place: Place, settings: Settings, faults: Mapping[Path, str]) -> Prepared | Skipped:
+    """Return the picture resized, as JPEG, or why it cannot be used; `faults` says why fetch could not read files."""
+    if place.file in faults:
+        return Skipped(place, faults[place.file])
     cv2.setNumThreads(0)  # the processes already use every core
     try:
-        picture = load(place.file, settings.pixel_limit)
+        picture = load(place.file, settings.pixel_limit, int(settings.white_level))
     except BadPicture as bad:
         return Skipped(place, str(bad))
     digest = hashlib.blake2b(picture.tobytes() + repr(picture.shape).encode(), digest_size=16).digest()
-    return Prepared(encode(resized(picture, settings.image_size), settings.jpeg_quality), digest)
+    encoded = encode(resized(picture, settings.image_size, settings.fit), settings.jpeg_quality)
+    return Prepared(encoded, digest, likeness(picture))
 
 
-def split(raw: Path, settings: Settings, seed: int) -> list[Place]:
-    """Return where each file below `raw` goes, split by split and class by class.
-
-    Files keep the source's own train/ and test/ where it has them; otherwise each class gives `test_fraction`. Then
-    `validation_fraction` of each class's training files become validation. Which ones depends on the seed and each
-    file's name, not on the order of files. Raises Problem where a class is too small for that.
-    """
-    official = {entry.name for entry in raw.iterdir()} == {"train", "test"}
-    training = _files_by_class(raw / "train" if official else raw)
-    test = _files_by_class(raw / "test") if official else {}
-    places = [Place(file, name, "test") for name, files in test.items() for file in files]
-    problems = []
-    for name, files in training.items():
-        shuffled = sorted(files, key=lambda file: stream_seed(seed, "split", file.relative_to(raw).as_posix()))
-        test_count = 0 if official else _share(len(files), settings.test_fraction)
-        validation_count = _share(len(files) - test_count, settings.validation_fraction)
-        counts = {"test": test_count, "validation": validation_count}
-        if test_count + validation_count >= len(files):
-            problems.append(_too_few(name, len(files), settings, official=official))
-        names = [part for part, count in counts.items() for _ in range(count)]
-        names += ["original"] * (len(files) - len(names))
-        places += [Place(file, name, part) for file, part in zip(shuffled, names, strict=False)]
-    if problems:
-        raise Problem(*problems)
-    return sorted(places, key=lambda place: SPLITS.index(place.split))
+def composition(raw: Path, settings: Settings) -> dict[str, Any]:
+    """Return how many pictures each split has and where they come from, what was white, and the classes left out."""
+    return {
+        "white_level": settings.white_level,
+        "left_out_classes": {row["class"]: int(row["pictures"]) for row in table_of(raw, "small_classes")},
+        "splits": {
+            name: {"origin": origin, "pictures": row_count(f"data/{name}")}
+            for name, origin in origins(raw, settings).items()
+        },
+    }
 
 
-def complain(places: list[Place], skipped: list[Skipped], leaks: Leaks, settings: Settings) -> None:
+def complain(places: list[Place], skipped: list[Skipped], duplicates: Duplicates, settings: Settings) -> None:
     """Raise Problem for files that may not be skipped, copies that may not be there, and classes left empty."""
     lines = []
     if skipped and settings.on_bad_image == "error":
         lines += [f"{bad.place.file}: {bad.reason}" for bad in skipped]
         lines.append("mend or remove these files at their source, or set prepare.on_bad_image: skip")
-    if leaks.found and settings.duplicates == "error":
-        lines += [str(duplicate) for duplicate in leaks.found]
+    within = -1 if settings.duplicates_within == "none" else settings.duplicates_within
+    if refused := duplicates.refused(within):
+        lines += [str(duplicate) for duplicate in refused]
         lines.append("remove these copies at their source, or set prepare.duplicates: drop")
     left = Counter(place[1:] for place in places)
     left.subtract(bad.place[1:] for bad in skipped)
-    left.subtract(duplicate.place[1:] for duplicate in leaks.found if duplicate.dropped)
+    left.subtract(duplicate.place[1:] for duplicate in duplicates.found if duplicate.dropped)
     if not lines and (empty := sorted(key for key, count in left.items() if not count)):
         lines += [
             f"data/raw: class {name!r} has no {part} picture left without bad files and copies" for name, part in empty
         ]
-        lines.append("add pictures to these classes or leave them out of dataset.classes")
+        lines.append("add pictures to these classes, or leave them out by dataset.classes or dataset.smallest_class")
     if lines:
         raise Problem(*lines)
-
-
-def _too_few(name: str, count: int, settings: Settings, *, official: bool) -> str:
-    needed = 2 if official else 3
-    reason = f"but needs at least {needed} {'training pictures' if official else 'pictures'}"
-    if count >= needed:
-        reason = "and the test's and validation's shares leave none to train on"
-    return (
-        f"data/raw: class {name!r} has {count}, {reason} (params.yaml: prepare.test_fraction ="
-        f" {settings.test_fraction}, validation_fraction = {settings.validation_fraction}); add pictures, set smaller"
-        " fractions, or leave the class out of dataset.classes"
-    )
-
-
-def _files_by_class(folder: Path) -> dict[str, list[Path]]:
-    return {
-        entry.name: sorted(file for file in entry.rglob("*") if file.is_file())
-        for entry in sorted(folder.iterdir())
-        if entry.is_dir()
-    }
-
-
-def _share(count: int, fraction: float) -> int:
-    return max(1, round(count * fraction))
 
 
 if __name__ == "__main__":

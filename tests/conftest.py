@@ -9,7 +9,9 @@ import yaml
 from PIL import Image
 
 from benchmarks.studies import ROOT
-from stages.lib.networks import network_module
+from stages.inference.networks import network_named
+
+PARAMS = ROOT / "tests/params.yaml"
 
 
 def write_pictures(folder: Path, classes: dict[str, int], size: tuple[int, int] = (40, 30)) -> Path:
@@ -24,17 +26,18 @@ def write_pictures(folder: Path, classes: dict[str, int], size: tuple[int, int] 
 
 
 def network_settings(network: str, **changes: object) -> Any:
-    """Return a network's settings: those of params.yaml with changes."""
-    values = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["networks"][network]
-    return network_module(network).Settings(**values | changes)
+    """Return a network's settings: those of tests/params.yaml with changes."""
+    settings = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
+    own = {name: value for name, value in settings["networks"].get(network, {}).items() if name != "search"}
+    return network_named(network).schema(**settings["training"] | own | changes)
 
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Work in an empty project folder with the default settings; stages run in this process, without workers."""
+    """Work in an empty project folder with the tests' settings; stages run in this process, without workers."""
     folder = tmp_path / "project"
     folder.mkdir()
-    (folder / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    (folder / "params.yaml").write_bytes(PARAMS.read_bytes())
     monkeypatch.chdir(folder)
     monkeypatch.setenv("STUDY_WORKERS", "1")
     return folder

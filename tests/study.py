@@ -1,23 +1,26 @@
 """A small study for the tests that run DVC, and what `dvc repro` does with it."""
 
 import re
+import shutil
 from pathlib import Path
 
 from benchmarks.studies import copy_project, run, set_params
-from tests.conftest import write_pictures
+from tests.conftest import PARAMS, write_pictures
 
 SEARCH = {
-    "trials": 1, "minutes": 0, "epochs": 1, "startup_trials": 1, "pruning_warmup_epochs": 0, "parallel_trials": 1,
+    "trials": 1, "minutes": 0, "startup_trials": 1, "first_rung_epochs": 1, "reduction": 2, "significance": 1,
+    "parallel_trials": 1, "deterministic": True,
 }  # fmt: skip
 
 
 def new_study(folder: Path, **values: object) -> Path:
     """Copy the project to `folder` with small settings, on pictures of its own; nothing has run. Then commit it."""
     copy_project(folder)
+    shutil.copyfile(PARAMS, folder / "params.yaml")
     write_pictures(folder / "mine", {"crow": 7, "jay": 7, "rook": 7})
     set_params(folder, dataset__source="folder", dataset__classes="all", dataset__folder__path="mine")
-    set_params(folder, tune__own_cnn=dict(SEARCH), tune__resnet50=dict(SEARCH))  # two, or YAML writes an alias
-    set_params(folder, networks__own_cnn__epochs=1, networks__resnet50__epochs=1)
+    set_params(folder, search=SEARCH, training__epochs=1)
+    set_params(folder, networks__resnet50={"stochastic_depth": 0, "input_size": "weights"})  # as all are
     set_params(folder, **values)
     commit(folder)
     return folder

@@ -8,9 +8,10 @@ import pytest
 
 from benchmarks.studies import set_params
 from stages import augment
-from stages.lib.pictures import encode
-from stages.lib.problems import Problem
-from stages.lib.shards import Row, ShardWriter, read_rows
+from stages.augment import write_examples
+from stages.support.pictures import decode, encode
+from stages.support.problems import Problem
+from stages.support.shards import Row, ShardWriter, read_rows
 
 NEUTRAL = {"shift_x": 0.0, "shift_y": 0.0, "hue": 0.0, "gamma": 1.0, "rotation": 0.0}
 
@@ -111,12 +112,33 @@ def test_hue_turns_the_colour_circle_by_degrees():
     assert augment.altered(red, NEUTRAL | {"hue": 120.0})[0, 0].tolist() == [0, 200, 0]
 
 
-@pytest.mark.parametrize(("hue", "same_as"), [(1.2, 2.0), (-1.2, -2.0), (0.9, 0.0), (-0.9, 0.0), (-2.9, -2.0)])
-def test_hues_between_two_steps_turn_by_the_nearer_one(hue, same_as):
-    """OpenCV's circle has steps of two degrees; always the lower one would turn all copies to one side."""
-    teal = np.full((4, 4, 3), (20, 150, 140), np.uint8)
-    turned, expected = (augment.altered(teal, NEUTRAL | {"hue": value}) for value in (hue, same_as))
-    assert (turned == expected).all()
+@pytest.mark.parametrize(
+    ("degrees", "colour"),
+    [(60, (200, 200, 0)), (-60, (200, 0, 200)), (180, (0, 200, 200)), (-180, (0, 200, 200)), (0.3, (200, 1, 0)),
+     (-0.3, (200, 0, 1)), (0.9, (200, 3, 0)), (0.1, (200, 0, 0)), (37.5, (200, 125, 0))],
+)  # fmt: skip
+def test_the_smallest_turn_turns(degrees, colour):
+    """Red by 60 degrees is yellow, and by 0.3 degrees 1 of 200 levels of green: nothing is rounded to whole steps."""
+    red = np.full((4, 4, 3), (200, 0, 0), np.uint8)
+    assert augment.altered(red, NEUTRAL | {"hue": degrees})[0, 0].tolist() == list(colour)
+
+
+@pytest.mark.parametrize("degrees", [0.5, -77.7, 180])
+def test_grey_has_no_hue_to_turn(degrees):
+    """All 256 greys stay as they are, to the level."""
+    greys = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=2)
+    assert np.array_equal(augment.hue_turned(greys, degrees), greys)
+
+
+def test_a_hue_range_below_one_degree_alters_pictures(originals):
+    """augment.hue: 0.9 makes other copies than 0 does, but for draws near 0."""
+    set_params(originals, augment__shift=0, augment__rotation=0, augment__gamma=[1, 1], augment__copies=3)
+    copies = []
+    for hue in (0, 0.9):
+        set_params(originals, augment__hue=hue)
+        augment.main()
+        copies.append([decode(row.encoded) for row in read_rows("data/augmented") if "#" in row.path])
+    assert sum(not np.array_equal(*pair) for pair in zip(*copies, strict=True)) >= 12
 
 
 def test_gamma_is_an_exponent_of_brightness():
@@ -138,3 +160,19 @@ def test_settings_out_of_range_are_refused(originals, setting, value):
     with pytest.raises(Problem, match=f"augment.{setting}"):
         augment.main()
     assert [path.name for path in originals.glob("data/*")] == ["original"]
+
+
+def test_of_many_classes_eight_pictures_are_kept_with_a_copy_to_show(tmp_path):
+    """Spread over the classes; where there are fewer classes, several pictures of one."""
+    for classes, expected in ((40, [0, 5, 10, 15, 20, 25, 30, 35]), (3, [0, 1, 2, 0, 1, 2, 0, 1])):
+        with ShardWriter(tmp_path / str(classes), [str(label) for label in range(classes)], ["hue"]) as writer:
+            for label in range(classes):
+                for number in range(4):
+                    encoded = f"picture {label} {number}".encode()
+                    writer.add(Row(encoded, f"{label}/{number}", label))
+                    writer.add(Row(encoded + b" copy", f"{label}/{number}#1", label, {"hue": 1.0}))
+        write_examples(str(tmp_path / str(classes)), str(tmp_path / "copies.parquet"))
+        pairs = pq.read_table(tmp_path / "copies.parquet").to_pylist()
+        assert [int(pair["original"].split()[1]) for pair in pairs] == expected
+        assert all(pair["copy"] == pair["original"] + b" copy" for pair in pairs)
+        assert all(pair["hue"] == 1 for pair in pairs)

@@ -4,10 +4,16 @@ import json
 import time
 
 import pytest
+import torch
 
-from benchmarks.ablation import PLAIN
+from benchmarks import machine
+from benchmarks.ablation import PLAIN, unequal
+from benchmarks.ablation import formatted as ablated
 from benchmarks.measuring import Side, Turn, ratio, seconds, take_turns
-from benchmarks.photographs import ON_THE_FLY, plain_loops, shown
+from benchmarks.photographs import ON_THE_FLY, plain_loops
+from benchmarks.photographs import formatted as shown
+from tests.conftest import network_settings
+from tests.learning.test_training import coloured
 
 
 def counts(path, name, pause):
@@ -74,6 +80,19 @@ def test_a_ratio_is_the_median_over_rounds():
     assert ratio(seconds(ours), seconds(theirs)) == 3.0
 
 
+def test_peak_and_bound_are_in_the_precision_that_is_fastest_here(monkeypatch):
+    """In emulated bfloat16 a matrix product takes minutes; in float32 twice as many bytes are moved."""
+    monkeypatch.setattr("stages.inference.device.precision", lambda: torch.float32)
+    measured = []
+    monkeypatch.setattr(machine, "fastest", lambda work: measured.append(work().dtype) or 1.0)
+    assert machine.matrix_peak(1) == 2 * 2048**3
+    assert measured == [torch.float32] * 2
+    settings = network_settings("own_cnn")
+    exact = machine.bound("own_cnn", settings, 64, peak=float("inf"), copied=1e9)
+    monkeypatch.setattr("stages.inference.device.precision", lambda: torch.bfloat16)
+    assert machine.bound("own_cnn", settings, 64, peak=float("inf"), copied=1e9) == 2 * exact
+
+
 def test_photographs_are_compared_with_the_plain_loop():
     """Means over seeds, with their deviation, which a single seed has not."""
     found = {(ON_THE_FLY, "own_cnn-tuned-augmented"): [0.4, 0.5, 0.6], (ON_THE_FLY, "resnet50"): [0.1]}
@@ -93,3 +112,26 @@ def test_other_variants_of_an_ablation_are_not_taken_for_the_plain_loop(tmp_path
     trained = {json.dumps(key): {"accuracy": key[2]} for key in keys}
     (tmp_path / "benchmarks/ablation.json").write_text(json.dumps(trained), encoding="utf-8")
     assert plain_loops(tmp_path) == [1]
+
+
+def test_an_ablation_tells_accuracy_and_macro_f1():
+    """Means over seeds; the difference is to the recipe as it is set."""
+    runs = {
+        "": [{"accuracy": 0.5, "macro_f1": 0.25, "seconds": 10}, {"accuracy": 0.6, "macro_f1": 0.35, "seconds": 12}],
+        "class_balance=loss": [{"accuracy": 0.5, "macro_f1": 0.4, "seconds": 9}],
+    }
+    lines = [" ".join(line.split()) for line in ablated(runs).splitlines()[2:]]
+    assert lines == [
+        "| as set | 55.0 % | 7.1 | +0.0 | 30.0 % | 11 s |",
+        "| class_balance=loss | 50.0 % | 0.0 | -5.0 | 40.0 % | 9 s |",
+    ]
+
+
+def test_unequal_classes_are_the_first_pictures_of_every_second_one():
+    """Ten of them, and a hundred of the others or what there is, in their order."""
+    given = coloured(360, 0)
+    kept = unequal(given)
+    assert kept.labels.bincount().tolist() == [100, 10, 100]
+    assert kept.paths == [name for name in given.paths if int(name) < (300, 30, 300)[int(name) % 3]]
+    assert torch.equal(kept.pictures, given.pictures[[int(name) for name in kept.paths]])
+    assert len(kept.originals()[0]) == 210

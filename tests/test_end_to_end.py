@@ -32,13 +32,13 @@ def study(finished) -> Path:
 
 
 def test_all_eight_runs_are_in_the_metrics(study):
-    """Each with its four qualities, the fractions between 0 and 1."""
+    """Each with its qualities, the fractions between 0 and 1."""
     metrics = json.loads((study / "metrics/metrics.json").read_text(encoding="utf-8"))
     records = [data for network in metrics.values() for chosen in network.values() for data in chosen.values()]
     assert len(records) == 8
     for record in records:
-        assert record.keys() == {"accuracy", "top5_accuracy", "macro_f1", "loss"}
-        assert all(0 <= record[name] <= 1 for name in ("accuracy", "top5_accuracy", "macro_f1"))
+        assert record.keys() == {"accuracy", "macro_f1", "loss"}  # of three classes the best five say nothing
+        assert all(0 <= record[name] <= 1 for name in ("accuracy", "macro_f1"))
 
 
 def test_with_nothing_changed_nothing_runs(study):
@@ -55,7 +55,8 @@ def test_a_branch_with_one_changed_setting_can_be_compared(study):
     run("git", "checkout", "-qb", "more-noise", folder=study)
     set_params(study, augment__copies=2, study__networks=["own_cnn"], study__hyperparameters=["default"])
     ran = repro(study)
-    assert ran == ["augment", "train@own_cnn-default-augmented-1", "evaluate@own_cnn-default-augmented-1", "report"]
+    name = "own_cnn-default-augmented-1"
+    assert sorted(ran) == ["augment", f"evaluate@{name}", "report", f"train@{name}", "tune@own_cnn"]
     table = run("dvc", "metrics", "diff", "main", "--md", folder=study)
     assert re.search(r"\| metrics/metrics.json +\| own_cnn.default.augmented.loss +\| [\d.]+ +\| [\d.]+ +\|", table)
 

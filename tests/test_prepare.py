@@ -2,6 +2,7 @@
 
 import csv
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -15,9 +16,9 @@ from PIL import Image
 
 from benchmarks.studies import ROOT, set_params
 from stages import prepare
-from stages.lib.pictures import decode
-from stages.lib.problems import Problem
-from stages.lib.shards import class_names, read_rows
+from stages.support.pictures import decode
+from stages.support.problems import Problem
+from stages.support.shards import class_names, read_rows
 from tests.conftest import write_pictures
 
 SPLITS = ("original", "validation", "test")
@@ -197,26 +198,26 @@ def duplicates() -> list[tuple[str, str, str]]:
 
 
 def test_copies_of_test_pictures_leave_training_and_test_stays(copied):
-    """By their pixels, whatever the format; of a picture in two classes one stays; each is listed."""
+    """By their pixels, whatever the format; of a picture in two classes one stays; every copy is listed."""
     splits = prepared()
     assert len(splits["test"]) == 5
     training = splits["original"] + splits["validation"]
     assert [path for path in training if "leak" in path] == []
     assert len([path for path in training if "twice" in path]) == 1
     listed = duplicates()
-    assert [(file, twin) for file, twin, _ in listed[:2]] == [
+    assert [(file, twin) for file, twin, _ in listed[1:3]] == [
         ("data/raw/train/crow/leak.bmp", "data/raw/test/crow/000.png"),
         ("data/raw/train/jay/leak.tiff", "data/raw/test/crow/000.png"),
     ]
-    assert {dropped for _, _, dropped in listed} == {"True"}
-    assert len(listed) == 3
+    assert [dropped for _, _, dropped in listed] == ["False"] + ["True"] * 3
+    assert listed[0][:2] == ("data/raw/test/jay/again.png", "data/raw/test/jay/001.png")
 
 
 def test_copies_can_be_kept_and_are_listed_all_the_same(copied):
     """The person decides, knowing."""
     set_params(copied, prepare__duplicates="keep")
     assert len(list(chain(*prepared().values()))) == 25
-    assert [dropped for _, _, dropped in duplicates()] == ["False"] * 3
+    assert [dropped for _, _, dropped in duplicates()] == ["False"] * 4
 
 
 def test_copies_can_be_refused(copied):
@@ -237,7 +238,8 @@ def test_a_class_of_nothing_but_copies_is_an_error(copied):
 
 
 @pytest.mark.parametrize(
-    ("setting", "value"), [("image_size", 8), ("test_fraction", 1.5), ("jpeg_quality", "best"), ("on_bad_image", "fix")]
+    ("setting", "value"),
+    [("image_size", 8), ("test_fraction", 1.5), ("jpeg_quality", "best"), ("on_bad_image", "fix"), ("fit", "zoom")],
 )
 def test_settings_out_of_range_are_refused(raw, project, setting, value):
     """The key and the value are in the line."""
@@ -258,3 +260,191 @@ def test_pixels_survive(project):
     (row,) = [row for row in read_rows("data/test") if row.path.startswith("crow")]
     number = int(Path(row.path).stem)
     assert np.abs(decode(row.encoded).astype(int) - np.roll(gradient, number, axis=1)).max() <= 8
+
+
+@pytest.mark.parametrize(("fit", "seen"), [("crop", 0), ("pad", 16), ("squash", 32)])
+def test_the_head_of_the_bird_may_stay_in_the_picture(project, fit, seen):
+    """What is at the edge of a wide picture is cut away, or seen at the height that `prepare.fit` gives it."""
+    set_params(project, prepare__image_size=32, prepare__fit=fit)
+    for name in ("crow", "jay"):
+        (project / "data/raw" / name).mkdir(parents=True)
+        for number in range(3):
+            wide = np.full((40, 80, 3), 20 * number + len(name), np.uint8)
+            wide[:, :10] = 255
+            Image.fromarray(wide).save(project / f"data/raw/{name}/{number}.png")
+    prepare.main()
+    for row in read_rows("data/original"):
+        assert (decode(row.encoded)[:, 0, 0] > 200).sum() == seen
+
+
+def write_deep(folder: Path, levels: dict[str, int]) -> None:
+    """Write three pictures of 16 bits a channel for each class, flat but for a pixel that tells them apart."""
+    for name, level in levels.items():
+        folder.joinpath(name).mkdir(parents=True)
+        for number in range(3):
+            flat = np.full((32, 32), level, np.uint16)
+            flat[0, number] = 0
+            Image.fromarray(flat).save(folder / name / f"{number}.png")
+
+
+def flat_levels() -> dict[str, int]:
+    rows = [row for split in SPLITS for row in read_rows(f"data/{split}")]
+    return {row.path.split("/")[0]: round(float(decode(row.encoded).mean())) for row in rows}
+
+
+@pytest.mark.parametrize(
+    ("levels", "shown", "white"),
+    [
+        ({"dark": 1000, "light": 4000}, {"dark": 62, "light": 250}, 4095),
+        ({"dark": 250, "light": 1000}, {"dark": 62, "light": 250}, 1023),
+        ({"dark": 1000, "light": 64000}, {"dark": 3, "light": 250}, 65535),
+    ],
+)
+def test_16_bit_pictures_are_as_bright_as_the_set_needs(project, capsys, levels, shown, white):
+    """One white for all, so that brightness still tells classes apart; and what was found is said."""
+    set_params(project, prepare__image_size=32)
+    write_deep(project / "data/raw", levels)
+    prepare.main()
+    assert flat_levels() == pytest.approx(shown, abs=1)
+    assert capsys.readouterr().out == (
+        f"6 pictures have 16 bits a channel; the brightest value in them is {levels['light']}, so {white} is white"
+        " (prepare.white_level: auto)\n"
+    )
+
+
+def test_the_white_level_may_be_said(project, capsys):
+    """What is known need not be found."""
+    set_params(project, prepare__image_size=32, prepare__white_level=16383)
+    write_deep(project / "data/raw", {"dark": 1000, "light": 4000})
+    prepare.main()
+    assert flat_levels() == pytest.approx({"dark": 15, "light": 62}, abs=1)
+    assert capsys.readouterr().out == ""
+
+
+def test_a_few_brighter_pictures_are_named(project, capsys):
+    """One picture of another camera makes all others dark: the person hears which."""
+    set_params(project, prepare__image_size=32)
+    for name in ("crow", "jay"):
+        (project / "data/raw" / name).mkdir(parents=True)
+        for number in range(15):
+            level = 60000 if (name, number) == ("jay", 4) else 4000
+            noise = np.random.default_rng([len(name), number]).integers(0, level, (8, 8), np.uint16, endpoint=True)
+            Image.fromarray(noise).save(project / f"data/raw/{name}/{number}.png")
+    prepare.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == (
+        "only 1 of them need 16 bits, data/raw/jay/4.png for one: if they are not like the others, which may come out"
+        " dark, remove them or set prepare.white_level"
+    )
+
+
+def clouds(*seed: int) -> Image.Image:
+    """Draw soft clouds, of which each seed gives others."""
+    small = np.random.default_rng(seed).integers(0, 256, (9, 12, 3), np.uint8)
+    return Image.fromarray(small).resize((160, 120), Image.Resampling.BICUBIC)
+
+
+@pytest.fixture
+def lookalikes(project):
+    """An official split; in training stand a smaller JPEG, a mirrored and a cropped copy of test pictures of crow."""
+    set_params(project, prepare__image_size=32)
+    for part, count in (("train", 8), ("test", 3)):
+        for name in ("crow", "jay"):
+            (project / "data/raw" / part / name).mkdir(parents=True)
+            for number in range(count):
+                clouds(len(part), len(name), number).save(project / f"data/raw/{part}/{name}/{number}.png")
+    first, second, third = (clouds(4, 4, number) for number in range(3))
+    raw = project / "data/raw/train"
+    first.resize((80, 60)).save(raw / "crow/smaller.jpg", quality=60)
+    second.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(raw / "jay/mirrored.jpg", quality=90)
+    third.crop((1, 1, 159, 119)).save(raw / "crow/cropped.png")
+    return project
+
+
+def near() -> dict[str, tuple[str, str, str]]:
+    with Path("data/duplicates.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert all(0 <= int(row["distance"]) <= 31 for row in rows)
+    return {row["file"]: (row["same_as"], row["kind"], row["dropped"]) for row in rows}
+
+
+@pytest.mark.parametrize("within", ["none", 31])
+def test_near_copies_are_listed_and_may_count_as_copies(lookalikes, within):
+    """A smaller JPEG, a mirrored and a cropped copy of test pictures are listed; they leave training if so wished."""
+    set_params(lookalikes, prepare__duplicates_within=within)
+    splits = prepared()
+    dropped = str(within == 31)
+    assert near() == {
+        "data/raw/train/crow/smaller.jpg": ("data/raw/test/crow/0.png", "near", dropped),
+        "data/raw/train/jay/mirrored.jpg": ("data/raw/test/crow/1.png", "mirrored", dropped),
+        "data/raw/train/crow/cropped.png": ("data/raw/test/crow/2.png", "near", dropped),
+    }
+    named = [path for path in chain(*splits.values()) if path.endswith(("smaller.jpg", "mirrored.jpg", "cropped.png"))]
+    assert (len(named), len(splits["test"]), len(list(chain(*splits.values())))) == (
+        (0, 6, 22) if within == 31 else (3, 6, 25)
+    )
+    assert not list(Path("data").glob("*.unfinished*"))
+
+
+def test_near_copies_may_be_refused(lookalikes):
+    """Each is named with its twin and how alike they are."""
+    set_params(lookalikes, prepare__duplicates="error", prepare__duplicates_within=31)
+    lines = refused(lookalikes)
+    assert len(lines) == 4
+    assert sum("looks like data/raw/test/crow/1.png (test, crow) (mirrored, " in line for line in lines) == 1
+
+
+def test_a_set_of_one_scene_is_told_from_no_copies(project, monkeypatch, capsys):
+    """Where nearly all pictures look alike, the person hears that copies cannot be told; dropping them is refused."""
+    monkeypatch.setattr("stages.preparing.likeness.MOST_PAIRS", 100)
+    set_params(project, prepare__image_size=32, prepare__duplicates_within=0)
+    write_pictures(project / "data/raw", {"crow": 10, "jay": 10})
+    assert refused(project)[0].endswith("set prepare.duplicates_within: none")
+    set_params(project, prepare__duplicates_within="none")
+    prepare.main()
+    assert "nearly all pictures look alike" in capsys.readouterr().out
+
+
+def test_pictures_of_one_group_stay_on_one_side(project):
+    """Ten animals of each class with five pictures each, in folders or by their names: three for the test."""
+    set_params(project, prepare__image_size=32, prepare__group_by="folder")
+    for name in ("crow", "jay"):
+        write_pictures(
+            project / "data/raw" / name, {f"{name} {animal}": 5 for animal in range(10)}, (32 + len(name), 32)
+        )
+    animals = [{path.rpartition("/")[0] for path in paths} for paths in prepared().values()]
+    assert [len(some) for some in animals] == [12, 2, 6]
+    assert len(set.union(*animals)) == 20
+    set_params(project, prepare__group_by=r"(\d)/\d+.png$")
+    numbers = [{path.rpartition("/")[0][-1] for path in paths} for paths in prepared().values()]
+    assert [len(some) for some in numbers] == [6, 1, 3]
+    set_params(project, prepare__group_by="(unclosed")
+    with pytest.raises(Problem, match=r"prepare\.group_by = '\(unclosed' is not allowed: must be none, folder or a"):
+        prepare.main()
+
+
+def test_a_table_of_the_source_may_group_pictures(raw):
+    """data/raw/labels.csv says which belong together."""
+    rows = [f"{name}/{number:03}.png,,{number // 2}" for name in ("crow", "jay") for number in range(10)]
+    (raw / "labels.csv").write_text("\n".join(["file,split,group", *rows]) + "\n", encoding="utf-8")
+    groups = [{int(path[-7:-4]) // 2 for path in paths} for paths in prepared().values()]
+    assert sorted(chain(*groups)) == [0, 1, 2, 3, 4]
+
+
+def test_validation_takes_whole_groups_beside_an_official_test(project):
+    """And a group on both sides of the source's own split is refused."""
+    set_params(project, prepare__image_size=32, prepare__group_by="folder", prepare__validation_fraction=0.25)
+    raw = project / "data/raw"
+    for part, animals in (("train", "abcd"), ("test", "ef")):
+        for name in ("crow", "jay"):
+            sizes = (32 + len(part), 30 + len(name))
+            write_pictures(raw / part / name, {f"{name} {animal}": 4 for animal in animals}, sizes)
+    splits = prepared()
+    assert [len(splits[split]) for split in SPLITS] == [24, 8, 16]
+    assert len({path.rpartition("/")[0] for path in splits["validation"]}) == 2
+    for split in SPLITS:
+        shutil.rmtree(f"data/{split}")
+    for name in ("skipped.csv", "duplicates.csv", "composition.json"):
+        Path(f"data/{name}").unlink()
+    (raw / "test/crow/crow e").rename(raw / "test/crow/crow a")
+    assert refused(project)[0].startswith("group crow a stands on several sides: data/raw/train/crow/crow a/000.png (")

@@ -1,10 +1,12 @@
 """`python -m stages`: every mistake in params.yaml is named before anything runs."""
 
+import os
+
 import pytest
 
 from benchmarks.studies import set_params
 from stages.__main__ import main
-from stages.lib.problems import Problem
+from stages.support.problems import Problem
 
 
 @pytest.fixture(autouse=True)
@@ -32,12 +34,12 @@ def test_mistakes_in_all_sections_are_named_together(project):
         study__data=["original", "original"],
         prepare__image_size=5,
         augment__copies="two",
-        tune__resnet50__trials=0,
-        networks__own_cnn__epochs=0,
+        networks__resnet50__search__trials=0,
+        training__epochs=0,
         dataset__folder__pth="x",
     )
-    keys = ["augmnet", "seed", "study.data", "prepare.image_size", "augment.copies", "tune.resnet50.trials",
-            "networks.own_cnn.epochs", "dataset.folder.pth"]  # fmt: skip
+    keys = ["augmnet", "seed", "study.data", "prepare.image_size", "augment.copies", "networks.resnet50.search.trials",
+            "training.epochs", "dataset.folder.pth"]  # fmt: skip
     found = lines()
     assert len(found) == len(keys)
     for key in keys:
@@ -47,14 +49,19 @@ def test_mistakes_in_all_sections_are_named_together(project):
 def test_a_network_without_a_module_is_named(project):
     """With those there are."""
     set_params(project, study__networks=["own_cnn", "resnet51"])
-    assert lines() == ("params.yaml: study.networks names 'resnet51', but stages/networks has only own_cnn, resnet50",)
+    assert lines() == (
+        "params.yaml: networks.resnet51 is missing; add `resnet51: {}` to networks, with what it has other than"
+        " training",
+        "there is no network 'resnet51': stages/networks/resnet51.py is missing; there are convnext_tiny,"
+        " efficientnet_v2_s, mobilenet_v3_large, own_cnn, resnet50",
+    )
 
 
 def test_freezing_what_no_weights_brought_is_a_contradiction(project):
     """A backbone of random weights that never learns is nobody's wish."""
     set_params(project, networks__resnet50__freeze="backbone")
     key = "networks.resnet50"
-    assert lines() == (f"params.yaml: {key}.freeze = backbone, but there is nothing to keep: {key}.weights = none",)
+    assert lines() == (f"params.yaml: {key}.freeze = backbone, but there is nothing to keep: weights = none",)
 
 
 def test_pictures_too_small_for_a_network_of_the_study_are_named(project):
@@ -71,3 +78,30 @@ def test_a_missing_folder_is_named_before_dvc_stumbles(project):
     assert lines() == (
         "params.yaml: dataset.folder.path = elsewhere does not exist; DVC watches it whatever the source is",
     )
+
+
+def test_files_at_which_dvc_would_stop_are_named(project):
+    """DVC opens all that is in the folder: at a pipe it would wait for ever, at a link to nothing it gives up."""
+    (project / "data/pictures/crow").mkdir()
+    (project / "data/pictures/crow/good.jpg").write_bytes(b"1")
+    (project / "data/pictures/crow/gone.jpg").symlink_to("/nowhere.jpg")
+    os.mkfifo(project / "data/pictures/crow/pipe")
+    advice = "DVC, which watches this folder, stops at it: mend or remove it"
+    assert lines() == (
+        f"data/pictures/crow/gone.jpg: a link to /nowhere.jpg, which does not exist; {advice}",
+        f"data/pictures/crow/pipe: a named pipe, no file; {advice}",
+    )
+
+
+def test_a_mistyped_key_of_the_dataset_is_answered_as_in_other_sections(project):
+    """With its line and what was meant, not with what all sources have set; an unknown source's section likewise."""
+    set_params(project, dataset__class=20, dataset__flickr={})
+    mistyped, unknown = lines()
+    assert mistyped.endswith("dataset.class is not a setting; did you mean classes?")
+    assert "dataset.flickr is not a setting; allowed here: source, classes" in unknown
+
+
+def test_the_reports_section_is_checked(project):
+    """Before anything runs, with what is allowed."""
+    set_params(project, report__published_study="sometimes")
+    assert "report.published_study = 'sometimes' is not allowed" in lines()[0]

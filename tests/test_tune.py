@@ -1,6 +1,7 @@
 """Stage tune: the defaults first, then what the search makes of the trials before."""
 
 import csv
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,13 +9,14 @@ import pytest
 from PIL import Image
 
 from benchmarks.studies import set_params
-from stages import tune
-from stages.lib.files import read_json
-from stages.lib.hyperparameters import BATCH_SIZES
-from stages.lib.pictures import encode
-from stages.lib.problems import Problem
-from stages.lib.shards import Row, ShardWriter
-from tests.lib.test_training import coloured
+from stages import train, tune
+from stages.inference.recipes import BATCH_SIZES
+from stages.support.files import read_json
+from stages.support.pictures import encode
+from stages.support.problems import Problem
+from stages.support.shards import Row, ShardWriter
+from tests.learning.test_training import coloured
+from tests.study import SEARCH
 
 
 @pytest.fixture
@@ -25,8 +27,8 @@ def pictures(project):
         with ShardWriter(Path(f"data/{name}"), given.class_names) as writer:
             for picture, label, path in zip(given.pictures, given.labels, given.paths, strict=True):
                 writer.add(Row(encode(picture.numpy(), 95), path, int(label)))
-    search = {"trials": 3, "minutes": 0, "epochs": 2, "startup_trials": 1, "pruning_warmup_epochs": 1}
-    set_params(project, tune__own_cnn=search | {"parallel_trials": 1}, networks__own_cnn__batch_size=16)
+    search = SEARCH | {"trials": 3, "first_rung_epochs": 2}
+    set_params(project, search=search, training__epochs=2, training__batch_size=16)
     return project
 
 
@@ -41,11 +43,9 @@ def test_it_writes_defaults_choice_and_trials(pictures):
     with Path("data/hyperparameters/own_cnn/trials.csv").open(encoding="utf-8") as file:
         trials = list(csv.DictReader(file))
     searched = {"learning_rate", "weight_decay", "dropout", "label_smoothing", "batch_size", "warmup_epochs"}
-    assert trials[0].keys() == {"trial", "state", "validation_accuracy", "epochs", *searched}
+    assert trials[0].keys() == {"trial", "state", "validation_loss", "epochs", *searched}
     assert {name: float(trials[0][name]) for name in searched} == {name: default[name] for name in searched}
-    best = max(
-        (trial for trial in trials if trial["state"] == "complete"), key=lambda t: float(t["validation_accuracy"])
-    )
+    best = min((trial for trial in trials if trial["state"] == "complete"), key=lambda t: float(t["validation_loss"]))
     assert {name: tuned[name] for name in searched} == {name: float(best[name]) for name in searched}
     assert {name: tuned[name] for name in default if name not in searched} == {
         name: default[name] for name in default if name not in searched
@@ -55,14 +55,42 @@ def test_it_writes_defaults_choice_and_trials(pictures):
 
 def test_defaults_outside_the_space_of_the_search_are_tried_all_the_same(pictures):
     """As the first trial, so that what is chosen is never worse than them on validation."""
-    set_params(pictures, networks__own_cnn__batch_size=20, networks__own_cnn__learning_rate=0.05)
+    set_params(pictures, networks__own_cnn__batch_size=20, training__learning_rate=0.05)
     tune.main("own_cnn")
     with Path("data/hyperparameters/own_cnn/trials.csv").open(encoding="utf-8") as file:
         trials = list(csv.DictReader(file))
     assert (float(trials[0]["batch_size"]), float(trials[0]["learning_rate"])) == (20, 0.05)
     assert {float(trial["batch_size"]) for trial in trials[1:]} <= set(BATCH_SIZES)
-    best = max(trials, key=lambda trial: float(trial["validation_accuracy"]))
-    assert float(best["validation_accuracy"]) >= float(trials[0]["validation_accuracy"])
+    best = min(trials, key=lambda trial: float(trial["validation_loss"]))
+    assert float(best["validation_loss"]) <= float(trials[0]["validation_loss"])
+
+
+def test_what_may_be_chance_is_not_taken(pictures):
+    """A search never harms by more than chance: where its best trial is not surely better, tuned is default."""
+    set_params(pictures, search__significance=1e-9)
+    tune.main("own_cnn")
+    default, tuned = (read_json(f"data/hyperparameters/own_cnn/{name}.json") for name in ("default", "tuned"))
+    assert tuned == default
+    assert len(outputs()["trials.csv"].splitlines()) == 1 + 3
+
+
+def test_where_no_run_is_tuned_nothing_is_searched(pictures):
+    """A study of the default settings alone has no use for a search."""
+    set_params(pictures, study__hyperparameters=["default"])
+    tune.main("own_cnn")
+    default, tuned = (read_json(f"data/hyperparameters/own_cnn/{name}.json") for name in ("default", "tuned"))
+    assert tuned == default
+    assert outputs()["trials.csv"] == b"trial,state,validation_loss,epochs\n"
+    assert not Path("data/checkpoints").exists()
+
+
+def test_what_the_search_has_trained_is_not_trained_again(pictures):
+    """The runs of original pictures with default and with tuned hyperparameters are trials of the search."""
+    tune.main("own_cnn")
+    kept = {path.name for path in Path("data/checkpoints/trained").iterdir()}
+    for hyperparameters in ("default", "tuned"):
+        train.main("own_cnn", hyperparameters, "original", "1")
+    assert {path.name for path in Path("data/checkpoints/trained").iterdir()} == kept
 
 
 def test_the_plots_show_something(pictures):
@@ -78,6 +106,7 @@ def test_the_same_seed_gives_the_same_bytes(pictures):
     """The search is as repeatable as the training."""
     tune.main("own_cnn")
     before = outputs()
+    shutil.rmtree("data/checkpoints")
     tune.main("own_cnn")
     assert outputs() == before
     set_params(pictures, seed=5)
@@ -90,7 +119,7 @@ def test_a_helper_runs_trials_and_writes_nothing(pictures):
     tune.main("own_cnn", "only-trials")
     assert not Path("data/hyperparameters").exists()
     journal = next(Path("data/checkpoints").glob("*.journal")).read_bytes()
-    assert journal.count(b'"state":1') == 3
+    assert journal.count(b'"state":1') + journal.count(b'"state":2') == 3  # complete, and stopped early
     tune.main("own_cnn")
     assert len(outputs()["trials.csv"].splitlines()) == 1 + 3
     with pytest.raises(Problem, match="help is no way to tune"):
@@ -99,10 +128,10 @@ def test_a_helper_runs_trials_and_writes_nothing(pictures):
 
 def test_a_mistake_in_either_section_is_one_line(pictures):
     """Both the search's settings and the network's are checked before anything is trained."""
-    set_params(pictures, tune__own_cnn__trials=0)
-    with pytest.raises(Problem, match=r"tune.own_cnn.trials = 0 is not allowed"):
+    set_params(pictures, search__trials=0)
+    with pytest.raises(Problem, match=r"search.trials = 0 is not allowed"):
         tune.main("own_cnn")
-    set_params(pictures, tune__own_cnn__trials=1, networks__own_cnn__dropout=2)
+    set_params(pictures, search__trials=1, networks__own_cnn__dropout=2)
     with pytest.raises(Problem, match=r"networks.own_cnn.dropout = 2 is not allowed"):
         tune.main("own_cnn")
     assert not Path("data/hyperparameters").exists()

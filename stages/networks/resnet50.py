@@ -1,6 +1,6 @@
 """ResNet50 as torchvision builds it, from random or pre-trained weights.
 
-Source: He et al., Deep Residual Learning for Image Recognition, 2016.
+Source: He et al., Deep residual learning for image recognition, 2016.
 """
 
 from __future__ import annotations
@@ -9,36 +9,40 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from stages.lib.hyperparameters import Training, suggest_training
+from stages.inference.recipes import AnySizeTraining
+from stages.inference.torchvision_networks import TorchvisionNetwork
 
-if TYPE_CHECKING:  # torchvision takes seconds to import, and who checks settings does not need it
-    import optuna
+if TYPE_CHECKING:
     from torch import nn
 
-HEAD = "fc."  # the layer that pre-trained weights are not taken for
-# how the names of the weights begin that learn though `freeze` is set
-LEARNS = {"none": "", "backbone": HEAD, "until_layer4": ("layer4.", HEAD)}
 
-
-class Settings(Training):
-    """params.yaml's section `networks.resnet50`."""
+class Settings(AnySizeTraining):
+    """params.yaml's sections `training` and `networks.resnet50`."""
 
     freeze: Literal["none", "backbone", "until_layer4"]
     stochastic_depth: float = Field(ge=0, lt=1)
-    input_size: Literal["weights", "prepared"]
 
 
-def build(settings: Settings, classes: int, image_size: int) -> nn.Module:
-    """Return the network: images (N, 3, H, W), normalised -> logits (N, classes). Any H and W from 32 on will do."""
-    from torchvision.models import resnet50
-    from torchvision.models.resnet import Bottleneck
+class ResNet50(TorchvisionNetwork[Settings]):
+    """torchvision's network, whose blocks may be skipped in training."""
 
-    # each block starts as the identity, which eases the first epochs (Goyal et al., 2017)
-    model: nn.Module = resnet50(num_classes=classes, zero_init_residual=True)
-    blocks = [module for module in model.modules() if isinstance(module, Bottleneck)]
-    for number, block in enumerate(blocks, start=1):
-        drop_branch(block.bn3, settings.stochastic_depth * number / len(blocks))
-    return model
+    schema = Settings
+    head = "fc."
+    freezes = {"until_layer4": ("layer4.",)}
+
+    def options(self, settings: Settings) -> dict[str, Any]:
+        """Have each block start as the identity, which eases the first epochs (Goyal et al., 2017)."""
+        return {"zero_init_residual": True}
+
+    def build(self, settings: Settings, classes: int, image_size: int) -> nn.Module:
+        """Return the network; pictures of any size from 32 pixels on will do."""
+        from torchvision.models.resnet import Bottleneck
+
+        model = super().build(settings, classes, image_size)
+        blocks = [module for module in model.modules() if isinstance(module, Bottleneck)]
+        for number, block in enumerate(blocks, start=1):
+            drop_branch(block.bn3, settings.stochastic_depth * number / len(blocks))
+        return model
 
 
 def drop_branch(last_layer: nn.Module, probability: float) -> None:
@@ -54,12 +58,4 @@ def drop_branch(last_layer: nn.Module, probability: float) -> None:
         )
 
 
-def suggest(trial: optuna.Trial, defaults: Settings) -> dict[str, Any]:
-    """Return the settings that a trial of the tuning changes; for pre-trained weights also how much of them learns."""
-    chosen = suggest_training(trial, defaults)
-    if defaults.weights == "none":
-        return chosen
-    return chosen | {
-        "freeze": trial.suggest_categorical("freeze", list(LEARNS)),
-        "backbone_learning_rate_factor": trial.suggest_float("backbone_learning_rate_factor", 0.01, 1.0, log=True),
-    }
+network = ResNet50()

@@ -12,12 +12,12 @@ from typing import NamedTuple
 
 from PIL import Image, UnidentifiedImageError
 
-from stages.lib.archives import unpack
-from stages.lib.classes import Selection
-from stages.lib.downloads import Checksum, Url, download
-from stages.lib.parallel import ordered_map
-from stages.lib.params import Section
-from stages.lib.problems import Problem
+from stages.fetching.archives import unpack
+from stages.fetching.classes import Selection
+from stages.fetching.downloads import Checksum, Url, download
+from stages.support.parallel import ordered_map
+from stages.support.params import Section
+from stages.support.problems import Problem
 
 TOP = "CUB_200_2011"
 SPLITS = {"1": "train", "0": "test"}  # as train_test_split.txt has them
@@ -116,7 +116,7 @@ def _chosen(birds: list[Bird], selection: Selection) -> Iterator[Bird]:
     groups: dict[tuple[str, str], dict[Path, Bird]] = defaultdict(dict)
     for bird in birds:
         groups[bird.species, bird.split][bird.file] = bird
-    for species in selection.class_names({species for species, _ in groups}):
+    for species in selection.class_names({species: len(groups[species, "train"]) for species, _ in list(groups)}):
         for split in SPLITS.values():
             group = groups[species, split]
             yield from (group[file] for file in selection.pictures(group))

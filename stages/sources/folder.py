@@ -1,25 +1,30 @@
-"""Pictures of your own: a folder or an archive with a folder per class, or with train/ and test/ of such folders.
+"""Pictures of your own: a folder or an archive with a folder per class, with train/ and test/ of such, or with a table.
 
 An archive may lie behind a URL, in a key of its own: DVC watches `path`, and would ask the network at every status.
 """
 
 import shutil
+from collections import defaultdict
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from stages.lib.archives import SUFFIXES, is_archive, unpack
-from stages.lib.classes import Selection
-from stages.lib.downloads import Checksum, download, file_name, web_address
-from stages.lib.params import Section
-from stages.lib.problems import Problem
+from stages.fetching.archives import SUFFIXES, is_archive, unpack
+from stages.fetching.classes import Selection
+from stages.fetching.downloads import Checksum, download, file_name, web_address
+from stages.fetching.folders import Entry, reading_fault
+from stages.fetching.layouts import entries_in_folders, refuse_clashes, top_of
+from stages.fetching.member_names import NameEncoding
+from stages.fetching.tables import TableName, entries_in_table
+from stages.support.files import write_csv
+from stages.support.names import clashes, in_order
+from stages.support.params import Section
+from stages.support.problems import Problem
 
-SPLITS = ("train", "test")
-MORE_SPLITS = ("test", "val", "valid", "validation")  # what stands beside train/ in other layouts
-LEFTOVERS = ("__MACOSX", "Thumbs.db", "desktop.ini")  # what file managers leave between pictures; dot files as well
+TEMPORARY = "/.dvc/tmp/exps/"  # where DVC makes its copies of a study
 
 
 def _none_or_archive(url: str) -> str:
@@ -34,11 +39,14 @@ class Settings(Section):
     path: str = Field(min_length=1)
     url: Annotated[str, AfterValidator(_none_or_archive)] = "none"
     checksum: Checksum = "none"
+    labels: TableName = "none"
+    name_encoding: NameEncoding = "detect"
 
 
 def fetch(settings: Settings, selection: Selection, seed: int, folder: Path) -> None:
-    """Copy the pictures of the chosen classes to folder/<class>/, or folder/train/<class>/ and folder/test/<class>/.
+    """Copy the pictures of the chosen classes to folder/<class>/, or folder/train/<class>/ and so on for val and test.
 
+    Beside them, bad_files.csv lists what cannot be read, and labels.csv what a table of labels says beyond classes.
     Raises Problem where the path is missing, no archive that can be read, or a class has no file, and where the URL
     cannot be downloaded.
     """
@@ -48,60 +56,116 @@ def fetch(settings: Settings, selection: Selection, seed: int, folder: Path) -> 
     if not source.exists():
         raise Problem(f"params.yaml: dataset.folder.path = {source} does not exist; name a folder or an archive")
     if source.is_dir():
-        _copy(_top(source), selection, folder, source)
+        _bring(source, settings, selection, folder, source)
         return
     if not is_archive(source):
         raise Problem(f"params.yaml: dataset.folder.path = {source} is no folder and no {', '.join(SUFFIXES)} file")
     with TemporaryDirectory(dir=folder, prefix=".unpacked.") as unpacked:
-        unpack(source, Path(unpacked), selection.limits)
-        _copy(_top(Path(unpacked)), selection, folder, source)
+        unpack(source, Path(unpacked), selection.limits, settings.name_encoding)
+        _bring(Path(unpacked), settings, selection, folder, source)
 
 
-def _top(folder: Path) -> Path:
-    """Return the folder that holds the classes: an archive often wraps all it has in one more folder."""
-    inside = [entry for entry in folder.iterdir() if not _is_leftover(entry)]
-    if len(inside) == 1 and inside[0].is_dir() and _folders(inside[0]):
-        return _top(inside[0])
-    return folder
-
-
-def _copy(top: Path, selection: Selection, folder: Path, source: Path) -> None:
-    entries = {entry.name for entry in _folders(top)}
-    if entries != set(SPLITS) and "train" in entries and not entries.isdisjoint(MORE_SPLITS):
+def _bring(here: Path, settings: Settings, selection: Selection, folder: Path, source: Path) -> None:
+    """Copy the chosen pictures from `here` to `folder`; `source` is how a person knows `here`."""
+    if settings.labels == "none":
+        entries, known = entries_in_folders(top_of(here), source)
+    else:
+        entries, known = entries_in_table(here, settings.labels, source)
+    if not entries and TEMPORARY in Path.cwd().as_posix():
         raise Problem(
-            f"{source}: {'/, '.join(sorted(entries))}/ are no split and no classes: have train/ and test/ alone, each"
-            " with a folder per class (validation pictures are taken from train/)"
+            f"{source} holds no folder of pictures in this temporary copy of the study, which `dvc exp run --temp` or"
+            " --queue made of what Git and DVC track: give DVC the pictures (`make pictures` for data/pictures, else"
+            " `dvc add`), commit, and run it again"
         )
-    splits = [top / name for name in SPLITS] if entries == set(SPLITS) else [top]
-    names = {split.name: [entry.name for entry in _folders(split)] for split in splits}
-    if len(splits) == 2 and (lonely := sorted(set(names["train"]) ^ set(names["test"]))):
-        raise Problem(*(f"{source}: class {name!r} is in only one of train/ and test/" for name in lonely))
+    names = in_order(name for each in known.values() for name in each)
+    refuse_clashes(names, source, "classes")
+    _refuse_illegible_files(entries, source)
+    _refuse_clashing_files(entries, source)
+    counts = {(split, name): 0 for split in known for name in names}
+    for entry in entries:
+        if entry.class_name:
+            counts[entry.split, entry.class_name] += 1
+    if not selection.smallest_class:
+        _refuse_lonely({split: set(each) for split, each in known.items()}, source)
     try:
-        wanted = selection.class_names(names[splits[0].name])
+        wanted = selection.class_names({name: _size(counts, list(known), name) for name in names})
     except Problem as problem:
         raise Problem(*(f"{source}: {line}" for line in problem.lines)) from None
-    pairs = [(split, name) for split in splits for name in wanted]
-    if empty := [split / name for split, name in pairs if next(_files(split / name), None) is None]:
-        raise Problem(*(f"{source}: {path.relative_to(top)}/ holds no picture; fill or remove it" for path in empty))
-    for split, name in pairs:
-        for file in selection.pictures(_files(split / name)):
-            copy = folder / file.relative_to(top)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, copy)
+    if empty := [PurePosixPath(split, name) for split in known for name in wanted if not counts[split, name]]:
+        raise Problem(*(f"{source}: {path}/ holds no picture; fill or remove it" for path in empty))
+    chosen = list(_chosen(entries, wanted, selection))
+    _copy(chosen, folder)
+    if settings.labels != "none" and any(entry.split or entry.group for entry in chosen):
+        facts = ({"file": each.target, "split": each.split, "group": each.group} for each in chosen if each.class_name)
+        write_csv(folder / "labels.csv", ["file", "split", "group"], facts)
 
 
-def _folders(path: Path) -> list[Path]:
-    return sorted(entry for entry in path.iterdir() if entry.is_dir() and not _is_leftover(entry))
+def _size(counts: dict[tuple[str, str], int], splits: list[str], name: str) -> int:
+    """Return how many pictures of a class can be trained on; 0 where any split lacks it."""
+    return counts[splits[0], name] if all(counts[split, name] for split in splits) else 0
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    """Yield all files of a class, those in folders within it as well."""
-    for entry in sorted(folder.iterdir()):
-        if entry.is_dir() and not _is_leftover(entry):
-            yield from _files(entry)
-        elif entry.is_file() and not _is_leftover(entry):
-            yield entry
+def _refuse_lonely(classes: dict[str, set[str]], source: Path) -> None:
+    """Raise Problem for each class that some splits have and others lack."""
+    lines = []
+    for name in in_order(name for each in classes.values() for name in each):
+        there, absent = (
+            [f"{split}/" for split, has in classes.items() if (name in has) == wanted] for wanted in (1, 0)
+        )
+        if absent:
+            lines.append(
+                f"{source}: class {name!r} is in {' and '.join(there)} but not in {' and '.join(absent)}; complete or"
+                " remove it, or set dataset.smallest_class: 1"
+            )
+    if lines:
+        raise Problem(*lines)
 
 
-def _is_leftover(entry: Path) -> bool:
-    return entry.name.startswith(".") or entry.name in LEFTOVERS
+def _refuse_illegible_files(entries: list[Entry], source: Path) -> None:
+    """Raise Problem for names that are not UTF-8, as old archives leave them: neither Parquet nor CSV can hold them."""
+    names = [str(entry.target) for entry in entries]
+    if odd := [name for name in names if any("\udc80" <= character <= "\udcff" for character in name)]:
+        raise Problem(
+            *(f"{source}: {name!r} is no name in UTF-8; rename it (convmv renames whole folders)" for name in odd)
+        )
+
+
+def _refuse_clashing_files(entries: list[Entry], source: Path) -> None:
+    """Raise Problem for files that would overwrite each other on another system."""
+    paths = [str(part) for entry in entries for part in (entry.target, *entry.target.parents)]
+    deepest = [pair for pair in clashes(paths) if PurePosixPath(pair[0]).name != PurePosixPath(pair[1]).name]
+    refuse_clashes([name for pair in deepest for name in pair], source, "files")
+
+
+def _chosen(entries: list[Entry], wanted: list[str], selection: Selection) -> Iterator[Entry]:
+    """Yield what takes part: of each wanted class in each split its first pictures; and all that is of no class."""
+    groups: dict[tuple[str, str], dict[PurePosixPath, Entry]] = defaultdict(dict)
+    for entry in entries:
+        groups[entry.split, entry.class_name][entry.target] = entry
+    taking = set(wanted)
+    for (_, name), group in groups.items():
+        if not name:
+            yield from group.values()
+        elif name in taking:
+            yield from (group[path] for path in selection.pictures(group))
+
+
+def _copy(entries: list[Entry], folder: Path) -> None:
+    """Copy the files that can be read, and write the table of those that cannot."""
+    faults = {entry: entry.fault or _copied(entry.file, folder / entry.target) for entry in entries}
+    bad = [{"file": entry.target, "class": entry.class_name, "reason": why} for entry, why in faults.items() if why]
+    if bad:
+        write_csv(folder / "bad_files.csv", ["file", "class", "reason"], bad)
+
+
+def _copied(file: Path, copy: Path) -> str:
+    """Copy a file; return why it cannot be read, "" where it can."""
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        shutil.copyfile(file, copy)
+    except OSError:
+        copy.unlink(missing_ok=True)
+        if reason := reading_fault(file):
+            return reason
+        raise  # the disk is full, say
+    return ""

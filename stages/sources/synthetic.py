@@ -5,12 +5,12 @@ from pathlib import Path
 import cv2
 from pydantic import Field
 
-from stages.lib.classes import Selection
-from stages.lib.parallel import ordered_map
-from stages.lib.params import Section
-from stages.lib.pictures import encode
+from stages.fetching.classes import Selection
 from stages.sources.field_guide.drawing import draw
 from stages.sources.field_guide.species import Species, field_guide
+from stages.support.parallel import ordered_map
+from stages.support.params import Section
+from stages.support.pictures import encode
 
 JPEG_QUALITY = 95
 
@@ -30,7 +30,7 @@ def fetch(settings: Settings, selection: Selection, seed: int, folder: Path) -> 
     """
     guide = {species.name: species for species in field_guide(settings.species, seed)}
     count = min(settings.pictures_per_class, selection.images_per_class or settings.pictures_per_class)
-    names = selection.class_names(guide)
+    names = selection.class_names(dict.fromkeys(guide, settings.pictures_per_class))
     orders = [(seed, guide[name], number, settings.picture_size) for name in names for number in range(count)]
     for (_, species, number, _), jpeg in zip(orders, ordered_map(drawn_jpeg, orders, "drawing birds"), strict=True):
         (folder / species.name).mkdir(parents=True, exist_ok=True)

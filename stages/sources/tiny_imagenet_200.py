@@ -8,11 +8,11 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from stages.lib.archives import unpack
-from stages.lib.classes import Selection
-from stages.lib.downloads import Checksum, Url, download
-from stages.lib.params import Section
-from stages.lib.problems import Problem
+from stages.fetching.archives import unpack
+from stages.fetching.classes import Selection
+from stages.fetching.downloads import Checksum, Url, download
+from stages.support.params import Section
+from stages.support.problems import Problem
 
 TOP = "tiny-imagenet-200"
 Groups = dict[tuple[str, str], list[Path]]  # the files of each split and WordNet id
@@ -34,7 +34,7 @@ def fetch(settings: Settings, selection: Selection, seed: int, folder: Path) -> 
     with TemporaryDirectory(dir=folder, prefix=".unpacked.") as unpacked:
         unpack(archive, Path(unpacked), selection.limits)
         ids, groups = _read(Path(unpacked) / TOP, archive)
-        for name in selection.class_names(ids):
+        for name in selection.class_names({name: len(groups["train", key]) for name, key in ids.items()}):
             for split in ("train", "test"):
                 (parent := folder / split / name).mkdir(parents=True)
                 for file in selection.pictures(groups[split, ids[name]]):

@@ -21,12 +21,12 @@ from urllib.error import HTTPError
 from PIL import Image
 from pydantic import AfterValidator
 
-from stages.lib import downloads
-from stages.lib.classes import Selection
-from stages.lib.files import finished_folder
-from stages.lib.parallel import ordered_map
-from stages.lib.params import Section
-from stages.lib.problems import Problem
+from stages.fetching import downloads
+from stages.fetching.classes import Selection
+from stages.support.files import finished_folder
+from stages.support.parallel import ordered_map
+from stages.support.params import Section
+from stages.support.problems import Problem
 
 Keywords = dict[str, str | bool]
 FAILURES = (OSError, RuntimeError, ValueError, EOFError, HTTPException, tarfile.TarError, zipfile.BadZipFile)
@@ -115,9 +115,10 @@ def fetch(settings: Settings, selection: Selection, seed: int, folder: Path) -> 
     if not all(groups.values()):
         raise Problem(f"params.yaml: dataset.torchvision.name = {settings.name}: its test pictures have no labels here")
     names = _class_names(train[0], sorted({label for group in groups.values() for label in group}))
-    labels = {names[label]: label for label in groups["train" if test else ""]}
+    trained = groups["train" if test else ""]
+    labels = {names[label]: label for label in trained}
     copies: dict[Path, Item] = {}
-    for name in selection.class_names(labels):
+    for name in selection.class_names({name: len(trained[label]) for name, label in labels.items()}):
         for split, group in groups.items():
             items = {folder / split / name / f"{item:06d}": where for item, where in group[labels[name]].items()}
             copies |= {path: items[path] for path in selection.pictures(items)}

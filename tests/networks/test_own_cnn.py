@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from stages.lib.problems import Problem
-from stages.networks import own_cnn
+from stages.networks.own_cnn import SLOPE
+from stages.networks.own_cnn import network as own_cnn
 from tests.conftest import network_settings
 
 SETTINGS = network_settings("own_cnn", dropout=0.33955714678659366)
@@ -49,7 +49,7 @@ def test_pooling_before_the_activation_is_the_published_function():
     """LeakyReLU never changes an order, so pooling first gives the same numbers to the bit."""
     torch.manual_seed(0)
     features = torch.randn(4, 8, 16, 16)
-    activation, pool = nn.LeakyReLU(own_cnn.SLOPE), nn.MaxPool2d(2)
+    activation, pool = nn.LeakyReLU(SLOPE), nn.MaxPool2d(2)
     assert torch.equal(activation(pool(features)), pool(activation(features)))
 
 
@@ -59,7 +59,6 @@ def test_it_takes_every_size_from_64_on(size):
     assert own_cnn.build(SETTINGS, 7, size)(torch.zeros(2, 3, size, size)).shape == (2, 7)
 
 
-def test_smaller_images_are_refused_in_words():
+def test_it_takes_no_smaller_images():
     """Six halvings leave nothing of 63 pixels."""
-    with pytest.raises(Problem, match=r"prepare.image_size = 63, but own_cnn needs 64"):
-        own_cnn.build(SETTINGS, 20, 63)
+    assert own_cnn.smallest_image == 64

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stages.lib import downloads
-from stages.lib.classes import Selection
-from stages.lib.problems import Problem
+from stages.fetching import downloads
+from stages.fetching.classes import Selection
 from stages.sources.cub_200_2011 import Settings, fetch
+from stages.support.problems import Problem
 from tests.servers import Cut, Stall, Status, serving
 
 ALBATROSS, AUKLET, BUNTING = SPECIES = ("001.Black_footed_Albatross", "007.Parakeet_Auklet", "014.Indigo_Bunting")

@@ -4,11 +4,11 @@ import cv2
 import numpy as np
 import pytest
 
-from stages.lib.classes import Selection
-from stages.lib.problems import Problem
+from stages.fetching.classes import Selection
 from stages.sources.field_guide.drawing import CURVES, LINES, draw
 from stages.sources.field_guide.species import ATTRIBUTES, CHANGES, FAMILY_SIZE, Species, field_guide
 from stages.sources.synthetic import Settings, drawn_jpeg, fetch
+from stages.support.problems import Problem
 
 SEED = 7
 

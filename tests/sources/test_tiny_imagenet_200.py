@@ -7,10 +7,10 @@ import zipfile
 import pytest
 from PIL import Image
 
-from stages.lib import downloads
-from stages.lib.classes import Selection
-from stages.lib.problems import Problem
+from stages.fetching import downloads
+from stages.fetching.classes import Selection
 from stages.sources.tiny_imagenet_200 import Settings, fetch, readable
+from stages.support.problems import Problem
 from tests.servers import Cut, Stall, Status, serving
 
 WORDS = {

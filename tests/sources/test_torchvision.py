@@ -15,11 +15,11 @@ from PIL import Image
 from pydantic import ValidationError
 from torchvision import datasets
 
-from stages.lib import downloads
-from stages.lib.classes import Selection
-from stages.lib.problems import Problem
+from stages.fetching import downloads
+from stages.fetching.classes import Selection
 from stages.sources import torchvision
 from stages.sources.torchvision import SETS, Settings, fetch
+from stages.support.problems import Problem
 from tests.servers import Cut, Stall, Status, serving
 
 LABELS = {"data_batch_1": [2, 0, 1], "data_batch_2": [0, 2, 1, 0], "test_batch": [1, 2, 0]}

@@ -110,7 +110,7 @@ def test_an_interrupted_tuning_goes_on_after_its_last_finished_trial(base, tmp_p
     """And ends in the same choice and the same table of trials, byte for byte."""
     study, whole = copy(base, tmp_path), copy(base, tmp_path / "whole")
     for folder in (study, whole):
-        set_params(folder, tune__own_cnn__trials=4)
+        set_params(folder, study__hyperparameters=["default", "tuned"], search__trials=4)
     kills.repro(whole, "tune@own_cnn")
     process = start(study, "tune@own_cnn")
     while "trial 1/4 complete" not in (line := process.stdout.readline()):
@@ -126,7 +126,7 @@ def test_an_interrupted_tuning_goes_on_after_its_last_finished_trial(base, tmp_p
 @pytest.mark.parametrize(
     ("path", "named"),
     [
-        ("stages/lib/training.py", "stages/lib/training.py"),
+        ("stages/learning/training.py", "stages/learning"),
         ("data/validation/note.txt", "data/validation"),
     ],
 )
@@ -144,7 +144,7 @@ def test_what_is_edited_during_a_stage_is_not_recorded_as_used(study, path, name
 
 def test_a_setting_edited_during_a_stage_is_not_recorded_as_used(study):
     """As code and data are not: tuning reads the seed."""
-    set_params(study, tune__own_cnn__trials=3)
+    set_params(study, study__hyperparameters=["default", "tuned"], search__trials=3)
     process = start(study, "tune@own_cnn")
     wait_for(study, "data/checkpoints/tune-own_cnn.*.journal", process)
     set_params(study, seed=77)

@@ -1,6 +1,7 @@
 """The same commit gives the same bytes: all that a study computes, but for times, on the same number of threads."""
 
 import hashlib
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from tests.study import SEARCH, new_study
 
 SPLITS = ("data/original/", "data/validation/", "data/test/", "data/augmented/")
 COMPUTED = ("data/raw", "data/original", "data/validation", "data/test", "data/augmented", "data/hyperparameters")
-COMPUTED += ("data/trained", "metrics")
+COMPUTED += ("data/trained", "data/predictions", "data/report", "data/copies.parquet", "metrics")
 TUNED = ("default.json", "importances.csv", "search.png", "trials.csv", "tuned.json")
 
 # Told to Python by its own hook `sitecustomize`: a disk that lists what it holds the other way round
@@ -49,7 +50,6 @@ os.scandir = Scan
 @pytest.fixture(scope="module")
 def study(tmp_path_factory) -> Path:
     """Hold a study of one network on drawn birds, of which nothing has run."""
-    search = SEARCH | {"trials": 2}
     return new_study(
         tmp_path_factory.mktemp("study"),
         study__networks=["own_cnn"],
@@ -57,8 +57,8 @@ def study(tmp_path_factory) -> Path:
         dataset__source="synthetic",
         dataset__classes=4,
         dataset__synthetic={"species": 4, "pictures_per_class": 12, "picture_size": 32},
-        tune__own_cnn=search,
-        networks__own_cnn__epochs=2,
+        search=SEARCH | {"trials": 2},
+        training__epochs=2,
     )
 
 
@@ -75,7 +75,8 @@ def two_threads(study, one_thread) -> dict[str, str]:
 
 
 def forced(folder: Path, *stages: str, threads: int, workers: int, **environment: str) -> dict[str, str]:
-    """Run stages, or all, whether they changed or not; return the MD5 of each file but those of times."""
+    """Compute stages, or all, anew, whatever was trained before; return the MD5 of each file but those of times."""
+    shutil.rmtree(folder / "data/checkpoints", ignore_errors=True)
     variables = {"OMP_NUM_THREADS": threads, "STUDY_WORKERS": workers, **environment}
     # threads that wait asleep: where other programs keep the cores busy, ones that spin take ten times as long
     words = (f"{name}={value}" for name, value in {"OMP_WAIT_POLICY": "passive", **variables}.items())
@@ -85,7 +86,8 @@ def forced(folder: Path, *stages: str, threads: int, workers: int, **environment
 
 def digests(folder: Path) -> dict[str, str]:
     """Return the MD5 of each file that the study computed, by path, but those that hold times."""
-    files = [path for name in COMPUTED for path in sorted((folder / name).rglob("*")) if path.is_file()]
+    found = [path for name in COMPUTED for path in (folder / name, *sorted((folder / name).rglob("*")))]
+    files = [path for path in found if path.is_file()]
     paths = {path.relative_to(folder).as_posix(): path for path in files}
     return {name: md5(path.read_bytes()) for name, path in paths.items() if not holds_times(name)}
 
@@ -97,8 +99,12 @@ def md5(content: bytes) -> str:
 
 def holds_times(path: str) -> bool:
     """Say whether a file holds seconds, which nothing repeats."""
-    costs = path.startswith("metrics/costs/") or path in ("metrics/cost.json", "metrics/report.md")
-    return costs or path.endswith("/timing.json")
+    costs = path.startswith("metrics/costs/") or path in (
+        "metrics/cost.json",
+        "metrics/report.md",
+        "metrics/model-card.md",
+    )
+    return costs or path.endswith(("/timing.json", "/index.html"))
 
 
 def shards(files: dict[str, str]) -> dict[str, str]:
@@ -109,11 +115,15 @@ def shards(files: dict[str, str]) -> dict[str, str]:
 def test_what_is_compared_is_all_that_counts(one_thread):
     """Every shard, hyperparameter, weight and score; the pictures that were drawn as well."""
     trained = [f"data/trained/own_cnn-{name}-augmented-1/" for name in ("default", "tuned")]
+    predicted = [folder.replace("trained", "predictions") for folder in trained]
     assert {path for path in one_thread if not path.startswith("data/raw/")} == {
         *(f"{folder}00000.parquet" for folder in SPLITS),
         *(f"data/hyperparameters/own_cnn/{name}" for name in TUNED),
         *(f"{folder}{name}" for folder in trained for name in ("history.csv", "weights.safetensors")),
+        *(f"{folder}{name}" for folder in predicted for name in ("looks.parquet", "predictions.parquet")),
+        *(f"data/report/plots/{name}.csv" for name in ("classes", "confusion", "curves", "reliability")),
         *(f"metrics/runs/own_cnn-{name}-augmented-1.json" for name in ("default", "tuned")),
+        "data/copies.parquet",
         "metrics/metrics.json",
     }
     assert sum(path.startswith("data/raw/") for path in one_thread) == 4 * 12

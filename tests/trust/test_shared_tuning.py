@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.studies import ENVIRONMENT, run, set_params
-from tests.study import new_study
+from tests.study import SEARCH, new_study
 from tests.trust.servers import postgresql
 
 TRIALS = 6
@@ -24,8 +24,8 @@ OUTPUTS = ("default.json", "tuned.json", "trials.csv", "importances.csv", "searc
 def study(tmp_path_factory) -> Path:
     """A small study that is ready to tune, with trials long enough to be killed in."""
     folder = new_study(tmp_path_factory.mktemp("tuning") / "study", dataset__classes=["crow", "jay"])
-    search = {"trials": TRIALS, "minutes": 0, "epochs": 8, "startup_trials": 2}
-    set_params(folder, tune__own_cnn=search | {"pruning_warmup_epochs": 7, "parallel_trials": 2})
+    search = SEARCH | {"trials": TRIALS, "startup_trials": 2, "first_rung_epochs": 7, "parallel_trials": 2}
+    set_params(folder, search=search, training__epochs=8)
     run("dvc", "repro", "prepare", folder=folder)
     return folder
 
@@ -72,7 +72,7 @@ def outputs(folder: Path) -> dict[str, bytes]:
 def ended(*printed: str) -> list[int]:
     """Return the numbers of the trials that processes said they have ended, sorted."""
     return sorted(
-        int(number) for text in printed for number in re.findall(r"trial (\d+)/\d+ (?:complete|pruned) after", text)
+        int(number) for text in printed for number in re.findall(r"trial (\d+)/\d+ (?:complete|stopped) after", text)
     )
 
 
@@ -139,7 +139,7 @@ def test_a_database_that_goes_away_is_said_in_words(study, tmp_path):
 def test_a_budget_in_minutes_ends_the_search(study, tmp_path):
     """No trial starts after it; what there is by then is the result."""
     folder = copy(study, tmp_path / "study")
-    set_params(folder, tune__own_cnn__minutes=0.0001)
+    set_params(folder, search__minutes=0.0001)
     process = tune(folder, {})
     assert ended(process.communicate()[0]) == [1]
     with (folder / "data/hyperparameters/own_cnn/trials.csv").open(encoding="utf-8") as file:

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
-from stages.lib.streams import stream
 from stages.sources.field_guide.species import COLOURS, Build, Species
+from stages.support.streams import stream
 
 Array = NDArray[Any]
 Pixels = NDArray[np.uint8]

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.random import Generator
 
-from stages.lib.streams import stream
+from stages.support.streams import stream
 
 Build = tuple[float, float, float, float, float, float, float, str]
 

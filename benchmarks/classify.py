@@ -1,0 +1,78 @@
+"""How many photographs a second `classify` answers, its start included, beside a loop as tutorials have it.
+
+    python -m benchmarks.classify 1000 64    # so many JPEG files of so many pixels a side
+
+In a study that has run. Both sides answer the same files by the study's best run, each in a process of its own, in
+turns; the loop reads with Pillow, resizes and normalises by torchvision's transforms, 32 at a time, in one process.
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benchmarks.measuring import machine
+from benchmarks.pictures import write_pictures
+from benchmarks.studies import ENVIRONMENT
+from stages.classify import best_run
+from stages.evidence.tables import table
+
+ROUNDS = 3
+PLAIN = """
+import json, sys
+import torch
+from pathlib import Path
+from PIL import Image
+from torchvision import transforms
+from stages.inference.networks import network_named
+from stages.inference.weights import described, restore
+file, folder = sys.argv[1:]
+trained = restore(file, network_named(described(file)["network"]), torch.device("cpu"))
+size = trained.image_size
+change = transforms.Compose([
+    transforms.Resize(size), transforms.CenterCrop(size), transforms.ToTensor(),
+    transforms.Normalize([each / 255 for each in trained.normalisation.mean],
+                         [each / 255 for each in trained.normalisation.standard_deviation])])
+files = sorted(Path(folder).rglob("*.jpg"))
+with torch.inference_mode():
+    for start in range(0, len(files), 32):
+        batch = torch.stack([change(Image.open(one).convert("RGB")) for one in files[start:start + 32]])
+        for path, shares in zip(files[start:start + 32], trained.model(batch).softmax(1)):
+            print(json.dumps([str(path), shares.max().item()]))
+"""
+
+
+def main(count: int, size: int) -> None:
+    """Time both sides; print photographs a second, medians and each round."""
+    run = best_run()
+    print(f"{machine()}\n{run}, {count} photographs of {size} pixels\n")
+    with TemporaryDirectory() as folder:
+        write_pictures(Path(folder) / "pictures", count, size)
+        ours = [sys.executable, "-m", "stages.classify", folder, "--json", "--run", run]
+        plain = [sys.executable, "-c", PLAIN, f"data/trained/{run}/weights.safetensors", folder]
+        times: dict[str, list[float]] = {"classify": [], "plain loop": []}
+        for _ in range(ROUNDS):
+            for name, command in (("classify", ours), ("plain loop", plain)):
+                times[name].append(seconds(command, count))
+    rows = [
+        [name, f"{count / statistics.median(each):,.0f}", ", ".join(f"{one:.1f}" for one in each)]
+        for name, each in times.items()
+    ]
+    print(table(["", "photographs/s", "seconds, start included"], rows))
+
+
+def seconds(command: list[str], count: int) -> float:
+    """Return how long a command takes to answer all photographs."""
+    start = time.perf_counter()
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=True)
+    taken = time.perf_counter() - start
+    if len([json.loads(line) for line in done.stdout.splitlines()]) != count:
+        sys.exit("not every photograph was answered")
+    return taken
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]))

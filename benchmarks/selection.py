@@ -1,0 +1,137 @@
+"""What a trial of a search says of the test accuracy that its settings would reach, and which epoch is best kept.
+
+    python -m benchmarks.selection own_cnn 24
+
+In a study that has been prepared: trains a network of it with so many random settings to the end, and looks at the test
+pictures after each epoch, which no stage ever does. Prints the rank correlation (Spearman) over settings of what
+validation says at 10, 30 and 100 % of the epochs with the final test accuracy; with the schedule cut (the training as
+it is, looked at early) and shortened (a training of so many epochs). And the mean test accuracy of the epochs that
+rules would have kept. Results are kept in benchmarks/selection.json of that folder, and continued.
+"""
+
+import json
+import statistics
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import optuna
+from scipy.stats import spearmanr
+
+from stages.__main__ import settings_of
+from stages.evidence.tables import percent, table
+from stages.inference import device
+from stages.inference.networks import network_named
+from stages.inference.picture_sets import PictureSet, load_pictures
+from stages.inference.prediction import predict
+from stages.inference.recipes import OnTheFly, Recipe, recipe_of
+from stages.learning import training
+from stages.learning.learners import Task
+from stages.learning.pretrained import expected_pictures
+from stages.learning.training import DivergedError, fit
+from stages.support.params import read
+
+RESULTS = Path("benchmarks/selection.json")
+PARTS = (0.1, 0.3, 1.0)
+
+Record = list[dict[str, float]]  # an epoch each: loss and accuracy on validation pictures, accuracy on test pictures
+
+
+def main(network: str, count: int) -> None:
+    """Train with so many settings, and print what they say."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    device.be_deterministic()
+    device.keep_freed_memory()
+    chosen = network_named(network)
+    settings = settings_of(chosen)
+    expected = expected_pictures(chosen, settings)
+    sets = [load_pictures(f"data/{name}", device.device(), *expected) for name in ("original", "validation", "test")]
+    defaults = Recipe(settings, read("on_the_fly", OnTheFly)).values()
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
+    known: dict[str, Record] = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    whole: list[Record] = []
+    short: dict[float, list[Record]] = {part: [] for part in PARTS[:-1]}
+    for _ in range(count):
+        values = defaults | chosen.suggest(study.ask(), settings)
+        whole.append(recorded(known, network, values, sets))
+        for part, records in short.items():
+            records.append(recorded(known, network, values | {"epochs": at(part, settings.epochs)}, sets))
+    print(
+        f"\n{network}, {count} settings, {settings.epochs} epochs, {len(sets[0])} training, {len(sets[1])} validation"
+    )
+    print(f"and {len(sets[2])} test pictures, {device.description()}\n")
+    print(correlations(whole, short, settings.epochs), "\n")
+    print(kept_epochs(whole))
+
+
+def at(part: float, epochs: int) -> int:
+    """Return the number of the epoch at a part of all."""
+    return max(1, round(part * epochs))
+
+
+def recorded(known: dict[str, Record], network: str, values: dict[str, Any], sets: list[PictureSet]) -> Record:
+    """Return what each epoch of a training came to, from before where it is known."""
+    key = json.dumps([network, values], sort_keys=True)
+    if key not in known:
+        known[key] = trained(network, values, sets)
+        RESULTS.parent.mkdir(exist_ok=True)
+        RESULTS.write_text(json.dumps(known, indent=0), encoding="utf-8")
+        print(f"setting {len(known)}: {percent(known[key][-1]['test'])}", flush=True)
+    return known[key]
+
+
+def trained(network: str, values: dict[str, Any], sets: list[PictureSet]) -> Record:
+    """Train, and look at the test pictures whenever the validation pictures are looked at."""
+    chosen, (pictures, validation, test) = network_named(network), sets
+    record: Record = []
+    validate = training._validate
+
+    def both(model: Any, _: PictureSet) -> tuple[float, float]:
+        correct = predict(model, test).argmax(1) == test.labels.cpu()
+        loss, accuracy = validate(model, validation)
+        record.append({"loss": loss, "accuracy": accuracy, "test": correct.double().mean().item()})
+        return loss, accuracy
+
+    task = Task(chosen, recipe_of(chosen.schema, values), pictures, validation, 1)
+    try:
+        with patch.object(training, "_validate", both):
+            fit(task, f"{network}, random settings")
+    except DivergedError:
+        return [{"loss": 1e6, "accuracy": 0.0, "test": 0.0}]
+    return record
+
+
+def correlations(whole: list[Record], short: dict[float, list[Record]], epochs: int) -> str:
+    """Return the table of rank correlations; a lower loss is better, so its sign is turned."""
+    final = [record[-1]["test"] for record in whole]
+    rows = []
+    for part in PARTS:
+        number = at(part, epochs)
+        ways = {"cut": [record[min(number, len(record)) - 1] for record in whole]}
+        if part in short:
+            ways["shortened"] = [record[-1] for record in short[part]]
+        for schedule, looks in ways.items():
+            signs = {"accuracy": [look["accuracy"] for look in looks], "loss": [-look["loss"] for look in looks]}
+            said = {name: spearmanr(values, final).statistic for name, values in signs.items()}
+            rows.append([f"{100 * part:.0f} %", schedule, f"{said['accuracy']:.2f}", f"{said['loss']:.2f}"])
+    return table(["of the epochs", "schedule", "accuracy", "cross entropy"], rows, left=2)
+
+
+def kept_epochs(whole: list[Record]) -> str:
+    """Return the mean test accuracy of the epochs that each rule keeps."""
+    rules: dict[str, Callable[[Record], dict[str, float]]] = {
+        "lowest cross entropy": lambda record: min(record, key=lambda epoch: epoch["loss"]),
+        "highest accuracy, then lowest cross entropy": lambda record: max(
+            record, key=lambda epoch: (epoch["accuracy"], -epoch["loss"])
+        ),
+        "the last": lambda record: record[-1],
+        "best on test (nobody can)": lambda record: max(record, key=lambda epoch: epoch["test"]),
+    }
+    rows = [[name, percent(statistics.mean(rule(record)["test"] for record in whole))] for name, rule in rules.items()]
+    return table(["epoch that is kept", "mean test accuracy"], rows)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

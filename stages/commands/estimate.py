@@ -1,0 +1,97 @@
+"""What a study will need of the machine, estimated before it starts: memory of its largest step, and room on the disk.
+
+Factors are rounded up from measurements (docs/speed.md); an estimate is a warning in time, not a promise.
+"""
+
+import shutil
+from collections.abc import Iterable
+from math import inf
+from pathlib import Path
+from typing import NamedTuple
+
+from stages.inference.memory import GIGABYTE, free_bytes
+from stages.inference.picture_sets import SHARE_OF_PICTURES
+
+# of one training picture, by the bytes of a number: all that is kept for the gradient
+STEP_BYTES_A_PIXEL = {2: 1_400, 4: 2_800}
+RESIDENT_BYTES = 1_500_000_000  # Python, torch and freed memory that is kept
+STATES = 4  # what is held of each parameter in training: itself, its gradient, and two of AdamW
+JPEG_BYTES_A_PIXEL = 0.7  # of a shard's pictures at quality 95, detailed ones
+FLOAT_BYTES = 4
+COPIES_ON_DISK = 2  # in data/ and in DVC's cache
+ARCHIVED_BYTES = 100_000  # of a photograph in an archive, to guess how many there are
+
+
+class Size(NamedTuple):
+    """What the needs of a study follow from."""
+
+    pictures: int
+    source_bytes: int  # of the pictures as they come
+    image_size: int  # pixels a side
+    copies: int  # altered ones of each training picture
+    batch_size: int  # the largest of all networks
+    parameters: int  # of the largest network
+    runs: int
+    bytes_a_number: int = FLOAT_BYTES  # 2 where training computes in bfloat16
+
+
+class Needs(NamedTuple):
+    """What a study needs, or a machine has, in bytes."""
+
+    memory: int
+    disk: int
+
+
+def needs(size: Size, memory: float = inf) -> Needs:
+    """Return what a study of this size needs, at most: all pictures count as training pictures.
+
+    Pictures that are too many for so many bytes of `memory` lie on the disk instead.
+    """
+    pixels = size.image_size**2
+    held = size.pictures * (1 + size.copies) * pixels * 3
+    step = size.batch_size * pixels * STEP_BYTES_A_PIXEL[size.bytes_a_number]
+    network = size.parameters * FLOAT_BYTES
+    shards = size.pictures * (2 + size.copies) * pixels * JPEG_BYTES_A_PIXEL
+    disk = COPIES_ON_DISK * (size.source_bytes + shards + size.runs * network) + STATES * network
+    in_memory = held <= SHARE_OF_PICTURES * memory
+    both = (held, 0) if in_memory else (0, held)
+    return Needs(RESIDENT_BYTES + step + STATES * network + both[0], int(disk) + both[1])
+
+
+def warnings_about(size: Size) -> list[str]:
+    """Return a line for each thing of which this machine has less than the study in this folder needs."""
+    there = machine(Path())
+    return list(shortfalls(needs(size, there.memory), there))
+
+
+def machine(project: Path) -> Needs:
+    """Return the memory that is free, within a container's limit, and the disk: free, or already the study's."""
+    held = sum(pictures_in(project / name)[1] for name in ("data", ".dvc/cache"))
+    return Needs(free_bytes(), shutil.disk_usage(project).free + held)
+
+
+def pictures_in(path: Path) -> tuple[int, int]:
+    """Return how many files a folder holds, and their bytes; of an archive, about how many."""
+    if path.is_file():
+        return round(path.stat().st_size / ARCHIVED_BYTES), path.stat().st_size
+    sizes = [file.stat().st_size for file in path.rglob("*") if file.is_file()]
+    return len(sizes), sum(sizes)
+
+
+def shortfalls(wanted: Needs, there: Needs) -> Iterable[str]:
+    """Yield a line for each thing of which there is less, with what to lower."""
+    memory, disk = there
+    if wanted.memory > memory:
+        yield (
+            f"memory: the largest step needs about {_gigabytes(wanted.memory)} GB and {_gigabytes(memory)} GB are free;"
+            " lower batch_size, prepare.image_size or augment.copies in params.yaml, or close other programs"
+        )
+    if wanted.disk > disk:
+        yield (
+            f"disk: the study writes about {_gigabytes(wanted.disk)} GB and {_gigabytes(disk)} GB are free here;"
+            " make room (`make clean`, `dvc gc --workspace`), or lower prepare.image_size or augment.copies"
+        )
+
+
+def _gigabytes(number: float) -> str:
+    return f"{number / GIGABYTE:.1f}"

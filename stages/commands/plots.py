@@ -1,0 +1,50 @@
+"""DVC's plots as one page that needs no network: `make plots`, or beside a branch `make plots WITH=main`.
+
+DVC's own page loads its scripts from a server; here they lie within.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import vl_convert
+
+from stages.support.command import run_stage
+from stages.support.files import finished_file
+from stages.support.problems import Problem
+
+TEMPLATE = Path(".dvc/tmp/plots.html")  # of DVC: {plot_divs} and {refresh_tag} are what it fills in
+PAGE = Path("data/plots")
+HTML = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>Plots</title>
+{refresh_tag}
+<script>%s</script>
+</head>
+<body>
+{plot_divs}
+</body>
+</html>
+"""
+
+
+def main(revision: str = "") -> None:
+    """Write the plots of the study in this folder, with `revision` beside those of that branch, tag or commit."""
+    known = ["git", "rev-parse", "-q", "--verify", "--end-of-options", f"{revision}^{{commit}}"]
+    if revision and subprocess.run(known, capture_output=True, check=False).returncode:  # noqa: S603 - no shell
+        raise Problem(f"WITH={revision} is no branch, tag or commit of this repository")  # DVC would pass over it
+    scripts = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").replace("</script", "<\\/script")
+    with finished_file(TEMPLATE) as unfinished:
+        unfinished.write_text(HTML % scripts, encoding="utf-8")
+    asked = ["diff", revision] if revision else ["show"]
+    command = [sys.executable, "-m", "dvc", "plots", *asked, "--html-template", str(TEMPLATE), "-o", str(PAGE)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - no shell
+    if done.returncode:
+        raise Problem(*(done.stderr.strip().removeprefix("ERROR: ").splitlines() or ["dvc plots failed"]))
+    print(f"{PAGE / 'index.html'}")
+
+
+if __name__ == "__main__":
+    run_stage(main)

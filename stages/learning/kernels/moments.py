@@ -1,0 +1,114 @@
+"""What batch normalisation needs of a batch, and how a gradient comes back through it, for the kernels on a CPU.
+
+Source of the gradient: Ioffe and Szegedy, Batch normalization, 2015.
+"""
+
+import os
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Array = np.ndarray[Any, Any]
+PRECISIONS = (torch.bfloat16, torch.float32)
+
+
+@cache
+def kernels() -> Any:
+    """Import the kernels, with as many threads as torch has, and the same ones where numba can take them.
+
+    Two sets of threads would wait for each other. numba reads all of this when it is imported. What it has compiled it
+    keeps beside the code or, where that is read-only, in the study; in a container there may be no home for it.
+    """
+    os.environ["NUMBA_NUM_THREADS"] = str(torch.get_num_threads())
+    if sys.platform == "linux":
+        os.environ["NUMBA_THREADING_LAYER"] = "omp"
+    if "NUMBA_CACHE_DIR" not in os.environ:
+        os.environ["NUMBA_CACHE_DIR"] = str(Path(".dvc/tmp/numba").resolve())
+        os.environ["NUMBA_CACHE_LOCATOR_CLASSES"] = "InTreeCacheLocator,UserProvidedCacheLocator"
+    from stages.learning.kernels import compiled
+
+    return compiled
+
+
+def fits(features: Tensor) -> bool:
+    """Say whether the kernels take features like these: (N, C, H, W), channels_last, on a CPU."""
+    ordered = features.is_contiguous(memory_format=torch.channels_last)
+    return features.device.type == "cpu" and features.dtype in PRECISIONS and ordered
+
+
+def memory(tensor: Tensor) -> Array:
+    """Return the memory of a tensor (N, C, H, W) that fits as (N, H, W, C): float32, or uint16 for bfloat16's bits."""
+    ordered = tensor.detach().permute(0, 2, 3, 1)
+    array: Array = (ordered.view(torch.uint16) if tensor.dtype == torch.bfloat16 else ordered).numpy()
+    return array
+
+
+class Moments(NamedTuple):
+    """Mean and standard deviation of each channel (C,), of this batch or as they were learnt before."""
+
+    mean: Tensor
+    deviation: Tensor
+    of_batch: bool
+
+
+def moments(features: Tensor, norm: Any) -> Moments:
+    """Return by what a BatchNorm2d normalises features that fit, and update what it has learnt as it would itself."""
+    if not norm.training:
+        return Moments(norm.running_mean, (norm.running_var + norm.eps).sqrt(), of_batch=False)
+    mean, variance = of_batch(features)
+    count = features.numel() // features.shape[1]
+    with torch.no_grad():
+        norm.num_batches_tracked.add_(1)
+        norm.running_mean.lerp_(mean, norm.momentum)
+        norm.running_var.lerp_(variance * (count / (count - 1)), norm.momentum)
+    return Moments(mean, (variance + norm.eps).sqrt(), of_batch=True)
+
+
+def of_batch(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean and variance (the square's mean) of each channel, summed in float32 within an image, then float64."""
+    values = memory(features)
+    images, height, width, channels = values.shape
+    # the sums are of differences from one value of each channel: squares of large values would hide a small variance
+    near = features[0, :, 0, 0].detach().float().numpy()
+    sums = np.empty((images, 2, channels))
+    kernels().sum_moments(values, near, sums)
+    with np.errstate(all="ignore"):  # a training that diverges is found by its loss
+        first, second = sums.sum(0) / (images * height * width)
+        squared_mean = first * first
+    mean, variance = (torch.from_numpy(each).float() for each in (near + first, second - squared_mean))
+    return mean, variance.clamp(min=0)
+
+
+def scale_and_offset(moments: Moments, weight: Tensor, bias: Tensor) -> tuple[Array, Array]:
+    """Return scale and offset (C,): what batch normalisation makes of a feature is scale * feature + offset."""
+    scale = weight.detach() / moments.deviation
+    return scale.numpy(), (bias.detach() - moments.mean * scale).numpy()
+
+
+class Returned(NamedTuple):
+    """Gradients of weight and bias (C,), and of a feature: constant + linear * feature + scale * what came in."""
+
+    of_weight: Tensor
+    of_bias: Tensor
+    constant: Array
+    linear: Array
+
+
+def returned(sums: Array, moments: Moments, scale: Array, count: int) -> Returned:
+    """Return how a gradient goes on.
+
+    Its `sums` (N, 2, C) over each image are plain and weighted with feature - mean; `count` features have a channel.
+    """
+    with np.errstate(all="ignore"):  # as above
+        of_bias, product = torch.from_numpy(sums.sum(0)).float()
+    of_weight = product / moments.deviation
+    # by way of the batch's mean and variance, each value reaches every output of its channel
+    share = torch.from_numpy(scale) / count if moments.of_batch else torch.zeros_like(of_bias)
+    linear = -share / moments.deviation * of_weight
+    constant = -share * of_bias - linear * moments.mean
+    return Returned(of_weight, of_bias, constant.numpy(), linear.numpy())

@@ -1,0 +1,100 @@
+"""A network in training: what learns, at which rate, and what is kept of it."""
+
+import math
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
+
+from stages.inference import device
+from stages.inference.networks import Network
+from stages.inference.picture_sets import PictureSet
+from stages.inference.prediction import mirror_predictions
+from stages.inference.recipes import Recipe, Training
+from stages.learning.averaging import WeightAverage
+from stages.learning.kernels.faster_layers import with_faster_layers
+from stages.learning.losses import Loss, training_loss
+from stages.learning.pretrained import new_network
+from stages.support.streams import stream_seed
+
+
+class Task(NamedTuple):
+    """What to learn from, how, and with which random draws."""
+
+    network: Network[Any]
+    recipe: Recipe
+    training: PictureSet
+    validation: PictureSet
+    seed: int
+
+    def pictures_per_epoch(self) -> int:
+        """Return how many pictures an epoch takes: each once, or with all its copies."""
+        return len(self.training.originals()[0]) if self.recipe.settings.equal_steps else len(self.training)
+
+
+class Learner(NamedTuple):
+    """A network in training, with what changes it."""
+
+    model: nn.Module
+    average: WeightAverage | None
+    optimizer: torch.optim.Optimizer
+    schedule: LambdaLR
+    loss: Loss
+
+    @property
+    def judged(self) -> nn.Module:
+        """The network that is validated and kept."""
+        return self.average.model if self.average else self.model
+
+
+def new_learner(task: Task) -> Learner:
+    """Return a task's network before its first step, with all that it is trained by."""
+    torch.manual_seed(stream_seed(task.seed, "initial weights"))
+    settings, training = task.recipe.settings, task.training
+    classes = len(training.class_names)
+    steps = math.ceil(task.pictures_per_epoch() / settings.batch_size)
+    model = new_network(task.network, settings, classes, training.image_size)
+    model = with_faster_layers(model.to(device.device()).to(memory_format=torch.channels_last))
+    if settings.mirrored_prediction:
+        mirror_predictions(model)
+    average = WeightAverage(model, settings.ema_epochs * steps) if settings.ema_epochs else None
+    optimizer = torch.optim.AdamW(parameter_groups(model, settings, task.network.head), fused=True)
+    schedule = LambdaLR(optimizer, lambda step: learning_rate_factor(step / steps, settings))
+    return Learner(model, average, optimizer, schedule, training_loss(settings, training.labels, classes))
+
+
+def learning_rate_factor(epoch: float, settings: Training) -> float:
+    """Return the share of the learning rate in use after `epoch` epochs: a linear warm-up, then half a cosine to 0.
+
+    Source of the cosine: Loshchilov and Hutter, SGDR, 2017.
+    """
+    if epoch < settings.warmup_epochs:
+        return (epoch + 1e-2) / (settings.warmup_epochs + 1e-2)
+    decay = (epoch - settings.warmup_epochs) / max(settings.epochs - settings.warmup_epochs, 1e-9)
+    return (1 + math.cos(math.pi * min(decay, 1.0))) / 2
+
+
+def parameter_groups(model: nn.Module, settings: Training, head: str) -> list[dict[str, Any]]:
+    """Return the weights that learn, those alike in learning rate and weight decay together.
+
+    Pre-trained weights learn `backbone_learning_rate_factor` times as fast as the new head. Biases and what normalises
+    are not decayed: that would not make the network simpler (He et al., Bag of tricks, 2019).
+    """
+    factor = 1.0 if settings.weights == "none" else settings.backbone_learning_rate_factor
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            rate = settings.learning_rate * (1.0 if name.startswith(head) else factor)
+            decay = settings.weight_decay if parameter.ndim > 1 else 0.0
+            groups.setdefault((rate, decay), []).append(parameter)
+    return [{"params": params, "lr": rate, "weight_decay": decay} for (rate, decay), params in groups.items()]
+
+
+def train_mode(model: nn.Module) -> None:
+    """Put a network into training, except for its frozen modules: what they normalise by stays as it was learnt."""
+    model.train()
+    for module in model.modules():
+        weights = list(module.parameters())
+        if weights and not any(weight.requires_grad for weight in weights):
+            module.eval()

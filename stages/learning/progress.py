@@ -1,0 +1,97 @@
+"""How far a training has come, and how it goes on from a checkpoint as if it had never been interrupted."""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
+
+from stages.learning.checkpoints import Checkpoint, same_layout
+from stages.learning.learners import Learner
+
+
+class Epoch(NamedTuple):
+    """What one pass over the training pictures came to.
+
+    The loss is that of the training, on average, the validation loss always the mean cross entropy in nats.
+    """
+
+    epoch: int
+    learning_rate: float
+    loss: float
+    accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+
+
+@dataclass
+class Progress:
+    """How far a training has come: its epochs, the weights of the best one, and the seconds it took."""
+
+    history: list[Epoch] = field(default_factory=list)
+    best: dict[str, Tensor] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+def best_epoch(history: list[Epoch]) -> int:
+    """Return the number of the epoch with the lowest validation loss, the first among equals.
+
+    On a few dozen pictures it tells good epochs from bad ones that their accuracy takes for the same.
+    """
+    return min(history, key=lambda epoch: epoch.validation_loss).epoch
+
+
+def is_out_of_patience(history: list[Epoch], patience: int) -> bool:
+    """Say whether the last `patience` epochs have brought no lower validation loss; with 0, never."""
+    return 0 < patience <= len(history) - (best_epoch(history) if history else 0)
+
+
+def save(checkpoint: Checkpoint, learner: Learner, progress: Progress) -> None:
+    """Write down where a training is after an epoch."""
+    moments = {
+        f"optimizer {number} {name}": tensor
+        for number, parameter in enumerate(learner.model.parameters())
+        for name, tensor in learner.optimizer.state[parameter].items()
+    }
+    model = {f"model {name}": tensor for name, tensor in learner.model.state_dict().items()}
+    if learner.average:
+        model |= {f"average {name}": tensor for name, tensor in learner.average.model.state_dict().items()}
+    # the best epoch is most often the last: then its weights are there already, and less is written
+    is_last = best_epoch(progress.history) == len(progress.history)
+    best = {} if is_last else {f"best {name}": tensor for name, tensor in progress.best.items()}
+    notes = {"history": progress.history, "seconds": progress.seconds, "steps": learner.schedule.last_epoch}
+    checkpoint.save(model | best | moments, notes)
+
+
+def resumed(checkpoint: Checkpoint, learner: Learner) -> Progress | None:
+    """Put a learner where its checkpoint is; return the progress until then, or None where there is no checkpoint."""
+    restored = checkpoint.restore()
+    if restored is None:
+        return None
+    tensors, notes = restored
+    parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "best": {}, "optimizer": {}}
+    for name, tensor in tensors.items():
+        part, _, rest = name.partition(" ")
+        parts[part][rest] = tensor
+    learner.model.load_state_dict(parts["model"])
+    if learner.average:
+        learner.average.model.load_state_dict(parts["average"])
+    for number, parameter in enumerate(learner.model.parameters()):
+        if not parameter.requires_grad:
+            continue
+        state = {name: parts["optimizer"][f"{number} {name}"] for name in ("step", "exp_avg", "exp_avg_sq")}
+        learner.optimizer.state[parameter] = {
+            "step": state["step"].to(parameter.device),
+            **{name: same_layout(state[name], parameter) for name in ("exp_avg", "exp_avg_sq")},
+        }
+    _fast_forward(learner.schedule, notes["steps"])
+    best = parts["best"] or parts["average"] or parts["model"]
+    return Progress([Epoch(*epoch) for epoch in notes["history"]], best, notes["seconds"])
+
+
+def _fast_forward(schedule: LambdaLR, steps: int) -> None:
+    schedule.last_epoch = steps
+    rates = [base * factor(steps) for base, factor in zip(schedule.base_lrs, schedule.lr_lambdas, strict=True)]
+    schedule._last_lr = rates  # LambdaLR has no public way to a step but through all before it
+    for group, rate in zip(schedule.optimizer.param_groups, rates, strict=True):
+        group["lr"] = rate

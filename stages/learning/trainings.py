@@ -1,0 +1,105 @@
+"""Trainings that are done once: what the same settings, pictures, seed, code and machine have given is taken again."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from stages.inference import device
+from stages.inference.weights import Trained, save_weights
+from stages.learning.checkpoints import FOLDER, Checkpoint, key_of
+from stages.learning.learners import Task
+from stages.learning.progress import Epoch
+from stages.learning.training import DivergedError, Fit, fit
+from stages.support.files import finished_file, finished_folder, read_csv, write_csv, write_json
+
+FINISHED = FOLDER / "trained"
+FILES = ("weights.safetensors", "history.csv", "timing.json")
+ROOT = Path(__file__).resolve().parents[2]
+CODE = ("support", "inference", "learning")  # rooms that shape a training, whichever stage asks for it
+
+
+def trained(
+    task: Task, data: str, description: str, after_epoch: Callable[[Epoch], None] | None = None, *, resume: bool = True
+) -> Path:
+    """Return a folder with a task's trained weights.safetensors, history.csv and timing.json.
+
+    `data` is the folder below data/ that its training pictures come from. Where the same training has been done, what
+    it gave is taken; `after_epoch` is called as if it ran now. Else it runs, and with `resume` goes on from its last
+    epoch where it was interrupted. Raises DivergedError where nothing can be kept.
+    """
+    key = training_key(task, data)
+    folder = FINISHED / key
+    if folder.is_dir():
+        if after_epoch is not None:
+            for epoch in history(folder):
+                after_epoch(epoch)
+        return folder
+    checkpoint = Checkpoint(description.replace("/", "-"), key) if resume else None
+    result = fit(task, description, after_epoch, checkpoint)
+    if result.diverged and after_epoch is not None:
+        raise DivergedError(f"{description} diverged after {len(result.history)} epochs")
+    with finished_folder(folder) as unfinished:
+        write_training(task, result, unfinished)
+    if checkpoint is not None:
+        checkpoint.remove()
+    return folder
+
+
+def place(folder: Path, target: Path) -> None:
+    """Put a training's files into the folder of a run, without a second copy on the disk where that can be had."""
+    for name in FILES:
+        with finished_file(target / name) as unfinished:
+            try:
+                os.link(folder / name, unfinished)
+            except OSError:  # another file system, or one without hard links; shutil would name the source as full
+                unfinished.write_bytes((folder / name).read_bytes())
+
+
+def training_key(task: Task, data: str) -> str:
+    """Return the key of all that shapes a training, the same in whichever stage."""
+    code = [path for room in CODE for path in sorted((ROOT / "stages" / room).rglob("*.py"))]
+    code.append(ROOT / f"stages/networks/{task.network.name}.py")
+    folders = [f"data/{data}", "data/validation", f"data/pretrained/{task.network.name}"]
+    return key_of([task.network.name, task.recipe.values(), task.seed], folders, code)
+
+
+def history(folder: Path) -> list[Epoch]:
+    """Return the epochs of a training that is done."""
+    return [
+        Epoch(int(row["epoch"]), *(float(row[name]) for name in Epoch._fields[1:]))
+        for row in read_csv(folder / "history.csv")
+    ]
+
+
+def write_training(task: Task, result: Fit, folder: Path) -> None:
+    """Write the files of a training."""
+    normalisation = task.training.normalisation
+    given = Trained(result.model, task.training.class_names, task.training.image_size, normalisation)
+    save_weights(folder / "weights.safetensors", given, task.network.name, task.recipe.settings.model_dump())
+    write_csv(folder / "history.csv", list(Epoch._fields), (epoch._asdict() for epoch in result.history))
+    write_json(folder / "timing.json", cost(result, task))
+
+
+def cost(result: Fit, task: Task) -> dict[str, Any]:
+    """Return what the training took; images/s counts whole epochs, their validation included."""
+    epochs = len(result.history)
+    pictures = task.pictures_per_epoch()
+    return {
+        "seconds": round(result.seconds, 3),
+        "images_per_second": round(epochs * pictures / result.seconds, 1),
+        "pictures": pictures,
+        "epochs": epochs,
+        "best_epoch": result.best_epoch,
+        "epochs_to_95_percent": first_epoch_near_best(result.history),
+        "parameters": sum(parameter.numel() for parameter in result.model.parameters()),
+        "peak_memory_megabytes": device.peak_memory_megabytes(),
+        "device": device.description(),
+        "precision": str(device.precision()).removeprefix("torch."),
+    }
+
+
+def first_epoch_near_best(epochs: list[Epoch]) -> int:
+    """Return the number of the first epoch with at least 95 % of the best validation accuracy: how fast it learns."""
+    best = max(epoch.validation_accuracy for epoch in epochs)
+    return next(epoch.epoch for epoch in epochs if epoch.validation_accuracy >= 0.95 * best)

@@ -1,0 +1,28 @@
+"""MobileNetV3-Large as torchvision builds it: made for phones, and fast on a CPU.
+
+Source: Howard et al., Searching for MobileNetV3, 2019.
+"""
+
+from typing import Literal
+
+from stages.inference.recipes import AnySizeTraining
+from stages.inference.torchvision_networks import TorchvisionNetwork
+
+
+class Settings(AnySizeTraining):
+    """params.yaml's sections `training` and `networks.mobilenet_v3_large`."""
+
+    freeze: Literal["none", "backbone", "until_features.13"]
+
+
+class MobileNetV3Large(TorchvisionNetwork[Settings]):
+    """torchvision's network."""
+
+    schema = Settings
+    head = "classifier.3."
+    freezes = {
+        "until_features.13": ("features.13.", "features.14.", "features.15.", "features.16.", "classifier.0."),
+    }
+
+
+network = MobileNetV3Large()

@@ -1,0 +1,34 @@
+"""Names of classes and files: their order, and which of them some systems hold for one."""
+
+import re
+from collections.abc import Iterable
+from decimal import Decimal
+from unicodedata import normalize
+
+NUMBER = r"-?[0-9]+([.][0-9]+)?"
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Return names, each once, by their value where all are numbers (1, 2, 10), else letter by letter (1, 10, crow)."""
+    names = sorted(set(names))
+    if all(re.fullmatch(NUMBER, name) for name in names):
+        return sorted(names, key=Decimal)
+    return names
+
+
+def folded(name: str) -> str:
+    """Return what names have in common that macOS or Windows hold for one: they differ in case or composed accents."""
+    return normalize("NFC", normalize("NFC", name).casefold())
+
+
+def clashes(names: Iterable[str]) -> list[tuple[str, str]]:
+    """Return the pairs of different names that some systems hold for one."""
+    first: dict[str, str] = {}
+    pairs = ((first.setdefault(folded(name), name), name) for name in sorted(set(names)))
+    return [(earlier, later) for earlier, later in pairs if earlier != later]
+
+
+def spelled(name: str, other: str) -> str:
+    """Return a name in quotes, with its accents apart where it would look the same as the other."""
+    alike = normalize("NFC", name) == normalize("NFC", other)
+    return f"{name!r} ({name.encode('unicode_escape').decode()})" if alike else repr(name)

@@ -1,0 +1,66 @@
+"""What a trained network says of photographs."""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stages.inference import device
+from stages.inference.picture_sets import PictureSet
+from stages.inference.prediction import predict
+from stages.inference.weights import Trained
+from stages.scoring.calibration import at_temperature
+from stages.support.pictures import Picture
+from stages.using.asked import Bad, Read
+
+
+class Knowing(NamedTuple):
+    """A trained network, the temperature of its probabilities, and below which one a picture is none of its classes."""
+
+    trained: Trained
+    temperature: float = 1.0
+    none_below: float = 0.0
+
+
+class Answer(NamedTuple):
+    """The classes of a photograph, the most probable first; or why there are none."""
+
+    path: str
+    classes: tuple[tuple[str, float], ...] = ()  # names and probabilities
+    is_none: bool = False  # of the classes, to all appearance
+    bad: str = ""
+    picture: Picture | None = None
+
+
+def answers(chunks: Iterable[list[tuple[str, Read]]], knowing: Knowing, top: int) -> Iterator[Answer]:
+    """Yield an answer for each path, in order."""
+    for chunk in chunks:
+        read = [picture for _, picture in chunk if not isinstance(picture, Bad)]
+        named = iter(probabilities(knowing, read)) if read else iter(())
+        for path, picture in chunk:
+            if isinstance(picture, Bad):
+                yield Answer(path, bad=picture.reason)
+            else:
+                yield _answer(path, picture, next(named), knowing, top)
+
+
+def _answer(path: str, picture: Picture, shares: np.ndarray, knowing: Knowing, top: int) -> Answer:
+    best = np.argsort(-shares, kind="stable")[:top]
+    classes = tuple((knowing.trained.class_names[label], float(shares[label])) for label in best)
+    return Answer(path, classes, bool(shares.max() < knowing.none_below), picture=picture)
+
+
+def probabilities(knowing: Knowing, pictures: list[Picture]) -> np.ndarray:
+    """Return the probabilities (n, classes) of pictures (size, size, 3), as the stage evaluate has them."""
+    return at_temperature(
+        predict(knowing.trained.model, as_set(knowing, pictures)).double().numpy(), knowing.temperature
+    )
+
+
+def as_set(knowing: Knowing, pictures: list[Picture]) -> PictureSet:
+    """Return pictures as a network takes them; of their classes nothing is known."""
+    held: Tensor = torch.from_numpy(np.stack(pictures))
+    labels = torch.zeros(len(pictures), dtype=torch.int64, device=device.device())
+    return PictureSet(held, labels, knowing.trained.class_names, [], knowing.trained.normalisation)

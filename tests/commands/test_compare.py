@@ -1,0 +1,124 @@
+"""Two finished studies, one of them of a Git revision, stand side by side."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.studies import run, set_params
+from stages.commands.compare import main
+from stages.evidence.configurations import Study
+from stages.support.files import write_json
+from stages.support.problems import Problem
+from stages.support.streams import stream
+from tests.study import commit
+
+
+def finish(folder: Path, classes: int, right: dict[str, int], seeds: tuple[int, ...] = (1, 2, 3), **axes) -> None:
+    """Write a study's settings and records: each network names so many of 1,000 test pictures rightly."""
+    axes = {"networks": list(right), "hyperparameters": ["default"], "data": ["augmented"]} | axes
+    set_params(folder, study={**axes, "seeds": list(seeds)})
+    for key in Study(**axes, seeds=list(seeds)).configurations():
+        for seed in seeds:
+            answers = list("1" * right[key.network] + "0" * (1000 - right[key.network]))
+            drawn = "".join(stream(seed, *key, classes).permutation(answers))
+            record = {"correct": drawn, "class_accuracy": {f"bird {number}": 0.5 for number in range(classes)}}
+            write_json(folder / f"metrics/runs/{key}-{seed}.json", record)
+
+
+@pytest.fixture
+def studies(project):
+    """Finish a study of 200 classes on branch birds-200, then one of 20 on main: give a function that does."""
+    run("git", "init", "-q", "-b", "main", folder=project)
+
+    def finished(many: dict, few: dict, **axes) -> None:
+        finish(project, 200, **many)
+        commit(project)
+        run("git", "branch", "-f", "birds-200", folder=project)
+        finish(project, 20, **few, **axes)
+
+    return finished
+
+
+@pytest.mark.parametrize(
+    ("many", "verdict"),
+    [(550, "confirmed"), (300, "refuted"), (402, "undecided")],
+)
+def test_whether_the_gap_widens_is_decided_with_an_interval(studies, capsys, many, verdict):
+    """ResNet50 is ten points ahead on 20 classes; on 200, 25 more than that, none at all, or hardly more."""
+    studies({"right": {"own_cnn": 300, "resnet50": many}}, {"right": {"own_cnn": 500, "resnet50": 600}})
+    main("birds-200")
+    said = capsys.readouterr().out
+    assert f"On more classes the gap to ResNet50 widens: {verdict}" in said
+    difference = (many - 300 - 100) / 10
+    assert "20 classes +10.0 (" in said
+    assert f"200 classes {(many - 300) / 10:+.1f} (" in said
+    assert f"difference {difference:+.1f} (" in said
+
+
+def test_both_studies_stand_side_by_side(studies, capsys):
+    """Each configuration of either, and a dash for what one of them lacks."""
+    studies(
+        {"right": {"own_cnn": 300}, "seeds": (1,)},
+        {"right": {"own_cnn": 500, "resnet50": 600}, "data": ["original", "augmented"]},
+    )
+    main("birds-200")
+    said = capsys.readouterr().out
+    assert "here: 20 classes, 1,000 test pictures, 3 seeds" in said
+    assert "birds-200: 200 classes, 1,000 test pictures, 1 seed" in said
+    lines = {line.split()[1]: line for line in said.splitlines() if line.startswith("| ")}
+    assert lines["own_cnn-default-augmented"].split("|")[3].strip() == "30.0 % (27.2–32.9)"
+    assert lines["resnet50-default-original"].split("|")[3].strip() == "–"
+    assert "widens: not tested\nit takes own_cnn and resnet50 in both studies" in said
+
+
+def test_few_trainings_confirm_nothing(studies, capsys):
+    """What one training of each showed is said of it alone."""
+    for_one = {"seeds": (1,)}
+    studies(
+        {"right": {"own_cnn": 300, "resnet50": 550}} | for_one, {"right": {"own_cnn": 500, "resnet50": 600}} | for_one
+    )
+    main("birds-200")
+    assert "widens: seen in one training each" in capsys.readouterr().out
+
+
+def test_studies_of_as_many_classes_say_nothing_of_more(project, capsys):
+    """They stand side by side all the same."""
+    run("git", "init", "-q", "-b", "main", folder=project)
+    finish(project, 20, {"own_cnn": 500, "resnet50": 600})
+    commit(project)
+    main("main")
+    assert "widens: not tested\nboth studies have 20 classes" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("revision", "said"),
+    [
+        ("", "WITH= is missing"),
+        ("birds-9000", "Git has no params.yaml of birds-9000"),
+        ("--output=mine", "Git has no params.yaml of --output"),
+        ("empty", "Git has no metrics/runs/own_cnn-"),
+    ],
+)
+def test_what_cannot_be_compared_is_said(project, revision, said):
+    """No revision, one that does not exist, and one whose study has not run."""
+    run("git", "init", "-q", "-b", "main", folder=project)
+    commit(project)
+    run("git", "branch", "empty", folder=project)
+    finish(project, 20, {"own_cnn": 500, "resnet50": 600})
+    with pytest.raises(Problem, match=said):
+        main(revision)
+
+
+def test_a_study_that_has_not_run_here_says_so(project):
+    """And how it is run."""
+    with pytest.raises(Problem, match="is missing; `dvc repro` makes it"):
+        main("main")
+
+
+def test_records_of_an_earlier_version_are_said_in_words(studies):
+    """They lack which pictures were named correctly, or call it otherwise."""
+    studies({"right": {"own_cnn": 300}}, {"right": {"own_cnn": 500}})
+    for file in Path("metrics/runs").iterdir():
+        write_json(file, {"right": "01", "class_accuracy": {"jay": 0.5}})
+    with pytest.raises(Problem, match="the records of here are of an earlier version; `dvc repro`"):
+        main("birds-200")

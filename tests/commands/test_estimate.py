@@ -1,0 +1,83 @@
+"""Before it starts, a study says of what the machine has too little."""
+
+import shutil
+
+import pytest
+
+from stages.commands import estimate
+from stages.commands.estimate import Needs, Size, machine, needs, pictures_in, shortfalls, warnings_about
+from tests.conftest import write_pictures
+
+OWN_CNN = 1_700_000  # parameters
+RESNET50 = 23_600_000
+SMALL = Size(1000, 10_000_000, 64, 1, 32, RESNET50, 8)
+
+
+@pytest.mark.parametrize(
+    ("size", "measured"),
+    [  # gigabytes of training as README has them in bfloat16, and as measured in float32
+        (Size(1000, 0, 64, 1, 32, OWN_CNN, 1, 2), 1.3),
+        (Size(1000, 0, 224, 1, 32, OWN_CNN, 1, 2), 2.5),
+        (Size(1000, 0, 64, 1, 32, RESNET50, 1, 2), 2.0),
+        (Size(1000, 0, 224, 1, 32, RESNET50, 1, 2), 4.0),
+        (Size(1000, 0, 64, 1, 32, OWN_CNN, 1), 1.3),
+        (Size(1000, 0, 224, 1, 32, OWN_CNN, 1), 5.3),
+        (Size(1000, 0, 64, 1, 32, RESNET50, 1), 1.8),
+    ],
+)
+def test_the_memory_is_that_of_measured_trainings(size, measured):
+    """No less than a tenth below, and no more than twice as much: a warning that is wrong is not read."""
+    assert 0.9 * measured < needs(size).memory / 1e9 < 2 * measured
+
+
+def test_the_disk_holds_everything_twice():
+    """In data/ and in DVC's cache; pictures grow with their number and copies, weights with the runs."""
+    disk = needs(SMALL).disk
+    assert needs(SMALL._replace(source_bytes=20_000_000)).disk - disk == 2 * 10_000_000
+    assert needs(SMALL._replace(runs=9)).disk - disk == 2 * 4 * RESNET50
+    assert needs(SMALL._replace(copies=2)).disk > disk
+
+
+def test_a_machine_with_enough_is_not_spoken_of():
+    """No line."""
+    assert list(shortfalls(Needs(10**9, 10**9), Needs(10**9, 10**9))) == []
+
+
+def test_what_is_short_is_named_with_what_to_lower():
+    """Both at once, in gigabytes."""
+    memory, disk = shortfalls(Needs(7 * 10**9, 40 * 10**9), Needs(4 * 10**9, 3 * 10**9))
+    assert memory.startswith("memory: the largest step needs about 7.0 GB and 4.0 GB are free; lower batch_size")
+    assert disk.startswith("disk: the study writes about 40.0 GB and 3.0 GB are free here; make room")
+
+
+def test_a_machine_s_memory_is_what_is_left_of_it(project, monkeypatch):
+    """Too little for a step, and it is said."""
+    monkeypatch.setattr(estimate, "free_bytes", lambda: 1_000_000)
+    assert machine(project).memory == 1_000_000
+    assert [line.partition(":")[0] for line in warnings_about(SMALL)] == ["memory"]
+
+
+def test_pictures_that_are_too_many_for_the_memory_lie_on_the_disk():
+    """What is short is then the disk."""
+    many = SMALL._replace(pictures=10_000_000)
+    bytes_of_all = 10_000_000 * (1 + SMALL.copies) * SMALL.image_size**2 * 3
+    assert needs(many).memory - needs(many, 8e9).memory == bytes_of_all
+    assert needs(many, 8e9).disk - needs(many).disk == bytes_of_all
+
+
+def test_what_the_study_already_holds_is_not_wanted_again(project, monkeypatch):
+    """A second `make` does not warn of a disk that the first has filled."""
+    monkeypatch.setattr(estimate.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(0, 0, 10))
+    (project / "data").mkdir()
+    (project / "data/file").write_bytes(b"12345")
+    assert machine(project).disk == 15
+
+
+def test_pictures_are_counted(tmp_path):
+    """In folders; an archive's by its size."""
+    write_pictures(tmp_path / "mine", {"crow": 2, "jay": 3})
+    count, size = pictures_in(tmp_path / "mine")
+    assert count == 5
+    assert size == sum(file.stat().st_size for file in tmp_path.rglob("*.png"))
+    (tmp_path / "birds.zip").write_bytes(bytes(1_000_000))
+    assert pictures_in(tmp_path / "birds.zip") == (10, 1_000_000)

@@ -1,0 +1,156 @@
+"""The report's page in a real browser."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from axe_core_python.selenium import Axe
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.wait import WebDriverWait
+
+from stages import report
+from tests.records import write_data, write_run
+from tests.test_report import RUNS
+
+NASTY = ["<script>alert(1)</script>", "O\"Brien's & <b>jay</b> שלום 🐦"]
+BROWSER = next((found for name in ("chromium", "google-chrome", "chrome") if (found := shutil.which(name))), None)
+DRIVER = shutil.which("chromedriver")
+if not (BROWSER and DRIVER) and os.environ.get("SERVERS") == "required":
+    raise RuntimeError("chromium and chromedriver are needed here")
+pytestmark = pytest.mark.skipif(not (BROWSER and DRIVER), reason="no Chromium with its driver on this machine")
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory) -> str:
+    """The page of a made-up study whose classes have nasty names; its address."""
+    folder = tmp_path_factory.mktemp("study")
+    shutil.copyfile(Path(__file__).parents[1] / "params.yaml", folder / "params.yaml")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for number, run in enumerate(RUNS):
+            accuracy = {NASTY[0]: 1.0, NASTY[1]: (20 + 2 * number) / 20 - 1}
+            write_run(run, 20 + 2 * number, seconds=60.0 + number, class_accuracy=accuracy)
+        write_data()
+        report.main()
+    return (folder / "data/report/index.html").as_uri()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A browser without a window that keeps a log of its console and of its requests."""
+    options = webdriver.ChromeOptions()
+    options.binary_location = BROWSER
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1200,900"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def opened(browser, page):
+    """The page, with all its charts drawn."""
+    for kind in ("browser", "performance"):
+        browser.get_log(kind)  # what earlier tests left
+    browser.get(page)
+    drawn(browser, "light")
+    return browser
+
+
+def drawn(browser, scheme: str) -> None:
+    """Wait until all charts are drawn in a colour scheme."""
+    script = "return document.documentElement.dataset.drawn"
+    WebDriverWait(browser, 30).until(lambda _: browser.execute_script(script) == scheme)
+
+
+def column(browser, number: int) -> list[str]:
+    """Return a column of the table of results."""
+    return [cell.text for cell in browser.find_elements(By.CSS_SELECTOR, f".results tbody tr > :nth-child({number})")]
+
+
+def test_it_opens_without_an_error_and_without_a_request(opened, page):
+    """Nothing in the console; the file itself is all that is read."""
+    assert opened.get_log("browser") == []
+    events = [json.loads(entry["message"])["message"] for entry in opened.get_log("performance")]
+    asked = [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
+    assert {address for address in asked if not address.startswith("data:")} == {page}
+    assert len(opened.find_elements(By.CSS_SELECTOR, ".chart svg")) == 5
+
+
+def test_a_table_is_sorted_by_its_headings(opened):
+    """By value, highest first, and the other way round; by keyboard as well."""
+    button = opened.find_element(By.XPATH, "//table[@class='results']//th/button[text()='accuracy']")
+    accuracies = column(opened, 2)
+    button.click()
+    assert column(opened, 2) == sorted(accuracies, key=lambda text: -float(text.rstrip(" %")))
+    assert button.find_element(By.XPATH, "..").get_attribute("aria-sort") == "descending"
+    button.send_keys("\n")
+    assert column(opened, 2) == sorted(accuracies, key=lambda text: float(text.rstrip(" %")))
+
+
+def test_names_are_text(opened):
+    """Whatever they hold: in tables, captions and charts."""
+    text = opened.find_element(By.TAG_NAME, "main").text
+    assert f"{NASTY[0]}, taken for {NASTY[1]}" in text
+    labels = [label.text for label in opened.find_elements(By.CSS_SELECTOR, "#confusion svg text")]
+    assert NASTY[0] in labels
+    assert opened.find_elements(By.CSS_SELECTOR, "main b:not(.bar b), main script") == []
+
+
+def test_a_chart_tells_more_under_the_pointer_and_zooms(opened):
+    """A cell of the confusion matrix names its classes; the wheel narrows the axis of the curves."""
+    cell = opened.find_element(By.CSS_SELECTOR, "#confusion svg .mark-rect path")
+    opened.execute_script("arguments[0].scrollIntoView({block: 'center'})", cell)
+    ActionChains(opened).move_to_element(cell).perform()
+    tip = WebDriverWait(opened, 10).until(lambda it: it.find_elements(By.CSS_SELECTOR, "#vg-tooltip-element.visible"))
+    assert NASTY[0] in tip[0].text
+    axis = "#curves svg .mark-text.role-axis-label text"
+    before = [label.text for label in opened.find_elements(By.CSS_SELECTOR, axis)]
+    plot = opened.find_element(By.CSS_SELECTOR, "#curves svg .mark-symbol path")
+    opened.execute_script("arguments[0].scrollIntoView({block: 'center'})", plot)
+    origin = webdriver.common.actions.wheel_input.ScrollOrigin.from_element(plot, 40, -40)
+    ActionChains(opened).scroll_from_origin(origin, 0, -400).perform()
+    WebDriverWait(opened, 10).until(
+        lambda it: [each.text for each in it.find_elements(By.CSS_SELECTOR, axis)] != before
+    )
+
+
+def test_dark_is_dark_and_light_is_light(opened):
+    """By the button, in charts as well; and as the system asks for."""
+    paper = "return getComputedStyle(document.body).backgroundColor"
+    light = opened.execute_script(paper)
+    opened.find_element(By.ID, "scheme").click()
+    drawn(opened, "dark")
+    assert opened.execute_script(paper) != light
+    asked = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
+    opened.execute_cdp_cmd("Emulation.setEmulatedMedia", asked)
+    opened.refresh()
+    drawn(opened, "dark")
+    opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+@pytest.mark.parametrize("width", [360, 768, 1440])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nobody_is_shut_out(opened, width, scheme):
+    """At any width nothing lies outside the page, and axe-core finds nothing that is serious."""
+    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+    opened.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    opened.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    )
+    try:
+        opened.refresh()
+        drawn(opened, scheme)
+        assert opened.execute_script("return document.documentElement.scrollWidth") <= width
+        found = Axe().run(opened)
+        serious = [each for each in found["violations"] if each["impact"] in ("serious", "critical")]
+        assert [(each["id"], each["nodes"][0]["html"][:200]) for each in serious] == []
+    finally:
+        opened.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})

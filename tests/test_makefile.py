@@ -1,0 +1,74 @@
+"""What a person types first and last: `make` in a folder without history, `make clean`."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from benchmarks.studies import ENVIRONMENT, ROOT, copy_project, run
+from tests.conftest import write_pictures
+
+# as if all had been installed: the programs are those of these tests
+MAKE = ("make", "-o", "install", "-o", ".venv/installed")
+
+
+@pytest.fixture
+def project(tmp_path) -> Path:
+    """The project as a zip brings it: its files, and no history."""
+    folder = tmp_path / "project"
+    copy_project(folder)
+    shutil.rmtree(folder / ".git")
+    return folder
+
+
+def test_a_folder_without_history_becomes_a_repository(project):
+    """DVC works in it then, and a line says what happened; in a repository nothing is said or done."""
+    assert "as DVC needs it" in run(*MAKE, "repository", folder=project)
+    assert "fetch" in run("dvc", "status", folder=project)
+    assert run(*MAKE, "repository", folder=project) == ""
+
+
+def test_a_project_within_a_repository_stays_a_part_of_it(project):
+    """Whoever keeps it in a folder of their own repository does so with intent."""
+    run("git", "init", "-q", folder=project.parent)
+    assert run(*MAKE, "repository", folder=project) == ""
+    assert not (project / ".git").exists()
+    assert "fetch" in run("dvc", "status", folder=project)
+
+
+def test_without_git_it_is_said(project):
+    """In words, not as a command that is not found."""
+    words = [shutil.which("make"), "repository"]
+    environment = ENVIRONMENT | {"PATH": str(project)}
+    done = subprocess.run(words, cwd=project, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "error: git is needed, for DVC works with it; install it" in done.stdout
+
+
+def test_clean_removes_what_the_study_made_and_nothing_else(project):
+    """Outputs, checkpoints, what was not finished; not pictures, weights, downloads, nor what somebody put there."""
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"].values()
+    outs = {out.split("/")[1] for stage in stages for out in stage["outs"] if str(out).startswith("data/")}
+    for name in {*outs, "checkpoints", "raw.unfinished", "downloads", "mine", "pictures/jay", "pretrained/own_cnn"}:
+        (project / "data" / name).mkdir(parents=True, exist_ok=True)
+        (project / "data" / name / "file").write_bytes(b"1")
+    (project / ".dvc/cache").mkdir()
+    run("make", "clean", folder=project)
+    left = {path.name for path in (project / "data").iterdir()}
+    assert left == {".gitignore", "downloads", "mine", "pictures", "pretrained"}
+    assert (project / "data/pictures/jay/file").exists()
+    assert not (project / ".dvc/cache").exists()
+
+
+def test_pictures_given_to_dvc_survive_a_clean(project):
+    """`make pictures` gives them; other versions of them are in DVC's cache alone, which therefore stays."""
+    write_pictures(project / "data/pictures", {"crow": 2, "jay": 2})
+    run(*MAKE, "repository", "pictures", folder=project)
+    assert run("git", "diff", "--cached", "--name-only", folder=project).splitlines()[-1] == "data/pictures.dvc"
+    shutil.rmtree(project / "data/pictures")
+    assert "kept .dvc/cache for data/pictures.dvc" in run("make", "clean", folder=project)
+    run("dvc", "checkout", "data/pictures.dvc", folder=project)
+    files = [path.relative_to(project / "data/pictures") for path in (project / "data/pictures").rglob("*.png")]
+    assert sorted(map(str, files)) == ["crow/000.png", "crow/001.png", "jay/000.png", "jay/001.png"]

@@ -1,0 +1,46 @@
+"""A search leaves settings that are better beyond noise, or the defaults."""
+
+import numpy as np
+import pytest
+from optuna.distributions import FloatDistribution
+from optuna.trial import FrozenTrial, TrialState, create_trial
+from scipy.stats import ttest_rel
+
+from stages.tuning.choices import best_trial, probability_of_no_gain
+from stages.tuning.shared_search import DIVERGED
+
+
+def trial(value: float, state: TrialState = TrialState.COMPLETE, **notes: object) -> FrozenTrial:
+    return create_trial(
+        state=state, params={"x": value / 10}, distributions={"x": FloatDistribution(0, 1)}, value=value,
+        user_attrs=notes,
+    )  # fmt: skip
+
+
+def test_the_best_trial_has_the_lowest_loss_and_came_to_its_end():
+    """The earliest among equals; one that was stopped or diverged never, though it was better for a while."""
+    trials = [trial(0.9), trial(0.7), trial(0.7), trial(0.1, TrialState.PRUNED), trial(0.2, **{DIVERGED: True})]
+    assert best_trial(trials) is trials[1]
+
+
+def test_where_the_defaults_are_best_there_is_nothing_to_choose():
+    """Nor where there are no others, or all diverged."""
+    assert best_trial([trial(0.5), trial(0.7)]) is None
+    assert best_trial([trial(0.5, **{DIVERGED: True})]) is None
+    assert best_trial([]) is None
+
+
+@pytest.mark.parametrize("gain", [-0.1, 0.0, 0.05, 0.3])
+def test_the_test_of_a_gain_is_the_paired_t_test(gain):
+    """As scipy has it: one-sided, over pictures."""
+    rng = np.random.default_rng(1)
+    before = rng.gamma(2, 1, 80)
+    after = before - gain + rng.normal(0, 0.5, 80)
+    expected = ttest_rel(before, after, alternative="greater").pvalue
+    assert probability_of_no_gain(before, after) == pytest.approx(expected)
+
+
+def test_the_same_losses_are_no_gain():
+    """Two trainings that gave the same to the last digit."""
+    losses = np.array([0.5, 1.5, 0.1])
+    assert probability_of_no_gain(losses, losses) == 1.0
