@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import AfterValidator, Field, NonNegativeInt, PositiveFloat
 
+from stages.support.cluster import spread_map
 from stages.support.command import run_stage
 from stages.support.files import finished_file, finished_folder
-from stages.support.parallel import ordered_map
 from stages.support.params import Section, read
 from stages.support.pictures import Picture, decode, encode
 from stages.support.shards import Row, ShardWriter, class_names, read_rows, row_count
@@ -48,7 +48,7 @@ def main() -> None:
     make = partial(with_copies, settings=settings, seed=seed)
     names, count = class_names("data/original"), row_count("data/original")
     with finished_folder("data/augmented") as folder, ShardWriter(folder, names, DRAWN) as writer:
-        for rows in ordered_map(make, read_rows("data/original"), "augment", count):
+        for rows in spread_map(make, read_rows("data/original"), "augment", count):
             for row in rows:
                 writer.add(row)
     write_examples("data/augmented", "data/copies.parquet")

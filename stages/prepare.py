@@ -15,10 +15,10 @@ from stages.preparing.duplicates import COLUMNS, Duplicates, Place, Policy
 from stages.preparing.likeness import FURTHEST, likeness
 from stages.preparing.splits import SPLITS, Splitting, origins, split, table_of
 from stages.preparing.white import white_level
+from stages.support.cluster import spread_map
 from stages.support.command import run_stage
 from stages.support.files import finished_folder, write_csv, write_json
 from stages.support.names import in_order
-from stages.support.parallel import ordered_map
 from stages.support.params import read
 from stages.support.pictures import BadPicture, Fit, encode, load, resized
 from stages.support.problems import Problem
@@ -92,13 +92,19 @@ def write_shards(
     skipped = []
     with ExitStack() as stack:
         writers = {name: stack.enter_context(ShardWriter(folders[name], class_names)) for name in SPLITS}
-        results = ordered_map(partial(prepared, settings=settings, faults=faults), places, "prepare")
+        make = partial(prepared, settings=settings, faults=faults)
+        results = spread_map(make, places, "prepare", reads=partial(file_of, faults=faults))
         for place, result in zip(places, results, strict=True):
             if isinstance(result, Skipped):
                 skipped.append(result)
             elif not duplicates.drops(place, result.digest, result.likeness):
                 writers[place.split].add(Row(result.encoded, path_in_shards(place), labels[place.class_name]))
     return skipped
+
+
+def file_of(place: Place, faults: Mapping[Path, str]) -> Path | None:
+    """Return the file that `prepared` reads; None for one that fetch could not read."""
+    return None if place.file in faults else place.file
 
 
 def path_in_shards(place: Place) -> str:

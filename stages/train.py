@@ -7,6 +7,7 @@ from stages.inference.networks import network_named
 from stages.inference.picture_sets import load_pictures
 from stages.inference.recipes import recipe_of
 from stages.inference.runs import Run
+from stages.learning.launching import together
 from stages.learning.learners import Task
 from stages.learning.pretrained import expected_pictures
 from stages.learning.training import DivergedError
@@ -16,6 +17,7 @@ from stages.support.files import read_json
 from stages.support.problems import Problem
 
 
+@together
 def main(network: str, hyperparameters: str, data: str, seed: str) -> None:
     """Train one network with one set of hyperparameters on one set of pictures, from one seed."""
     run, chosen = Run(network, hyperparameters, data, int(seed)), network_named(network)

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from stages.inference import processes
 from stages.support.parallel import available_cores
 
 BFLOAT16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16")  # with these a CPU computes in bfloat16 faster than in float32
@@ -22,11 +23,24 @@ def device() -> torch.device:
 
 
 def description() -> str:
-    """Return what to call the device in a table, e.g. "NVIDIA H200" or "CPU, 2 threads"."""
+    """Return what to call the device in a table, e.g. "NVIDIA H200", "CPU, 2 threads" or "4 x CPU, 1 threads"."""
+    several = f"{processes.count()} x " if processes.count() > 1 else ""
+    return several + _one()
+
+
+def _one() -> str:
     if device().type == "cpu":
         return f"CPU, {torch.get_num_threads()} threads"
     name = getattr(_backend(), "get_device_name", None)  # Apple's has none
     return str(name()) if name else device().type.upper()
+
+
+def kind() -> str:
+    """Return what decides about the bits of a result. Of several processes their number does not count.
+
+    A training goes on with more or fewer of them, and ends in almost the same.
+    """
+    return description() if processes.count() == 1 else f"{device().type.upper()}s together"
 
 
 def precision() -> torch.dtype:

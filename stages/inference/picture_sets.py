@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from stages.inference import processes
 from stages.inference.decoded import decoded_file
 from stages.inference.device import has_room_for
 from stages.inference.memory import left_bytes
@@ -66,10 +67,11 @@ class PictureSet:
         """
         return self.images(self._chosen(rows), change), self.labels[rows]
 
-    def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield all pictures in order, `size` at a time."""
-        for start in range(0, len(self), size):
-            yield self.batch(slice(start, start + size))
+    def batches(self, size: int, part: slice = slice(None)) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield all pictures, or a part of them, in order, `size` at a time."""
+        first, end, _ = part.indices(len(self))
+        for start in range(first, end, size):
+            yield self.batch(slice(start, min(start + size, end)))
 
     def images(self, pictures: Tensor, change: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """Return pictures (n, H, W, 3) of uint8 as `batch` does."""
@@ -111,12 +113,12 @@ def load_pictures(
 ) -> PictureSet:
     """Decode a folder of shards: 3 bytes a pixel, 12 KB a picture of 64 pixels.
 
-    In memory, or in a file below data/decoded where they would take more than a share of what is left. With `size`,
-    pictures of another width and height are resized to it.
+    In memory, or in a file below data/decoded, which all processes share, where they would take more than a share of
+    what is left. With `size`, pictures of another width and height are resized to it.
     """
     names = class_names(folder)
     shape = (row_count(folder), *_decoded(next(read_rows(folder)).encoded, size).shape)
-    if on_disk := math.prod(shape) > SHARE_OF_PICTURES * left_bytes():
+    if on_disk := math.prod(shape) * processes.count_here() > SHARE_OF_PICTURES * left_bytes():
         with decoded_file(Path(folder), shape) as (pictures, is_new):
             rows = _read(folder, size, pictures.numpy() if is_new else None)
     else:

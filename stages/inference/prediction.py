@@ -21,12 +21,12 @@ def _with_mirror_image(model: nn.Module, images: tuple[Tensor], logits: Tensor) 
     return logits if model.training else (logits + model.forward(images[0].flip(3))) / 2
 
 
-def predict(model: nn.Module, pictures: PictureSet) -> Tensor:
-    """Return the logits (N, classes) of a network for pictures, as float32 on the CPU.
+def predict(model: nn.Module, pictures: PictureSet, part: slice = slice(None)) -> Tensor:
+    """Return the logits (N, classes) of a network for pictures, or a part of them, as float32 on the CPU.
 
     How many it takes at a time follows from their size, so that the memory does not.
     """
     model.eval()
     batch_size = max(1, PIXELS_AT_A_TIME // pictures.image_size**2)
     with torch.inference_mode():
-        return torch.cat([model(images).float().cpu() for images, _ in pictures.batches(batch_size)])
+        return torch.cat([model(images).float().cpu() for images, _ in pictures.batches(batch_size, part)])

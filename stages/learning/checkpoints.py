@@ -45,7 +45,7 @@ def key_of(settings: Any, data: Iterable[str], code: Iterable[Path] | None = Non
         "settings": settings,
         "code": [_digest(path) for path in used],
         "data": [(path.as_posix(), _digest(path)) for path in files],
-        "hardware": (device.description(), str(device.precision())) if hardware else None,
+        "hardware": (device.kind(), str(device.precision())) if hardware else None,
         "libraries": [platform.python_version(), *libraries_of(used)],
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]

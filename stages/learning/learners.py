@@ -7,13 +7,14 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from stages.inference import device
+from stages.inference import device, processes
 from stages.inference.networks import Network
 from stages.inference.picture_sets import PictureSet
 from stages.inference.prediction import mirror_predictions
 from stages.inference.recipes import Recipe, Training
 from stages.learning.averaging import WeightAverage
 from stages.learning.kernels.faster_layers import with_faster_layers
+from stages.learning.kernels.shared_norm import with_shared_norms
 from stages.learning.losses import Loss, training_loss
 from stages.learning.pretrained import new_network
 from stages.support.streams import stream_seed
@@ -37,6 +38,7 @@ class Learner(NamedTuple):
     """A network in training, with what changes it."""
 
     model: nn.Module
+    together: nn.Module  # the same network, its gradients those of all processes
     average: WeightAverage | None
     optimizer: torch.optim.Optimizer
     schedule: LambdaLR
@@ -55,13 +57,23 @@ def new_learner(task: Task) -> Learner:
     classes = len(training.class_names)
     steps = math.ceil(task.pictures_per_epoch() / settings.batch_size)
     model = new_network(task.network, settings, classes, training.image_size)
-    model = with_faster_layers(model.to(device.device()).to(memory_format=torch.channels_last))
+    model = model.to(device.device()).to(memory_format=torch.channels_last)
+    model = with_faster_layers(model) if processes.count() == 1 else with_layers_of_all(model)
     if settings.mirrored_prediction:
         mirror_predictions(model)
     average = WeightAverage(model, settings.ema_epochs * steps) if settings.ema_epochs else None
     optimizer = torch.optim.AdamW(parameter_groups(model, settings, task.network.head), fused=True)
     schedule = LambdaLR(optimizer, lambda step: learning_rate_factor(step / steps, settings))
-    return Learner(model, average, optimizer, schedule, training_loss(settings, training.labels, classes))
+    together = processes.learning_together(model)
+    return Learner(model, together, average, optimizer, schedule, training_loss(settings, training.labels, classes))
+
+
+def with_layers_of_all(model: nn.Module) -> nn.Module:
+    """Return a network that normalises what all processes have of a batch: on an accelerator by torch's own layers."""
+    if device.device().type != "cpu":
+        shared: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
+        return shared
+    return with_shared_norms(with_faster_layers(model))
 
 
 def learning_rate_factor(epoch: float, settings: Training) -> float:

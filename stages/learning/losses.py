@@ -13,7 +13,7 @@ CROSS_ENTROPY_SHARE = 0.1  # of the sum of both, as published
 
 
 def training_loss(settings: Training, labels: Tensor, classes: int) -> Loss:
-    """Return the loss of a batch, a scalar: a function of logits and of each class's share of a picture (n, classes).
+    """Return the loss (n,) of each picture: a function of logits and of each class's share of it, both (n, classes).
 
     With `class_balance: loss` a picture weighs as much as the classes that it shows; `labels` are of all pictures.
     """
@@ -21,7 +21,7 @@ def training_loss(settings: Training, labels: Tensor, classes: int) -> Loss:
 
     def loss(logits: Tensor, targets: Tensor) -> Tensor:
         losses = picture_losses(logits.float(), targets, settings)
-        return (losses if weights is None else losses * (targets @ weights)).mean()
+        return losses if weights is None else losses * (targets @ weights)
 
     return loss
 

@@ -44,24 +44,24 @@ def trivially_augmented(pictures: Tensor, rng: np.random.Generator) -> Tensor:
     return torch.stack(changed).permute(0, 2, 3, 1)
 
 
-def augmented_batch(
-    images: Tensor, labels: Tensor, classes: int, settings: OnTheFly, rng: np.random.Generator
-) -> Batch:
-    """Return a batch as `settings` change it with draws from `rng`; labels are (n,) as int64."""
-    targets = functional.one_hot(labels, classes).float()
-    if not settings.enabled:
-        return Batch(images, targets)
-    if settings.flip or settings.shift or settings.crop < 1:
+def augmented_batch(batch: Batch, settings: OnTheFly, rng: np.random.Generator, part: slice = slice(None)) -> Batch:
+    """Return a batch, or a part of it, as `settings` change it with draws from `rng` for the whole of it."""
+    images, targets = batch
+    mixers = [(mixup, settings.mixup), (cutmix, settings.cutmix)]
+    chosen = [(mix, alpha) for mix, alpha in mixers if alpha > 0 and settings.enabled]
+    needed = slice(None) if chosen else part  # partners may be anywhere in the batch
+    if settings.enabled and (settings.flip or settings.shift or settings.crop < 1):
         # what is only moved keeps its pixels: interpolated ones would be softer than those of the pictures to predict
         mode = "bilinear" if settings.crop < 1 else "nearest"
-        images = warped(images, random_maps(images, settings, rng), mode)
-    mixers = [(mixup, settings.mixup), (cutmix, settings.cutmix)]
-    chosen = [(mix, alpha) for mix, alpha in mixers if alpha > 0]
+        images = warped(images[needed], random_maps(images, settings, rng)[needed], mode)
+    else:
+        images = images[needed]
     if not chosen:
-        return Batch(images, targets)
+        return Batch(images, targets[part])
     mix, alpha = chosen[rng.integers(len(chosen))]
     partners = torch.from_numpy(rng.permutation(len(images))).to(images.device)
-    return mix(Batch(images, targets), partners, float(rng.beta(alpha, alpha)), rng)
+    mixed = mix(Batch(images, targets), partners, float(rng.beta(alpha, alpha)), rng)
+    return Batch(mixed.images[part], mixed.targets[part])
 
 
 def random_maps(images: Tensor, settings: OnTheFly, rng: np.random.Generator) -> Tensor:

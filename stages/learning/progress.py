@@ -6,6 +6,7 @@ from typing import NamedTuple
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
+from stages.inference import processes
 from stages.learning.checkpoints import Checkpoint, same_layout
 from stages.learning.learners import Learner
 
@@ -47,7 +48,9 @@ def is_out_of_patience(history: list[Epoch], patience: int) -> bool:
 
 
 def save(checkpoint: Checkpoint, learner: Learner, progress: Progress) -> None:
-    """Write down where a training is after an epoch."""
+    """Write down where a training is after an epoch; of several processes the first does."""
+    if not processes.is_first():
+        return
     moments = {
         f"optimizer {number} {name}": tensor
         for number, parameter in enumerate(learner.model.parameters())
@@ -65,7 +68,7 @@ def save(checkpoint: Checkpoint, learner: Learner, progress: Progress) -> None:
 
 def resumed(checkpoint: Checkpoint, learner: Learner) -> Progress | None:
     """Put a learner where its checkpoint is; return the progress until then, or None where there is no checkpoint."""
-    restored = checkpoint.restore()
+    restored = processes.from_first(checkpoint.restore)
     if restored is None:
         return None
     tensors, notes = restored

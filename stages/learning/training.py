@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
 
-from stages.inference import device
+from stages.inference import device, processes
 from stages.inference.picture_sets import PictureSet
 from stages.inference.prediction import predict
 from stages.learning import progress as progresses
 from stages.learning.checkpoints import Checkpoint
 from stages.learning.learners import Learner, Task, new_learner, train_mode
-from stages.learning.on_the_fly import augmented_batch, picture_change
+from stages.learning.on_the_fly import Batch, augmented_batch, picture_change
 from stages.learning.progress import Epoch, Progress, best_epoch, is_out_of_patience
 from stages.support.streams import stream, stream_seed
 
@@ -60,7 +60,13 @@ def fit(
     start = time.perf_counter() - progress.seconds
     diverged = False
     images = task.pictures_per_epoch()
-    with tqdm(total=epochs * images, initial=done * images, desc=description, unit=" images", disable=None) as bar:
+    with tqdm(
+        total=epochs * images,
+        initial=done * images,
+        desc=description,
+        unit=" images",
+        disable=not processes.is_first_here() or None,
+    ) as bar:
         for number in range(done + 1, epochs + 1):
             if is_out_of_patience(progress.history, task.recipe.settings.patience):
                 bar.write(f"{description}: ends early, nothing was better than epoch {best_epoch(progress.history)}")
@@ -99,7 +105,8 @@ def _tell_of_divergence(description: str, epoch: Epoch, task: Task) -> None:
     )
     if epoch.epoch == 1:
         raise DivergedError(says)
-    print(f"{says}. The best of the {epoch.epoch - 1} epochs before is kept.", file=sys.stderr)
+    if processes.is_first_here():
+        print(f"{says}. The best of the {epoch.epoch - 1} epochs before is kept.", file=sys.stderr)
 
 
 def epoch_order(task: Task, epoch: int) -> Tensor:
@@ -135,32 +142,36 @@ def _train_epoch(learner: Learner, task: Task, epoch: int, bar: Any) -> tuple[fl
     training, settings = task.training, task.recipe.settings
     train_mode(learner.model)
     rng = stream(task.seed, "on the fly", epoch)
-    torch.manual_seed(stream_seed(task.seed, "dropout", epoch))
+    torch.manual_seed(stream_seed(task.seed, "dropout", epoch, *([processes.rank()] if processes.rank() else [])))
     change = picture_change(task.recipe.on_the_fly, stream(task.seed, "trivial augment", epoch))
     order = epoch_order(task, epoch).to(training.labels.device)
     # summed on the device: to ask for a number after each step would make it wait for us
     sums, seen = torch.zeros(2, dtype=device.sum_precision(), device=order.device), 0
     batches = _batches(order, settings.batch_size)
     for step, (rows, pictures) in enumerate(zip(batches, training.chosen(batches), strict=True)):
-        images, labels = training.images(pictures, change), training.labels[rows]
-        images, targets = augmented_batch(images, labels, len(training.class_names), task.recipe.on_the_fly, rng)
+        # the whole batch in every process: what is drawn for it, and mixed, is then the same however many there are
+        labels, part = training.labels[rows], processes.part(len(rows))
+        targets = functional.one_hot(labels, len(training.class_names)).float()
+        batch = Batch(training.images(pictures, change), targets)
+        images, targets = augmented_batch(batch, task.recipe.on_the_fly, rng, part)
         with device.mixed_precision():
-            logits = learner.model(images)
-        loss = learner.loss(logits, targets)
+            logits = learner.together(images)
+        loss = learner.loss(logits, targets).sum() / len(rows)
         learner.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch has no types for it
+        # gradients become the mean over the processes
+        (loss * processes.count()).backward()  # type: ignore[no-untyped-call]  # torch has no types for it
         learner.optimizer.step()
         learner.schedule.step()
         if learner.average:
             learner.average.update(learner.model, learner.schedule.last_epoch)
-        sums += torch.stack([loss.detach() * len(labels), (logits.argmax(1) == labels).sum()])
-        seen += len(labels)
+        sums += torch.stack([loss.detach() * len(rows), (logits.argmax(1) == labels[part]).sum()])
+        seen += len(images)
         if not bar.disable and step % STEPS_BETWEEN_POSTFIXES == 0:
             loss_sum, correct = sums.tolist()
             bar.set_postfix_str(f"loss {loss_sum / seen:.3f}, accuracy {correct / seen:.3f}", refresh=False)
-        bar.update(len(labels))
-    loss_sum, correct = sums.tolist()
-    return loss_sum / seen, correct / seen
+        bar.update(len(rows))
+    loss_sum, correct = processes.summed(sums).tolist()
+    return loss_sum / len(order), correct / len(order)
 
 
 def _batches(order: Tensor, size: int) -> list[Tensor]:
@@ -175,9 +186,11 @@ def _batches(order: Tensor, size: int) -> list[Tensor]:
 
 
 def _validate(model: nn.Module, validation: PictureSet) -> tuple[float, float]:
+    logits, part = torch.zeros(len(validation), len(validation.class_names)), processes.part(len(validation))
     with device.mixed_precision():
-        logits = predict(model, validation)
-    labels = validation.labels.cpu()
+        if part.start < part.stop:  # fewer pictures than processes
+            logits[part] = predict(model, validation, part)
+    logits, labels = processes.summed(logits), validation.labels.cpu()
     return functional.cross_entropy(logits, labels).item(), (logits.argmax(1) == labels).double().mean().item()
 
 

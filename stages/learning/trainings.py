@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from stages.inference import device
+from stages.inference import device, processes
 from stages.inference.weights import Trained, save_weights
 from stages.learning.checkpoints import FOLDER, Checkpoint, key_of
 from stages.learning.learners import Task
@@ -30,7 +30,7 @@ def trained(
     """
     key = training_key(task, data)
     folder = FINISHED / key
-    if folder.is_dir():
+    if processes.from_first(folder.is_dir):
         if after_epoch is not None:
             for epoch in history(folder):
                 after_epoch(epoch)
@@ -39,15 +39,21 @@ def trained(
     result = fit(task, description, after_epoch, checkpoint)
     if result.diverged and after_epoch is not None:
         raise DivergedError(f"{description} diverged after {len(result.history)} epochs")
-    with finished_folder(folder) as unfinished:
-        write_training(task, result, unfinished)
-    if checkpoint is not None:
-        checkpoint.remove()
+    if processes.is_first():
+        with finished_folder(folder) as unfinished:
+            write_training(task, result, unfinished)
+        if checkpoint is not None:
+            checkpoint.remove()
     return folder
 
 
 def place(folder: Path, target: Path) -> None:
-    """Put a training's files into the folder of a run, without a second copy on the disk where that can be had."""
+    """Put a training's files into the folder of a run, without a second copy on the disk where that can be had.
+
+    Of several processes the first does.
+    """
+    if not processes.is_first():
+        return
     for name in FILES:
         with finished_file(target / name) as unfinished:
             try:

@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
+from importlib import import_module
 from io import TextIOWrapper
 
 from stages.support.guard import guarded
@@ -21,6 +22,7 @@ def run_stage(main: Callable[..., None]) -> None:
 
     Where DVC runs the stage, its inputs are guarded. SIGTERM unwinds as Ctrl-C does, so that half files are removed.
     """
+    main = _importable(main)
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # who watches through a pipe sees each line at once
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
@@ -42,6 +44,15 @@ def run_stage(main: Callable[..., None]) -> None:
             file=sys.stderr,
         )
         sys.exit(INTERRUPTED)
+
+
+def _importable(main: Callable[..., None]) -> Callable[..., None]:
+    """Return `main` as other processes import it: Python calls the module it was asked to run __main__."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    if main.__module__ != "__main__" or spec is None:
+        return main
+    imported: Callable[..., None] = getattr(import_module(spec.name), main.__name__)
+    return imported
 
 
 def _fail(*lines: str) -> None:

@@ -32,7 +32,7 @@ def test_the_larger_pictures_are_the_fewer_are_looked_at_together(size, most, mo
     class Watched:
         image_size = size
 
-        def batches(self, count):
+        def batches(self, count, part):
             seen.append(count)
             return [(torch.zeros(1, 3), None)]
 

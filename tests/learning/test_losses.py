@@ -16,7 +16,7 @@ LABELS = torch.tensor([0, 0, 0, 2])
 
 
 def loss(logits: torch.Tensor, targets: torch.Tensor, **changes: object) -> float:
-    return training_loss(settings(**{"label_smoothing": 0} | changes), LABELS, 3)(logits, targets).item()
+    return training_loss(settings(**{"label_smoothing": 0} | changes), LABELS, 3)(logits, targets).mean().item()
 
 
 def test_the_cosine_loss_is_one_minus_the_cosine_between_logits_and_class():
@@ -44,7 +44,9 @@ def test_the_default_learns_as_from_torch_s_cross_entropy():
     for chosen in (training_loss(settings(label_smoothing=0.1), LABELS, 3), None):
         logits = torch.randn(9, 3, generator=torch.Generator().manual_seed(0)).requires_grad_()
         targets = torch.eye(3)[torch.arange(9) % 3]
-        value = chosen(logits, targets) if chosen else functional.cross_entropy(logits, targets, label_smoothing=0.1)
+        value = (
+            chosen(logits, targets).mean() if chosen else functional.cross_entropy(logits, targets, label_smoothing=0.1)
+        )
         gradients.append(torch.autograd.grad(value, logits)[0])
     assert torch.equal(*gradients)
 

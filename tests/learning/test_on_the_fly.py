@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from stages.inference.recipes import OnTheFly
-from stages.learning.on_the_fly import augmented_batch, picture_change, trivially_augmented
+from stages.learning.on_the_fly import Batch, augmented_batch, picture_change, trivially_augmented
 
 HEIGHT, WIDTH = 24, 36  # not square: the one taken for the other shows
 
@@ -21,7 +21,11 @@ def settings(**changes: object) -> OnTheFly:
 def changed(images: torch.Tensor, chosen: OnTheFly, seed: int = 0, labels: torch.Tensor | None = None):
     """One picture a class, if no labels are given: then the targets name the very pictures that were mixed."""
     labels = torch.arange(len(images)) if labels is None else labels
-    return augmented_batch(images, labels, len(images), chosen, np.random.default_rng(seed))
+    return augmented_batch(batch_of(images, labels, len(images)), chosen, np.random.default_rng(seed))
+
+
+def batch_of(images: torch.Tensor, labels: torch.Tensor, classes: int) -> Batch:
+    return Batch(images, torch.nn.functional.one_hot(labels, classes).float())
 
 
 def noise(count: int) -> torch.Tensor:
@@ -51,8 +55,8 @@ def parts_shown(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 def test_switched_off_it_changes_nothing():
     """Whatever else is set: the pictures are as they were, and each target is wholly its class."""
     images = noise(4)
-    batch = augmented_batch(images, torch.tensor([2, 0, 1, 2]), 3, settings(enabled=False, flip=True, crop=0.1, mixup=1,
-                   cutmix=1), np.random.default_rng(0))  # fmt: skip
+    off = settings(enabled=False, flip=True, crop=0.1, mixup=1, cutmix=1)
+    batch = augmented_batch(batch_of(images, torch.tensor([2, 0, 1, 2]), 3), off, np.random.default_rng(0))
     assert torch.equal(batch.images, images)
     assert batch.targets.tolist() == [[0, 0, 1], [1, 0, 0], [0, 1, 0], [0, 0, 1]]
 

@@ -76,7 +76,7 @@ class _NormalisedPool(torch.autograd.Function):
         incoming = memory(gradient.contiguous(memory_format=torch.channels_last))
         sums = np.empty((len(features), 2, len(ctx.scale)))
         kernels().sum_gradients(incoming, memory(kept), ctx.chosen, ctx.moments.mean.numpy(), ctx.slope, sums)
-        back = returned(sums, ctx.moments, ctx.scale, features.numel() // len(ctx.scale))
+        back = returned(sums, ctx.moments, ctx.scale)
         of_features = torch.empty_like(features)
         factors = ctx.scale, back.constant, back.linear, ctx.slope
         kernels().spread_gradient(memory(features), incoming, ctx.chosen, *factors, memory(of_features))

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stages.learning.kernels.moments import fits, kernels, memory, moments, returned, scale_and_offset
+from stages.learning.kernels.shared_norm import SharedNorm
 
 LAYERS = ("conv1", "bn1", "conv2", "bn2", "conv3", "bn3", "downsample")  # of a Bottleneck, in its order
 
@@ -50,7 +51,7 @@ class FusedBottleneck(nn.Module):
         return normalised(self.conv3(features), self.bn3, shortcut)
 
 
-class FusedNorm(nn.BatchNorm2d):
+class FusedNorm(SharedNorm):
     """Batch normalisation and the ReLU after it."""
 
     def forward(self, features: Tensor) -> Tensor:
@@ -99,7 +100,7 @@ class _Normalised(torch.autograd.Function):
         sums = np.empty((len(features), 2, len(ctx.scale)))
         known = memory(features), incoming, memory(result), ctx.floor
         kernels().sum_normal_gradients(*known, ctx.moments.mean.numpy(), sums)
-        back = returned(sums, ctx.moments, ctx.scale, features.numel() // len(ctx.scale))
+        back = returned(sums, ctx.moments, ctx.scale)
         of_features = torch.empty_like(features)
         of_shortcut = torch.empty_like(features) if ctx.has_shortcut else None
         outputs = memory(of_features), None if of_shortcut is None else memory(of_shortcut)

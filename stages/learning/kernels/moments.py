@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stages.inference import processes
+
 Array = np.ndarray[Any, Any]
 PRECISIONS = (torch.bfloat16, torch.float32)
 
@@ -37,7 +39,8 @@ def kernels() -> Any:
 
 def fits(features: Tensor) -> bool:
     """Say whether the kernels take features like these: (N, C, H, W), channels_last, on a CPU."""
-    ordered = features.is_contiguous(memory_format=torch.channels_last)
+    # of none the order is any; the other way would ask other processes for other sums
+    ordered = not len(features) or features.is_contiguous(memory_format=torch.channels_last)
     return features.device.type == "cpu" and features.dtype in PRECISIONS and ordered
 
 
@@ -49,28 +52,51 @@ def memory(tensor: Tensor) -> Array:
 
 
 class Moments(NamedTuple):
-    """Mean and standard deviation of each channel (C,), of this batch or as they were learnt before."""
+    """Mean and standard deviation of each channel (C,), of so many of its features, in all processes.
+
+    With 0 features they are as they were learnt before.
+    """
 
     mean: Tensor
     deviation: Tensor
-    of_batch: bool
+    features: int
 
 
 def moments(features: Tensor, norm: Any) -> Moments:
     """Return by what a BatchNorm2d normalises features that fit, and update what it has learnt as it would itself."""
     if not norm.training:
-        return Moments(norm.running_mean, (norm.running_var + norm.eps).sqrt(), of_batch=False)
-    mean, variance = of_batch(features)
-    count = features.numel() // features.shape[1]
+        return Moments(norm.running_mean, (norm.running_var + norm.eps).sqrt(), 0)
+    mean, variance, count = of_batch(features)
     with torch.no_grad():
         norm.num_batches_tracked.add_(1)
         norm.running_mean.lerp_(mean, norm.momentum)
         norm.running_var.lerp_(variance * (count / (count - 1)), norm.momentum)
-    return Moments(mean, (variance + norm.eps).sqrt(), of_batch=True)
+    return Moments(mean, (variance + norm.eps).sqrt(), count)
 
 
-def of_batch(features: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean and variance (the square's mean) of each channel, summed in float32 within an image, then float64."""
+def of_batch(features: Tensor) -> tuple[Tensor, Tensor, int]:
+    """Return mean and variance (the square's mean) of each channel, and the count of features of which they are.
+
+    Summed in float32 within an image, then in float64.
+    """
+    if processes.count() > 1:
+        return _of_all_batches(features)
+    mean, variance = _of_one_batch(features)
+    return mean.float(), variance.float().clamp(min=0), features.numel() // features.shape[1]
+
+
+def _of_all_batches(features: Tensor) -> tuple[Tensor, Tensor, int]:
+    sums = torch.zeros(3, features.shape[1], dtype=torch.float64)
+    if len(features):  # of a last, small batch a process may have nothing
+        mean, variance = _of_one_batch(features)
+        count = features.numel() // features.shape[1]
+        sums = count * torch.stack([torch.ones_like(mean), mean, variance + mean**2])
+    count, first, second = processes.summed(sums)
+    mean = first / count
+    return mean.float(), (second / count - mean**2).clamp(min=0).float(), int(count[0])
+
+
+def _of_one_batch(features: Tensor) -> tuple[Tensor, Tensor]:
     values = memory(features)
     images, height, width, channels = values.shape
     # the sums are of differences from one value of each channel: squares of large values would hide a small variance
@@ -80,8 +106,7 @@ def of_batch(features: Tensor) -> tuple[Tensor, Tensor]:
     with np.errstate(all="ignore"):  # a training that diverges is found by its loss
         first, second = sums.sum(0) / (images * height * width)
         squared_mean = first * first
-    mean, variance = (torch.from_numpy(each).float() for each in (near + first, second - squared_mean))
-    return mean, variance.clamp(min=0)
+    return torch.from_numpy(near + first), torch.from_numpy(second - squared_mean)
 
 
 def scale_and_offset(moments: Moments, weight: Tensor, bias: Tensor) -> tuple[Array, Array]:
@@ -99,16 +124,18 @@ class Returned(NamedTuple):
     linear: Array
 
 
-def returned(sums: Array, moments: Moments, scale: Array, count: int) -> Returned:
+def returned(sums: Array, moments: Moments, scale: Array) -> Returned:
     """Return how a gradient goes on.
 
-    Its `sums` (N, 2, C) over each image are plain and weighted with feature - mean; `count` features have a channel.
+    Its `sums` (N, 2, C) over each image are plain and weighted with feature - mean.
     """
     with np.errstate(all="ignore"):  # as above
-        of_bias, product = torch.from_numpy(sums.sum(0)).float()
+        both = torch.from_numpy(sums.sum(0))
+    of_bias, product = both.float()
     of_weight = product / moments.deviation
-    # by way of the batch's mean and variance, each value reaches every output of its channel
-    share = torch.from_numpy(scale) / count if moments.of_batch else torch.zeros_like(of_bias)
-    linear = -share / moments.deviation * of_weight
-    constant = -share * of_bias - linear * moments.mean
+    # by way of the batch's mean and variance, each value reaches every output of its channel, in all processes
+    bias_of_all, product_of_all = processes.summed(both).float() if moments.features else both.float()
+    share = torch.from_numpy(scale) / moments.features if moments.features else torch.zeros_like(of_bias)
+    linear = -share / moments.deviation * (product_of_all / moments.deviation)
+    constant = -share * bias_of_all - linear * moments.mean
     return Returned(of_weight, of_bias, constant.numpy(), linear.numpy())

@@ -1,0 +1,83 @@
+"""The processes that train one network together, as torchrun has started them; mostly there is one.
+
+Each has its rank, 0, 1, 2, ...; what they must agree on goes through the functions below, which all call alike.
+"""
+
+import os
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+Value = TypeVar("Value")
+
+
+def count() -> int:
+    """Return how many processes train together."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def count_here() -> int:
+    """Return how many of them are on this machine, and share its memory."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """Return this process's rank."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def is_first() -> bool:
+    """Say whether this process is the one that writes files."""
+    return rank() == 0
+
+
+def is_first_here() -> bool:
+    """Say whether this process is the one that tells people on this machine how far it is."""
+    return os.environ.get("LOCAL_RANK", "0") == "0" or not dist.is_initialized()
+
+
+def part(total: int) -> slice:
+    """Return which of `total` things are this process's: each is some process's, as even as can be, in order."""
+    return slice(total * rank() // count(), total * (rank() + 1) // count())
+
+
+def summed(values: Tensor) -> Tensor:
+    """Return the sum of all processes' tensors of one shape."""
+    if count() > 1:
+        values = values.clone()
+        dist.all_reduce(values)
+    return values
+
+
+def summed_with_gradient(values: Tensor) -> Tensor:
+    """Return what `summed` does, for what gradients must come back through."""
+    total: Tensor = _Summed.apply(values)
+    return total
+
+
+class _Summed(torch.autograd.Function):
+    @staticmethod
+    def forward(_: Any, values: Tensor) -> Tensor:
+        return summed(values)
+
+    @staticmethod
+    def backward(_: Any, gradient: Tensor) -> Any:  # each process's values have gone into every process's sum
+        return summed(gradient.contiguous())
+
+
+def from_first(ask: Callable[[], Value]) -> Value:
+    """Return what the first process is told by `ask`, which may read files that no other machine has."""
+    if count() == 1:
+        return ask()
+    told = [ask() if is_first() else None]
+    dist.broadcast_object_list(told)
+    return told[0]  # type: ignore[return-value]  # of the others' None nothing is left
+
+
+def learning_together(model: nn.Module) -> nn.Module:
+    """Return a network whose gradients are the mean over all processes; its weights are those of `model`."""
+    return DistributedDataParallel(model) if count() > 1 else model
