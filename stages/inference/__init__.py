@@ -1,8 +1,10 @@
-"""Before torch is imported, how long its threads wait in a loop for work before they sleep."""
+"""Before torch is imported: how long its threads wait in a loop before they sleep, and what it imports late."""
 
 import os
 from contextlib import suppress
 from pathlib import Path
+
+from stages.inference.compiler import import_late
 
 # OpenMP's own 300,000 turns are right where steps are short: on an Intel Xeon with AMX, training in bfloat16, few cost
 # the own CNN a quarter of its speed alone, and gain nothing beside another program. Elsewhere a thread that waits keeps
@@ -20,3 +22,4 @@ def _is_fast_in_bfloat16() -> bool:
 
 if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys() and not _is_fast_in_bfloat16():
     os.environ["GOMP_SPINCOUNT"] = FEW_TURNS
+import_late()

@@ -72,6 +72,8 @@ def run_agent(options: list[str], module: str, *words: str) -> None:
     os.environ.pop("DVC_STAGE", None)  # this process guards the stage; those below it would wait for it
     os.environ.setdefault("PET_MAX_RESTARTS", RESTARTS)
     os.environ.setdefault("PET_RDZV_BACKEND", "c10d")
+    # else those that are started anew find the addresses of those that died
+    os.environ.setdefault("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
     here = run.determine_local_world_size(os.environ.get("PET_NPROC_PER_NODE", "1"))
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, available_cores() // here)))
     with tempfile.TemporaryDirectory() as folder:
@@ -95,6 +97,7 @@ def run_agent(options: list[str], module: str, *words: str) -> None:
 def _joined() -> Iterator[None]:
     """Make this process one of those that train together while the block runs."""
     end_with_parent()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # who waits for the others would not come to Python's own handler
     device = torch.accelerator.current_accelerator(check_available=True)
     if device is not None:
         torch.accelerator.set_device_index(int(os.environ["LOCAL_RANK"]))

@@ -20,7 +20,8 @@ from stages.support.parallel import AHEAD, CHUNK, Item, Result, ordered_map, wit
 from stages.support.problems import Problem
 
 VARIABLE = "STUDY_CLUSTER"
-PATIENCE = "20s"  # for the scheduler's first answer
+PATIENCE = "10s"  # for the scheduler's first answer
+SCHEMES = ("tcp://", "tls://", "ucx://", "ws://", "wss://")
 LIBRARIES = ("albumentations", "numpy", "opencv-python-headless", "pi-heif", "pillow", "scipy")  # that shape pictures
 CODE = Path(__file__).resolve().parents[1]
 
@@ -84,6 +85,8 @@ def _client(address: str) -> Any:
         from distributed import Client
     except ImportError:
         raise Problem(f"{VARIABLE} is set, but Dask is not installed; `make install` brings it") from None
+    if not address.startswith(SCHEMES):
+        raise Problem(f"{VARIABLE} is {address}; give a Dask scheduler's address, e.g. tcp://scheduler:8786")
     try:
         return Client(address, timeout=PATIENCE, set_as_default=False)  # type: ignore[no-untyped-call]  # Dask has no types
     except (OSError, ValueError) as error:

@@ -45,7 +45,7 @@ def test_any_number_of_processes_learns_the_same(tmp_path, network, count):
 
 
 def test_after_the_death_of_a_process_all_go_on_from_the_last_epoch(tmp_path):
-    """And end as if nothing had been."""
+    """And end as if nothing had been, but for roundings: gradients are added up in another order after a start."""
     folders = [tmp_path / "calm", tmp_path / "deadly"]
     for folder in folders:
         folder.mkdir()
@@ -53,7 +53,9 @@ def test_after_the_death_of_a_process_all_go_on_from_the_last_epoch(tmp_path):
     calm, deadly = (train(folder, "own_cnn", 4) for folder in folders)
     assert not (folders[1] / "die").exists()
     assert deadly["epochs"] == [2]  # of the processes that came after
-    assert (deadly["history"], deadly["weights"]) == (calm["history"], calm["weights"])
+    assert deadly["weights"] == pytest.approx(calm["weights"], rel=1e-6)
+    for epoch, alike in zip(deadly["history"], calm["history"], strict=True):
+        assert epoch == pytest.approx(alike, rel=1e-4)
 
 
 def test_what_stands_in_the_way_is_said_once_and_not_tried_again(tmp_path):

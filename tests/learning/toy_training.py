@@ -49,11 +49,12 @@ def main(file: str, network: str) -> None:
 
     def mortal(learner, task, epoch, bar):
         epochs.append(epoch)
+        result = train_epoch(learner, task, epoch, bar)
         death = Path(file).with_name("die")
         if epoch == 2 and processes.rank() == processes.count() - 1 and death.exists():
             death.unlink()
             os._exit(9)
-        return train_epoch(learner, task, epoch, bar)
+        return result
 
     PictureSet.chosen, training._train_epoch = watched, mortal
     settings = network_settings(network, epochs=2, batch_size=8, warmup_epochs=0, learning_rate=1e-4)
