@@ -10,11 +10,11 @@ export NO_ALBUMENTATIONS_UPDATE = 1
 MADE = raw original validation test augmented skipped.csv duplicates.csv composition.json hyperparameters trained \
 	checkpoints decoded predictions report plots copies.parquet
 GIVEN = $(wildcard data/*.dvc data/pretrained/*/*.dvc)
-.PHONY: study install repository pictures test test-trust bench weights compare plots check lock upgrade clean help
+.PHONY: study parallel join install repository pictures test test-trust bench weights compare plots check lock upgrade clean help
 
 study: repository install ## Install, run what changed of the study, and show the results (plain `make`)
 	@python -m stages
-	@dvc repro
+	@$(or $(RUN_BY),dvc repro)
 	@echo && sed -n '3,/^## /{/^\*\*/p;/^- /p;}' metrics/report.md
 	@echo && sed -n '/^## Results/,/^The interval/{/^|/p;}' metrics/report.md
 	@echo && echo "To look at: data/report/index.html   All tables: metrics/report.md   Numbers: metrics/metrics.json, cost.json"
@@ -34,6 +34,12 @@ $(INSTALLED): requirements.lock
 	uv pip install --quiet --python $(VENV)/bin/python --require-hashes -r requirements.lock
 	uv pip install --quiet --python $(VENV)/bin/python --no-deps --no-build-isolation --editable .
 	@touch $@
+
+parallel: RUN_BY = python -m stages.commands.side_by_side $(PROCESSES)
+parallel: study ## The same, with trainings side by side, one a device or core: make parallel PROCESSES=4
+
+join: install ## Take part in the trainings of another machine that shares this folder: docs/scale.md
+	@python -m stages.commands.join
 
 test: install ## Install and run the tests
 	@OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile --ignore tests/trust

@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from benchmarks.measuring import machine, peak_memory, write_results
+from benchmarks.measuring import Held, machine, peak_memory, resident, write_results
 from benchmarks.pictures import write_pictures
 from benchmarks.studies import ENVIRONMENT, ROOT, set_params
 from stages.__main__ import settings_of
@@ -92,14 +92,14 @@ def measure(count: int, folder: Path) -> list[Measured]:
     return [*measured, Measured(trained, "train, to its first batch", float(said), peak, 0)]
 
 
-def run(folder: Path, *words: str) -> tuple[float, int, str]:
-    """Run Python; return its seconds, the highest sum of its processes' resident memory, and what it printed."""
+def run(folder: Path, *words: str, held: Held = resident) -> tuple[float, int, str]:
+    """Run Python; return its seconds, the highest sum of what its processes held in memory, and what it printed."""
     command = [sys.executable, *words]
     environment = ENVIRONMENT | {"PYTHONPATH": str(ROOT)}
     start = time.perf_counter()
     with (
         subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True) as process,
-        peak_memory(process.pid) as peak,
+        peak_memory(process.pid, held) as peak,
     ):
         said, _ = process.communicate()
     if process.returncode:

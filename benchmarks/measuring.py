@@ -25,6 +25,7 @@ RESULTS = ROOT / "benchmarks/results"
 SAMPLED_EVERY = 0.2  # seconds; more often would take time from what is measured
 PACKAGES = ("torch", "torchvision", "lightning", "timm", "albumentations", "dvc")
 
+Held = Callable[[Any], int]  # of what psutil knows of a process's memory, the bytes that count
 Pause = Callable[[], None]  # a side calls it before its first round and after each: it waits until the next is wanted
 
 
@@ -107,17 +108,18 @@ def seconds(turns: list[Turn]) -> list[float]:
 
 
 @contextmanager
-def peak_memory(process: int) -> Iterator[list[int]]:
-    """Watch a process and all below it; the list holds the highest sum of their resident memory in bytes.
+def peak_memory(process: int, held: Held | None = None) -> Iterator[list[int]]:
+    """Watch a process and all below it; the list holds the highest sum of what each has `held`, in bytes.
 
-    Pages that they share count for each.
+    By default their resident memory: pages that they share count for each.
     """
+    held = held or resident
     watched, over = psutil.Process(process), threading.Event()
-    peak = [resident(watched)]
+    peak = [_sum(held, watched)]
 
     def watch() -> None:
         while not over.wait(SAMPLED_EVERY):
-            peak[0] = max(peak[0], resident(watched))
+            peak[0] = max(peak[0], _sum(held, watched))
 
     thread = threading.Thread(target=watch)
     thread.start()
@@ -128,12 +130,21 @@ def peak_memory(process: int) -> Iterator[list[int]]:
         thread.join()
 
 
-def resident(process: psutil.Process) -> int:
-    """Return the resident memory of a process and all below it, in bytes."""
+def resident(memory: Any) -> int:
+    """Return the resident memory of what psutil knows of a process's memory, in bytes."""
+    return int(memory.rss)
+
+
+def own(memory: Any) -> int:
+    """Return the same without the pages of mapped files, which the system takes back as it needs them (Linux)."""
+    return int(memory.rss - memory.shared)
+
+
+def _sum(held: Held, process: psutil.Process) -> int:
     total = 0
     try:
         for member in [process, *process.children(recursive=True)]:
-            total += member.memory_info().rss
+            total += held(member.memory_info())
     except psutil.NoSuchProcess:
         pass  # ended between being listed and being asked
     return total

@@ -22,7 +22,7 @@ def main() -> None:
     settings = read(f"dataset.{name}", source.Settings)
     selection = Selection(
         read("dataset.classes", CLASSES),
-        read("dataset.images_per_class", Cap),
+        read("dataset.largest_class", Cap),
         read("dataset.limits", Limits),
         read("dataset.smallest_class", NonNegativeInt),
     )
@@ -61,7 +61,7 @@ class _Dataset(Section):
 
     source: Source
     classes: Classes
-    images_per_class: Cap
+    largest_class: Cap
     smallest_class: NonNegativeInt
     limits: Limits
 

@@ -34,7 +34,7 @@ class Settings(Splitting):
     white_level: Literal["auto"] | Annotated[int, Field(ge=255, le=65535)]
     jpeg_quality: int = Field(ge=1, le=100)
     pixel_limit: int = Field(ge=1)
-    on_bad_image: Literal["error", "skip"]
+    on_bad_picture: Literal["error", "skip"]
     duplicates: Policy
     duplicates_within: Literal["none"] | Annotated[int, Field(ge=0, le=FURTHEST)]
 
@@ -149,9 +149,9 @@ def composition(raw: Path, settings: Settings) -> dict[str, Any]:
 def complain(places: list[Place], skipped: list[Skipped], duplicates: Duplicates, settings: Settings) -> None:
     """Raise Problem for files that may not be skipped, copies that may not be there, and classes left empty."""
     lines = []
-    if skipped and settings.on_bad_image == "error":
+    if skipped and settings.on_bad_picture == "error":
         lines += [f"{bad.place.file}: {bad.reason}" for bad in skipped]
-        lines.append("mend or remove these files at their source, or set prepare.on_bad_image: skip")
+        lines.append("mend or remove these files at their source, or set prepare.on_bad_picture: skip")
     within = -1 if settings.duplicates_within == "none" else settings.duplicates_within
     if refused := duplicates.refused(within):
         lines += [str(duplicate) for duplicate in refused]

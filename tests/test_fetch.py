@@ -86,10 +86,10 @@ def test_classes_are_chosen_in_name_order_or_by_name(folder_source):
     assert fetched(folder_source) == ["crow/000.png", "rook/000.png"]
 
 
-def test_pictures_per_class_can_be_capped(folder_source):
+def test_the_largest_class_can_be_capped(folder_source):
     """The first in name order of each class."""
     write_pictures(folder_source / "mine", {"crow": 3, "jay": 1})
-    set_params(folder_source, dataset__images_per_class=2)
+    set_params(folder_source, dataset__largest_class=2)
     fetch.main()
     assert fetched(folder_source) == ["crow/000.png", "crow/001.png", "jay/000.png"]
 

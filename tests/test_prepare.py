@@ -131,14 +131,14 @@ def test_every_bad_file_is_named_at_once(raw, project):
     assert lines == (
         "data/raw/crow/000.png: the file is empty",
         "data/raw/jay/notes.txt: not a picture, or of a format that cannot be read",
-        "mend or remove these files at their source, or set prepare.on_bad_image: skip",
+        "mend or remove these files at their source, or set prepare.on_bad_picture: skip",
     )
 
 
 def test_bad_files_can_be_skipped_and_are_listed(raw, project):
     """The list lies beside the shards; the other pictures are all there."""
     (raw / "crow/000.png").write_bytes(b"")
-    set_params(project, prepare__on_bad_image="skip")
+    set_params(project, prepare__on_bad_picture="skip")
     splits = prepared()
     assert len(list(chain(*splits.values()))) == 19
     with Path("data/skipped.csv").open(encoding="utf-8") as file:
@@ -149,7 +149,7 @@ def test_a_class_that_skipping_empties_is_an_error(raw, project):
     """No network can learn a class without pictures."""
     for file in (raw / "jay").iterdir():
         file.write_bytes(b"")
-    set_params(project, prepare__on_bad_image="skip")
+    set_params(project, prepare__on_bad_picture="skip")
     lines = refused(project)
     assert set(lines[:-1]) == {
         f"data/raw: class 'jay' has no {split} picture left without bad files and copies" for split in SPLITS
@@ -239,7 +239,7 @@ def test_a_class_of_nothing_but_copies_is_an_error(copied):
 
 @pytest.mark.parametrize(
     ("setting", "value"),
-    [("image_size", 8), ("test_fraction", 1.5), ("jpeg_quality", "best"), ("on_bad_image", "fix"), ("fit", "zoom")],
+    [("image_size", 8), ("test_fraction", 1.5), ("jpeg_quality", "best"), ("on_bad_picture", "fix"), ("fit", "zoom")],
 )
 def test_settings_out_of_range_are_refused(raw, project, setting, value):
     """The key and the value are in the line."""

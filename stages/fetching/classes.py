@@ -1,4 +1,4 @@
-"""Which of a source's classes and pictures take part: `dataset.classes`, `smallest_class` and `images_per_class`."""
+"""Which of a source's classes and pictures take part: `dataset.classes`, `smallest_class` and `largest_class`."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -46,7 +46,7 @@ class Selection:
     """What a person wants of a source, and how much its archive may unpack to."""
 
     classes: Classes = "all"
-    images_per_class: Cap = 0  # 0: all
+    largest_class: Cap = 0  # 0: all
     limits: Limits = DEFAULT_LIMITS
     smallest_class: int = 0  # classes with fewer pictures are left out
     left_out: dict[str, int] = field(default_factory=dict)  # filled by class_names: these classes, with their pictures
@@ -92,4 +92,4 @@ class Selection:
     def pictures(self, files: Iterable[Path]) -> Sequence[Path]:
         """Return the pictures of one class that take part: all, or the first N in name order."""
         files = sorted(files)
-        return files[: self.images_per_class or None]
+        return files[: self.largest_class or None]

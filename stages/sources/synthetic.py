@@ -29,7 +29,7 @@ def fetch(settings: Settings, selection: Selection, seed: int, folder: Path) -> 
     Raises Problem where `selection` asks for species that are not in the field guide.
     """
     guide = {species.name: species for species in field_guide(settings.species, seed)}
-    count = min(settings.pictures_per_class, selection.images_per_class or settings.pictures_per_class)
+    count = min(settings.pictures_per_class, selection.largest_class or settings.pictures_per_class)
     names = selection.class_names(dict.fromkeys(guide, settings.pictures_per_class))
     orders = [(seed, guide[name], number, settings.picture_size) for name in names for number in range(count)]
     for (_, species, number, _), jpeg in zip(orders, ordered_map(drawn_jpeg, orders, "drawing birds"), strict=True):

@@ -134,7 +134,7 @@ def test_a_split_that_a_table_tells_is_called_so(tmp_path):
 
 def test_tables_that_fetch_leaves_are_no_pictures_and_files_it_could_not_read_are_listed(project):
     """As bad files like any other, at their place in data/raw; those of no class as well."""
-    set_params(project, prepare__image_size=32, prepare__on_bad_image="skip")
+    set_params(project, prepare__image_size=32, prepare__on_bad_picture="skip")
     write_pictures(project / "data/raw", {"crow": 9, "jay": 9})
     rows = [
         {"file": "crow/gone.png", "class": "crow", "reason": "a link to x, which does not exist"},
@@ -150,7 +150,7 @@ def test_tables_that_fetch_leaves_are_no_pictures_and_files_it_could_not_read_ar
     composition = read_json("data/composition.json")
     assert composition["left_out_classes"] == {"rook": 2}
     assert sum(part["pictures"] for part in composition["splits"].values()) == 18
-    set_params(project, prepare__on_bad_image="error")
+    set_params(project, prepare__on_bad_picture="error")
     with pytest.raises(Problem) as raised:
         prepare.main()
     assert raised.value.lines[:2] == (

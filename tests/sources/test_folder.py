@@ -279,7 +279,7 @@ def test_a_table_may_lie_in_a_wrapped_archive(table):
 
 def test_a_picture_without_a_row_takes_no_other_ones_place(table):
     """Of two files, one lies where the other one's class puts it: only the one without a row is a bad file."""
-    set_params(table.parent, prepare__image_size=32, prepare__on_bad_image="skip")
+    set_params(table.parent, prepare__image_size=32, prepare__on_bad_picture="skip")
     write_pictures(table, {"crow": 6, ".": 6})
     write_pictures(table, {"jay": 6}, (20, 31))
     rows = [f"{number:03}.png,crow" for number in range(6)] + [f"jay/{number:03}.png,jay" for number in range(6)]

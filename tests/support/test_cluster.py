@@ -75,7 +75,7 @@ def study(project) -> Path:
     deep = np.random.default_rng(1).integers(0, 4096, (40, 40), np.uint16)
     Image.fromarray(deep).save(project / "data/raw/jay/deep.png")
     (project / "data/raw/crow/none.jpg").write_text("no picture", encoding="utf-8")
-    set_params(project, prepare__image_size=32, prepare__on_bad_image="skip")
+    set_params(project, prepare__image_size=32, prepare__on_bad_picture="skip")
     return project
 
 

@@ -1,0 +1,146 @@
+"""Where a study runs changes nothing that it records: side by side, in several processes, on several machines."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from benchmarks.studies import ENVIRONMENT, run
+from stages.support.files import read_csv, read_json
+from tests.study import SEARCH, new_study, repro
+
+RUN = "own_cnn-default-original-1"
+TIMES = re.compile(
+    r"timing\.json|metrics/costs|cost\.json|data/report|metrics/(report|model-card)\.md"
+)  # what they differ in
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory) -> Path:
+    """Hold a study of two runs, of which nothing has run."""
+    return new_study(
+        tmp_path_factory.mktemp("study"),
+        study__networks=["own_cnn"],
+        study__data=["original"],
+        training__epochs=2,
+        search=SEARCH | {"trials": 2},
+    )
+
+
+def weights(folder: Path) -> dict[str, bytes]:
+    return {file.parent.name: file.read_bytes() for file in (folder / "data/trained").glob("*/weights.safetensors")}
+
+
+def copy(study: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(study, tmp_path / "copy")
+
+
+def lock(folder: Path) -> str:
+    """Return dvc.lock without the digests and sizes of times."""
+    stages = yaml.safe_load((folder / "dvc.lock").read_text(encoding="utf-8"))["stages"]
+    for stage in stages.values():
+        for kind in ("deps", "outs"):
+            for entry in stage.get(kind, []):
+                if TIMES.search(entry["path"]) or entry["path"].startswith(("data/trained/", "metrics/runs")):
+                    entry.clear()
+    return yaml.safe_dump(stages, sort_keys=False)
+
+
+def test_side_by_side_dvc_lock_is_as_from_one_after_the_other(study, tmp_path):
+    """With the same number of threads each, in bytes but for times; and nothing is trained twice."""
+    serial, parallel = copy(study, tmp_path / "a"), copy(study, tmp_path / "b")
+    repro(serial)
+    said = run("env", "OMP_NUM_THREADS=1", "python", "-m", "stages.commands.side_by_side", "2", folder=parallel)
+    assert "tune: 1 to run, 1 at a time" in said
+    assert "train: 2 to run, 2 at a time" in said
+    assert "failed" not in said
+    assert lock(parallel) == lock(serial)
+    assert weights(parallel) == weights(serial)
+    told_by_dvc = said[said.index("Running stage 'train@") :]
+    assert "epoch 1/2" not in told_by_dvc
+    assert run("dvc", "repro", folder=parallel).count("Running stage") == 0
+
+
+def test_a_run_in_two_processes_is_dvc_s_own_run(study, tmp_path):
+    """Torchrun's environment alone asks for them; afterwards one process has nothing to do."""
+    folder = copy(study, tmp_path)
+    words = ("PET_NPROC_PER_NODE=2", "OMP_NUM_THREADS=1", "dvc", "repro", f"train@{RUN}")
+    assert f"Running stage 'train@{RUN}'" in run("env", *words, folder=folder)
+    assert read_json(folder / f"data/trained/{RUN}/timing.json")["device"] == "2 x CPU, 1 threads"
+    assert repro_of(folder, f"train@{RUN}") == []
+
+
+def repro_of(folder: Path, stage: str) -> list[str]:
+    return re.findall(r"Running stage '(.+)'", run("dvc", "repro", stage, folder=folder))
+
+
+def network(*words: str) -> None:
+    subprocess.run(("ip", *words), check=True, capture_output=True)
+
+
+@pytest.fixture
+def machines() -> Iterator[list[str]]:
+    """Two network namespaces that a cable joins: 10.77.0.1 and 10.77.0.2."""
+    if os.geteuid() or not shutil.which("ip"):
+        pytest.skip("needs root and iproute2 for network namespaces")
+    names = [f"study{os.getpid()}-{number}" for number in (1, 2)]
+    for name in names:
+        network("netns", "add", name)
+    ends = [f"v{os.getpid()}-{number}" for number in (1, 2)]
+    network("link", "add", ends[0], "type", "veth", "peer", "name", ends[1])
+    for number, (name, end) in enumerate(zip(names, ends, strict=True), 1):
+        network("link", "set", end, "netns", name, "name", "eth0")
+        network("-n", name, "addr", "add", f"10.77.0.{number}/24", "dev", "eth0")
+        for device in ("lo", "eth0"):
+            network("-n", name, "link", "set", device, "up")
+    yield names
+    for name in names:
+        network("netns", "del", name)
+
+
+def on(machine: str, number: int, folder: Path, *words: str) -> subprocess.Popen[str]:
+    """Start a command on a machine, one of two that train together."""
+    settings = {
+        "PET_NNODES": "2",
+        "PET_NPROC_PER_NODE": "1",
+        "PET_RDZV_ENDPOINT": "10.77.0.1:29400",
+        "PET_RDZV_CONF": f"is_host={int(number == 1)}",
+        "PET_LOCAL_ADDR": f"10.77.0.{number}",
+        "GLOO_SOCKET_IFNAME": "eth0",
+        "OMP_NUM_THREADS": "1",
+    }
+    return subprocess.Popen(
+        ("ip", "netns", "exec", machine, *words),
+        cwd=folder,
+        env=ENVIRONMENT | settings,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def test_two_machines_train_a_run_to_its_end(study, tmp_path, machines):
+    """One runs `dvc repro`, the other has joined; only the first one's DVC records it."""
+    folder = copy(study, tmp_path)
+    run("env", "OMP_NUM_THREADS=1", "dvc", "repro", "tune@own_cnn", folder=folder)
+    helper = on(machines[1], 2, folder, sys.executable, "-m", "stages.commands.join")
+    try:
+        said, _ = on(machines[0], 1, folder, "dvc", "repro", f"train@{RUN}").communicate(timeout=300)
+        assert "Use `dvc push`" in said, said
+        assert read_json(folder / f"data/trained/{RUN}/timing.json")["device"] == "2 x CPU, 1 threads"
+        assert len(read_csv(folder / f"data/trained/{RUN}/history.csv")) == 2
+        time.sleep(1)
+        assert helper.poll() is None  # it waits for the next
+    finally:
+        helper.send_signal(signal.SIGINT)
+        told, _ = helper.communicate(timeout=60)
+    assert f"joins stages.train {RUN.replace('-', ' ')}" in told
+    assert "Traceback" not in told
