@@ -35,7 +35,7 @@ from stages.evidence.configurations import Study
 from stages.evidence.findings import epochs_p_value, leads
 from stages.evidence.intervals import CONFIDENCE, Grid, p_value
 from stages.evidence.tables import percent, table
-from stages.support.parallel import available_cores
+from stages.support.cores import available_cores
 from stages.support.streams import stream
 
 PICTURES = 300

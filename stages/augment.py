@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import AfterValidator, Field, NonNegativeInt, PositiveFloat
 
-from stages.support.cluster import spread_map
+from stages.spreading.cluster import spread_map
 from stages.support.command import run_stage
 from stages.support.files import finished_file, finished_folder
 from stages.support.params import Section, read

@@ -15,7 +15,7 @@ from stages.preparing.duplicates import COLUMNS, Duplicates, Place, Policy
 from stages.preparing.likeness import FURTHEST, likeness
 from stages.preparing.splits import SPLITS, Splitting, origins, split, table_of
 from stages.preparing.white import white_level
-from stages.support.cluster import spread_map
+from stages.spreading.cluster import spread_map
 from stages.support.command import run_stage
 from stages.support.files import finished_folder, write_csv, write_json
 from stages.support.names import in_order

@@ -26,8 +26,8 @@ READERS = {"read": (0,), "read_overridden": (0, 2)}  # of stages/support/params.
 # Rooms by floor: each uses only rooms below its own
 FLOORS = {
     "support": 0,
-    **dict.fromkeys(["fetching", "preparing", "inference", "evidence"], 1),
-    **dict.fromkeys(["networks", "learning", "sources", "scoring", "page"], 2),
+    **dict.fromkeys(["spreading", "fetching", "inference", "evidence"], 1),
+    **dict.fromkeys(["preparing", "networks", "learning", "sources", "scoring", "page"], 2),
     **dict.fromkeys(["tuning", "commands", "using"], 3),
 }
 
@@ -37,13 +37,15 @@ QUICK = "the stage takes seconds"
 ORDER = "labels would change with it, and all that follows"
 BEHIND = "its results change with that file in any case, for the pictures or weights it reads do"
 UNUSED = {
-    "fetch": {"support/shards.py": "what follows runs only if the pictures change"},
+    "fetch": dict.fromkeys(
+        ["support/shards.py", "spreading/cluster.py"], "what follows runs only if the pictures change"
+    ),
     "augment": {"support/names.py": ORDER},
-    "tune": {"inference/runs.py": SELDOM, "support/names.py": ORDER},
+    "tune": {"inference/runs.py": SELDOM, "learning/launching.py": SELDOM, "support/names.py": ORDER},
     "train": {"support/names.py": ORDER},
     "evaluate": {"support/names.py": ORDER, "support/streams.py": BEHIND},
     "report": dict.fromkeys(
-        [f"support/{name}.py" for name in ("depth", "formats", "parallel", "pictures", "shards")], QUICK
+        [f"support/{name}.py" for name in ("cores", "depth", "formats", "pictures", "shards")], QUICK
     ),
 }
 

@@ -17,7 +17,7 @@ import torch
 
 from stages.inference import device
 from stages.support.command import run_stage
-from stages.support.parallel import available_cores
+from stages.support.cores import available_cores
 from stages.support.problems import Problem
 from stages.support.progress import stage_names
 

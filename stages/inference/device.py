@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from stages.inference import processes
-from stages.support.parallel import available_cores
+from stages.support.cores import available_cores
 
 BFLOAT16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16")  # with these a CPU computes in bfloat16 faster than in float32
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # of glibc's malloc.h

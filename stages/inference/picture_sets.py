@@ -20,7 +20,7 @@ from stages.inference.decoded import decoded_file
 from stages.inference.device import has_room_for
 from stages.inference.memory import left_bytes
 from stages.inference.networks import IMAGENET, Normalisation
-from stages.support.parallel import available_cores
+from stages.support.cores import available_cores
 from stages.support.pictures import decode, resized
 from stages.support.shards import Row, class_names, read_rows, row_count
 

@@ -19,9 +19,9 @@ import torch
 import torch.distributed as dist
 
 from stages.inference import processes
+from stages.support.cores import available_cores
 from stages.support.files import read_json, write_json
 from stages.support.guard import end_with_parent
-from stages.support.parallel import available_cores
 from stages.support.problems import Problem
 
 WANTED, OF_ONE = ("PET_NPROC_PER_NODE", "PET_NNODES"), ("", "1", "1:1")

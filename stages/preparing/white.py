@@ -3,8 +3,8 @@
 from functools import partial
 from pathlib import Path
 
+from stages.spreading.parallel import ordered_map
 from stages.support.depth import WHITE, may_be_deep
-from stages.support.parallel import ordered_map
 from stages.support.pictures import highest_level
 
 FEW = 0.05  # of the pictures: so few that are brighter than all others may be another camera's

@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 from stages.fetching.archives import unpack
 from stages.fetching.classes import Selection
 from stages.fetching.downloads import Checksum, Url, download
-from stages.support.parallel import ordered_map
+from stages.spreading.parallel import ordered_map
 from stages.support.params import Section
 from stages.support.problems import Problem
 

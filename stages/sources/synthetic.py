@@ -8,7 +8,7 @@ from pydantic import Field
 from stages.fetching.classes import Selection
 from stages.sources.field_guide.drawing import draw
 from stages.sources.field_guide.species import Species, field_guide
-from stages.support.parallel import ordered_map
+from stages.spreading.parallel import ordered_map
 from stages.support.params import Section
 from stages.support.pictures import encode
 

@@ -23,8 +23,8 @@ from pydantic import AfterValidator
 
 from stages.fetching import downloads
 from stages.fetching.classes import Selection
+from stages.spreading.parallel import ordered_map
 from stages.support.files import finished_folder
-from stages.support.parallel import ordered_map
 from stages.support.params import Section
 from stages.support.problems import Problem
 

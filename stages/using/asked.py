@@ -10,7 +10,7 @@ from typing import NamedTuple
 import cv2
 
 from stages.fetching.folders import PICTURE_SUFFIXES
-from stages.support.parallel import available_cores
+from stages.support.cores import available_cores
 from stages.support.pictures import BadPicture, Fit, Picture, decode, encode, load, resized
 
 CHUNK = 64  # pictures that are answered at a time

@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from stages.support.parallel import AHEAD, CHUNK, Item, Result, ordered_map, with_bar
+from stages.spreading.parallel import AHEAD, CHUNK, Item, Result, ordered_map, with_bar
 from stages.support.problems import Problem
 
 VARIABLE = "STUDY_CLUSTER"

@@ -1,90 +1,12 @@
-"""Work spread over processes gives what a loop gives: the same results, order and errors, in bounded memory."""
+"""How many cores there are to use: those bound to this process, within a container's quota."""
 
-import itertools
 import math
-import multiprocessing
 import os
-import signal
-import time
 
 import pytest
 
-from stages.support import parallel
-from stages.support.parallel import AHEAD, CHUNK, ordered_map, quota, worker_count
-
-
-@pytest.fixture(params=[1, 2])
-def workers(request, monkeypatch):
-    """The number of processes that share the work."""
-    monkeypatch.setenv("STUDY_WORKERS", str(request.param))
-    return request.param
-
-
-def slow_first(item):
-    """Take longest for the first item, so that later ones are done before it."""
-    time.sleep(0.3 if item == 0 else 0)
-    return item * item, os.getpid()
-
-
-def fail_at_20(item):
-    if item == 20:
-        raise ValueError("item 20 is bad")
-    return item
-
-
-def square(item):
-    return item * item
-
-
-def handler_of_interrupts(_):
-    return signal.getsignal(signal.SIGINT)
-
-
-def test_results_come_in_the_order_of_the_items(workers):
-    """Whoever is done first, results keep the order of the items, none is lost, and all workers take part."""
-    results = list(ordered_map(slow_first, range(10 * CHUNK + 1), "test"))
-    assert [result for result, _ in results] == [item * item for item in range(10 * CHUNK + 1)]
-    processes = {process for _, process in results}
-    assert len(processes) == workers
-    assert (os.getpid() in processes) == (workers == 1)
-
-
-def test_nothing_gives_nothing(workers):
-    """No items, no results."""
-    assert list(ordered_map(square, [], "test")) == []
-
-
-def test_an_error_in_a_worker_is_raised_here(workers):
-    """What comes before a failure is given, then the failure itself is raised; no process stays behind."""
-    results = ordered_map(fail_at_20, range(100), "test")
-    given = []
-    with pytest.raises(ValueError, match="item 20 is bad"):
-        given.extend(results)
-    assert given == list(range(20 if workers == 1 else CHUNK))
-    assert multiprocessing.active_children() == []
-
-
-def test_items_are_pulled_only_a_little_ahead(workers):
-    """An endless source is no problem: memory holds a bounded number of items, whatever their number."""
-    pulled = itertools.count()
-    results = ordered_map(square, pulled, "test")
-    assert [next(results) for _ in range(100)] == [item * item for item in range(100)]
-    assert next(pulled) <= 100 + CHUNK * (AHEAD * workers + 1)
-    results.close()
-    assert multiprocessing.active_children() == []
-
-
-def test_results_come_before_all_items_are_pulled(workers):
-    """Nothing is pulled before the first result is asked for."""
-    pulled = itertools.count()
-    ordered_map(square, pulled, "test")
-    assert next(pulled) == 0
-
-
-def test_ctrl_c_is_for_the_parent_alone(monkeypatch):
-    """Ctrl-C stops the stage with one line: the workers ignore it and are stopped by their parent."""
-    monkeypatch.setenv("STUDY_WORKERS", "2")
-    assert set(ordered_map(handler_of_interrupts, range(4), "test")) == {signal.SIG_IGN}
+from stages.support import cores as cores_of
+from stages.support.cores import quota, worker_count
 
 
 def test_the_number_of_workers_can_be_set(monkeypatch):
@@ -100,7 +22,7 @@ def test_the_number_of_workers_can_be_set(monkeypatch):
 def test_only_the_cores_of_this_process_count(monkeypatch):
     """A container or taskset that gives fewer cores than the machine has is respected."""
     monkeypatch.delenv("STUDY_WORKERS", raising=False)
-    monkeypatch.setattr(parallel, "quota", lambda: math.inf)
+    monkeypatch.setattr(cores_of, "quota", lambda: math.inf)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {4, 5, 6}, raising=False)
     assert worker_count() == 3
     monkeypatch.delattr(os, "sched_getaffinity")
@@ -158,5 +80,5 @@ def test_a_quota_limits_the_number_of_workers(monkeypatch, granted, count):
     """On three cores of a large machine; a part of a core counts as one."""
     monkeypatch.delenv("STUDY_WORKERS", raising=False)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {4, 5, 6}, raising=False)
-    monkeypatch.setattr(parallel, "quota", lambda: granted)
+    monkeypatch.setattr(cores_of, "quota", lambda: granted)
     assert worker_count() == count
