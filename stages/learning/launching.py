@@ -28,6 +28,7 @@ WANTED, OF_ONE = ("PET_NPROC_PER_NODE", "PET_NNODES"), ("", "1", "1:1")
 CALL = Path(".dvc/tmp/together.json")  # what the other machines are to run as well; the folder is shared with them
 PROBLEM = "STUDY_PROBLEM"  # of the environment: the file in which the first process says what stands in its way
 RESTARTS = "3"  # of all processes, after one has died; they go on from the last epoch
+HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)  # by torchrun, which leaves it so
 Main = Callable[..., None]
 
 
@@ -79,6 +80,7 @@ def run_agent(options: list[str], module: str, *words: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         said = Path(folder) / "problem.json"
         os.environ[PROBLEM] = str(said)
+        handlers = {number: signal.getsignal(number) for number in HANDLED}
         try:
             run.run(run.parse_args([*options, "--module", module, *words]))  # type: ignore[no-untyped-call]
         except SignalException as stopped:
@@ -89,6 +91,9 @@ def run_agent(options: list[str], module: str, *words: str) -> None:
                 f"process {rank} of this training ended with exit code {failure.exitcode}, after all restarts"
                 f" (PET_MAX_RESTARTS={os.environ['PET_MAX_RESTARTS']}); what it said stands above"
             ) from None
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
         if said.exists():
             raise Problem(*read_json(said))
 
