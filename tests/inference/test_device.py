@@ -88,3 +88,18 @@ def test_torch_starts_no_more_threads_than_there_are_cores(monkeypatch, wanted, 
     monkeypatch.setattr(device, "available_cores", lambda: cores)
     device.be_deterministic()
     assert torch.get_num_threads() == threads
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "fast"),
+    [
+        ({"cpu_name": "Intel Xeon", "avx512_bf16": True, "amx_bf16": True}, True),
+        ({"cpu_name": "Intel Xeon", "avx512_bf16": True, "amx_bf16": False}, False),  # a virtual machine hides AMX
+        ({"cpu_name": "AMD EPYC", "avx512_bf16": True, "amx_bf16": False}, True),
+        ({"cpu_name": "AMD EPYC", "avx512_bf16": False}, False),
+        ({}, False),
+    ],
+)
+def test_bfloat16_is_for_cpus_that_are_faster_with_it(capabilities, fast):
+    """Instructions for it are not enough: Intel's AVX-512 does half as much with them as with float32."""
+    assert device.is_fast_in_bfloat16(capabilities) == fast
