@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.special import softmax
 
@@ -63,9 +62,7 @@ def looks_of(trained: Trained, test: PictureSet, probabilities: NDArray[np.float
     rows = [look.row for look in looks]
     predicted = probabilities[rows].argmax(axis=1)
     encoded = {index: row.encoded for index, row in enumerate(read_rows("data/test")) if index in set(rows)}
-    images, _ = test.batch(torch.tensor(rows, dtype=torch.int64, device=test.labels.device))
-    classes = torch.from_numpy(predicted).to(images.device)
-    maps: Iterable[Any] = heat_maps(trained.model, images, classes) if rows else []
+    maps: Iterable[Any] = heat_maps(trained.model, test.batch(rows)[0], predicted) if rows else []
     return {
         "path": [test.paths[row] for row in rows],
         "label": list(labels[rows]),

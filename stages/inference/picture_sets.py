@@ -60,12 +60,15 @@ class PictureSet:
         firsts = np.arange(len(self)) if self.copies is None else np.flatnonzero(~self.copies)
         return firsts, np.diff(firsts, append=len(self))
 
-    def batch(self, rows: Tensor | slice, change: Callable[[Tensor], Tensor] | None = None) -> tuple[Tensor, Tensor]:
+    def batch(
+        self, rows: Tensor | Sequence[int] | slice, change: Callable[[Tensor], Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Return images (n, 3, H, W) in channels_last memory order, normalised, and their labels (n,).
 
         `change` is what is done to the pictures (n, H, W, 3) as uint8 before.
         """
-        return self.images(self._chosen(rows), change), self.labels[rows]
+        chosen = rows if isinstance(rows, slice) else torch.as_tensor(rows, device=self.labels.device)
+        return self.images(self._chosen(chosen), change), self.labels[chosen]
 
     def batches(self, size: int, part: slice = slice(None)) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield all pictures, or a part of them, in order, `size` at a time."""

@@ -5,7 +5,7 @@ Source: Selvaraju et al., Grad-CAM: visual explanations from deep networks via g
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from stages.inference.prediction import PIXELS_AT_A_TIME
@@ -13,14 +13,15 @@ from stages.inference.prediction import PIXELS_AT_A_TIME
 SMALLEST_MAP = 4  # rows and columns: of fewer a map shows nothing
 
 
-def heat_maps(model: nn.Module, images: Tensor, classes: Tensor) -> NDArray[np.float32]:
+def heat_maps(model: nn.Module, images: Tensor, classes: ArrayLike) -> NDArray[np.float32]:
     """Return maps (n, h, w), 0 to 1, of how much each part of images (n, 3, H, W) spoke for their classes (n,).
 
     A map whose every part spoke against the class is 0 throughout.
     """
     layer = explained_layer(model, images[:1])
     at_a_time = max(1, PIXELS_AT_A_TIME // images.shape[2] ** 2)
-    parts = zip(torch.split(images, at_a_time), torch.split(classes, at_a_time), strict=True)
+    labels = torch.as_tensor(classes, device=images.device)
+    parts = zip(torch.split(images, at_a_time), torch.split(labels, at_a_time), strict=True)
     maps = torch.cat([_maps(model, layer, some, those) for some, those in parts]).float().cpu().numpy()
     highest = maps.max(axis=(1, 2), keepdims=True)
     return np.asarray(maps / np.where(highest > 0, highest, 1), np.float32)

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 
 from stages.scoring.heat_maps import heat_maps
 from stages.support.files import finished_file
@@ -20,7 +19,7 @@ def write_explanation(folder: Path, number: int, answer: Answer, knowing: Knowin
         raise ValueError(f"{answer.path} was not answered")
     images, _ = as_set(knowing, [answer.picture]).batch(slice(0, 1))
     label = knowing.trained.class_names.index(answer.classes[0][0])
-    (heat,) = heat_maps(knowing.trained.model, images, torch.tensor([label], device=images.device))
+    (heat,) = heat_maps(knowing.trained.model, images, [label])
     side = max(SIDE, len(answer.picture))
     picture = cv2.resize(answer.picture, (side, side), interpolation=cv2.INTER_LANCZOS4)
     grey = (cv2.resize(heat, (side, side), interpolation=cv2.INTER_CUBIC).clip(0, 1) * 255).astype(np.uint8)
