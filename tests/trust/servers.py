@@ -127,8 +127,8 @@ def s3_store(folder: Path) -> Iterator[Store]:
 
 
 @contextmanager
-def postgresql() -> Iterator[str]:
-    """PostgreSQL with an empty database; give its URL."""
+def postgresql(host: str = "127.0.0.1") -> Iterator[str]:
+    """PostgreSQL with an empty database, at one of this machine's addresses; give its URL."""
     initdb = _program("initdb", "postgresql")
     owner = {"user": "postgres", "group": "postgres"} if os.geteuid() == 0 else {}  # it refuses to be run by root
     with TemporaryDirectory(prefix="postgresql.") as name:
@@ -139,10 +139,12 @@ def postgresql() -> Iterator[str]:
         (folder / "password").chmod(0o644)
         words = [initdb, "-D", f"{folder}/db", "-U", USER, "-A", "scram-sha-256", f"--pwfile={folder}/password"]
         subprocess.run(words, check=True, cwd=folder, stdout=subprocess.DEVNULL, **owner)
+        with (folder / "db/pg_hba.conf").open("a", encoding="utf-8") as file:
+            file.write(f"host all all {host}/24 scram-sha-256\n")
         server = [initdb.replace("initdb", "postgres"), "-D", f"{folder}/db", "-p", str(port)]
-        server += ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "fsync=off"]
+        server += ["-c", f"listen_addresses={host},127.0.0.1", "-c", "unix_socket_directories=", "-c", "fsync=off"]
         with _running(server, port, folder, **owner):
-            yield f"postgresql://{USER}:{PASSWORD}@127.0.0.1:{port}/postgres"
+            yield f"postgresql://{USER}:{PASSWORD}@{host}:{port}/postgres"
 
 
 STORES = {"folder": local_store, "ssh": ssh_store, "webdav": webdav_store, "s3": s3_store}

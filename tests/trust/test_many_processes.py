@@ -1,6 +1,5 @@
 """Where a study runs changes nothing that it records: side by side, in several processes, on several machines."""
 
-import os
 import re
 import shutil
 import signal
@@ -13,7 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from benchmarks.studies import ENVIRONMENT, run
+from benchmarks.machines import Machine, available, machines
+from benchmarks.studies import run
 from stages.support.files import read_csv, read_json
 from tests.study import SEARCH, new_study, repro
 
@@ -82,58 +82,37 @@ def repro_of(folder: Path, stage: str) -> list[str]:
     return re.findall(r"Running stage '(.+)'", run("dvc", "repro", stage, folder=folder))
 
 
-def network(*words: str) -> None:
-    subprocess.run(("ip", *words), check=True, capture_output=True)
-
-
 @pytest.fixture
-def machines() -> Iterator[list[str]]:
-    """Two network namespaces that a cable joins: 10.77.0.1 and 10.77.0.2."""
-    if os.geteuid() or not shutil.which("ip"):
+def two_machines() -> Iterator[list[Machine]]:
+    """Two machines with addresses of their own."""
+    if not available():
         pytest.skip("needs root and iproute2 for network namespaces")
-    names = [f"study{os.getpid()}-{number}" for number in (1, 2)]
-    for name in names:
-        network("netns", "add", name)
-    ends = [f"v{os.getpid()}-{number}" for number in (1, 2)]
-    network("link", "add", ends[0], "type", "veth", "peer", "name", ends[1])
-    for number, (name, end) in enumerate(zip(names, ends, strict=True), 1):
-        network("link", "set", end, "netns", name, "name", "eth0")
-        network("-n", name, "addr", "add", f"10.77.0.{number}/24", "dev", "eth0")
-        for device in ("lo", "eth0"):
-            network("-n", name, "link", "set", device, "up")
-    yield names
-    for name in names:
-        network("netns", "del", name)
+    with machines(2) as found:
+        yield found
 
 
-def on(machine: str, number: int, folder: Path, *words: str) -> subprocess.Popen[str]:
+def start(machine: Machine, number: int, meeting: str, folder: Path, *words: str) -> subprocess.Popen[str]:
     """Start a command on a machine, one of two that train together."""
     settings = {
         "PET_NNODES": "2",
         "PET_NPROC_PER_NODE": "1",
-        "PET_RDZV_ENDPOINT": "10.77.0.1:29400",
-        "PET_RDZV_CONF": f"is_host={int(number == 1)}",
-        "PET_LOCAL_ADDR": f"10.77.0.{number}",
+        "PET_RDZV_ENDPOINT": f"{meeting}:29400",
+        "PET_RDZV_CONF": f"is_host={int(number == 0)}",
+        "PET_LOCAL_ADDR": machine.address,
         "GLOO_SOCKET_IFNAME": "eth0",
         "OMP_NUM_THREADS": "1",
     }
-    return subprocess.Popen(
-        ("ip", "netns", "exec", machine, *words),
-        cwd=folder,
-        env=ENVIRONMENT | settings,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    return machine.start(*words, folder=folder, settings=settings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
-def test_two_machines_train_a_run_to_its_end(study, tmp_path, machines):
+def test_two_machines_train_a_run_to_its_end(study, tmp_path, two_machines):
     """One runs `dvc repro`, the other has joined; only the first one's DVC records it."""
     folder = copy(study, tmp_path)
     run("env", "OMP_NUM_THREADS=1", "dvc", "repro", "tune@own_cnn", folder=folder)
-    helper = on(machines[1], 2, folder, sys.executable, "-m", "stages.commands.join")
+    first, second = two_machines
+    helper = start(second, 1, first.address, folder, sys.executable, "-m", "stages.commands.join")
     try:
-        said, _ = on(machines[0], 1, folder, "dvc", "repro", f"train@{RUN}").communicate(timeout=300)
+        said, _ = start(first, 0, first.address, folder, "dvc", "repro", f"train@{RUN}").communicate(timeout=300)
         assert "Use `dvc push`" in said, said
         assert read_json(folder / f"data/trained/{RUN}/timing.json")["device"] == "2 x CPU, 1 threads"
         assert len(read_csv(folder / f"data/trained/{RUN}/history.csv")) == 2

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.machines import HOST, available, machines
 from benchmarks.studies import ENVIRONMENT, run, set_params
 from tests.study import SEARCH, new_study
 from tests.trust.servers import postgresql
@@ -85,6 +86,25 @@ def test_two_processes_share_the_trials_and_find_what_one_finds(study, storage, 
     assert ended(*printed) == list(range(1, TRIALS + 1))
     assert all(ended(text) for text in printed)
     assert outputs(folder) == alone
+
+
+@pytest.mark.skipif(not available(), reason="needs root and iproute2 for network namespaces")
+def test_two_machines_share_a_search_in_a_database(study, alone, tmp_path):
+    """Each in a folder of its own; nothing but the database joins them."""
+    with machines(2) as two, postgresql(HOST) as url:
+        settings = {"OMP_NUM_THREADS": "1", "STUDY_STORAGE": url}
+        words = (sys.executable, "-m", "stages.tune", "own_cnn")
+        folders = [copy(study, tmp_path / machine.name) for machine in two]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        processes = [
+            machine.start(*words, *role, folder=folder, settings=settings, **pipes)
+            for machine, folder, role in zip(two, folders, [(), ("only-trials",)], strict=True)
+        ]
+        printed = [process.communicate(timeout=300)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], printed
+    assert ended(*printed) == list(range(1, TRIALS + 1))
+    assert all(ended(text) for text in printed)
+    assert outputs(folders[0]) == alone
 
 
 def test_a_killed_process_loses_at_most_its_running_trial(study, storage, alone, tmp_path):
