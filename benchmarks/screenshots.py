@@ -11,8 +11,10 @@ import sys
 from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 
+from PIL import Image
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.support.wait import WebDriverWait
@@ -29,12 +31,17 @@ def main(folder: Path, everything: bool) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with browser() as driver:
         if not everything:
-            (folder / "page.png").write_bytes(picture(driver, WIDTH, "light", ("header", 1500)))
-            (folder / "page-dark.png").write_bytes(picture(driver, WIDTH, "dark", ("#looks", 1000)))
+            write_small(folder / "page.png", picture(driver, WIDTH, "light", ("header", 1500)))
+            write_small(folder / "page-dark.png", picture(driver, WIDTH, "dark", ("#looks", 1000)))
             return
         for width in WIDTHS:
             for scheme in SCHEMES:
                 (folder / f"page-{width}-{scheme}.png").write_bytes(picture(driver, width, scheme))
+
+
+def write_small(path: Path, png: bytes) -> None:
+    """Write a picture in 256 colours, for whoever clones the project."""
+    Image.open(BytesIO(png)).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 @contextmanager
