@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,9 +28,16 @@ class Machine(NamedTuple):
         return subprocess.Popen(command, cwd=folder, env=ENVIRONMENT | dict(settings), text=True, **options)
 
 
+@cache
 def available() -> bool:
-    """Say whether there can be such machines here."""
-    return not os.geteuid() and bool(shutil.which("ip"))
+    """Say whether there can be such machines here: a container's root often may not make them."""
+    if os.geteuid() or not shutil.which("ip"):
+        return False
+    try:
+        with machines(1):
+            return True
+    except subprocess.CalledProcessError:
+        return False
 
 
 @contextmanager

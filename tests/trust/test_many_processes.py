@@ -86,7 +86,7 @@ def repro_of(folder: Path, stage: str) -> list[str]:
 def two_machines() -> Iterator[list[Machine]]:
     """Two machines with addresses of their own."""
     if not available():
-        pytest.skip("needs root and iproute2 for network namespaces")
+        pytest.skip("needs iproute2 and the right to make network namespaces")
     with machines(2) as found:
         yield found
 

@@ -88,7 +88,7 @@ def test_two_processes_share_the_trials_and_find_what_one_finds(study, storage, 
     assert outputs(folder) == alone
 
 
-@pytest.mark.skipif(not available(), reason="needs root and iproute2 for network namespaces")
+@pytest.mark.skipif(not available(), reason="needs iproute2 and the right to make network namespaces")
 def test_two_machines_share_a_search_in_a_database(study, alone, tmp_path):
     """Each in a folder of its own; nothing but the database joins them."""
     with machines(2) as two, postgresql(HOST) as url:
