@@ -67,7 +67,7 @@ class PictureSet:
 
         `change` is what is done to the pictures (n, H, W, 3) as uint8 before.
         """
-        chosen = rows if isinstance(rows, slice) else torch.as_tensor(rows, device=self.labels.device)
+        chosen = rows if isinstance(rows, slice) else torch.as_tensor(rows)
         return self.images(self._chosen(chosen), change), self.labels[chosen]
 
     def batches(self, size: int, part: slice = slice(None)) -> Iterator[tuple[Tensor, Tensor]]:
