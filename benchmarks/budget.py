@@ -3,7 +3,7 @@
     python -m benchmarks.budget 100000 [PIXELS] [stages]
 
 Makes so many JPEG pictures of PIXELS a side (64) in 200 classes and runs fetch, prepare, augment and one epoch of the
-own CNN, all with STUDY_MEMORY=1 (gigabytes); then, on a tenth of the pictures, epochs with and without that budget in
+own CNN, all with STUDY_MEMORY=1 (gigabytes); then, on a 25th of the pictures, epochs with and without that budget in
 turns. With `stages` it ends after augment. Own memory is what the processes of a stage hold beside mapped files, whose
 pages the system takes back as it needs them.
 """
@@ -41,7 +41,7 @@ def main(count: int, pixels: int, last: str) -> None:
     ]
     print(f"{machine()}; one run, STUDY_MEMORY={BUDGET}, {pixels} pixels\n\n{table(COLUMNS, shown)}", flush=True)
     if last != "stages":
-        compare(max(count // 10, 10 * CLASSES), pixels)
+        compare(max(count // 25, 10 * CLASSES), pixels)
 
 
 def stages(folder: Path, count: int, pixels: int) -> list[tuple[str, int, float, int]]:
