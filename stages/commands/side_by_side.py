@@ -44,7 +44,7 @@ def main(processes: str = "") -> None:
 def environments(processes: int) -> list[Environment]:
     """Return what each of the processes that run at a time finds: a device of its own, or its share of the cores.
 
-    With 0, as many as there are accelerators, or on a CPU cores: a thread each is what all together are fastest with.
+    With 0, as many as there are accelerators, or on a CPU cores, with a thread each.
     """
     kind = device.device().type
     if kind in VISIBLE:

@@ -26,7 +26,7 @@ from stages.support.problems import Problem
 
 WANTED, OF_ONE = ("PET_NPROC_PER_NODE", "PET_NNODES"), ("", "1", "1:1")
 CALL = Path(".dvc/tmp/together.json")  # what the other machines are to run as well; the folder is shared with them
-PROBLEM = "STUDY_PROBLEM"  # of the environment: the file in which the first process says what stands in its way
+PROBLEM = "STUDY_PROBLEM"  # of the environment: the file in which a machine's first process says what stands in its way
 RESTARTS = "3"  # of all processes, after one has died; they go on from the last epoch
 HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)  # by torchrun, which leaves it so
 Main = Callable[..., None]
@@ -112,7 +112,7 @@ def _joined() -> Iterator[None]:
     try:
         yield
     except Problem as problem:  # no accident, so that to start anew would not help
-        if processes.is_first():
+        if processes.is_first_here():  # each machine's agent looks for it, wherever the first of all processes is
             write_json(os.environ[PROBLEM], problem.lines)
     finally:
         dist.destroy_process_group()
