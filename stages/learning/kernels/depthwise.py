@@ -23,7 +23,12 @@ def is_depthwise(module: nn.Module) -> bool:
     return isinstance(module, nn.Conv2d) and 1 < module.groups == module.in_channels
 
 
+def compute_in_own_precision(convolution: nn.Module) -> None:
+    """Have a convolution compute in the precision of its weights."""
+    kind: Any = type(convolution)
+    convolution.__class__ = _in_own_precision(kind)
+
+
 @cache
-def in_own_precision(convolution: Any) -> Any:
-    """Return a class of convolutions like another, that computes in the precision of its weights."""
-    return type(f"{convolution.__name__}InOwnPrecision", (InOwnPrecision, convolution), {})
+def _in_own_precision(kind: Any) -> Any:
+    return type(f"{kind.__name__}InOwnPrecision", (InOwnPrecision, kind), {})

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from stages.learning.kernels.depthwise import in_own_precision, is_depthwise
+from stages.learning.kernels.depthwise import compute_in_own_precision, is_depthwise
 from stages.learning.kernels.fused_blocks import FusedBlocks, is_blocks
 from stages.learning.kernels.fused_residuals import FusedBottleneck, fuse_stem, is_torchvision
 from stages.learning.kernels.matrix_convolutions import MatrixConvolution
@@ -17,7 +17,7 @@ def with_faster_layers(model: nn.Module) -> nn.Module:
     elif is_torchvision(model, "Bottleneck"):
         model = FusedBottleneck(model)
     elif is_depthwise(model):
-        model.__class__ = in_own_precision(type(model))
+        compute_in_own_precision(model)
     elif type(model) is nn.Conv2d:
         model.__class__ = MatrixConvolution
     for name, module in list(model.named_children()):
