@@ -57,7 +57,7 @@ BRANCHES: dict[str, dict[str, Any]] = {
     "birds-20": AS_PUBLISHED | {"study__seeds": [1, 2, 3]},
     "birds-200": AS_PUBLISHED | ALL_CLASSES | AUGMENTED,
     "birds-20-imagenet": FROM_IMAGENET | FULL_SIZE | {"study__seeds": [1, 2, 3]},
-    "birds-200-imagenet": FROM_IMAGENET | ALL_CLASSES,
+    "birds-200-imagenet": FROM_IMAGENET | ALL_CLASSES | {f"networks__{imagenet.NAME}__input_size": "weights"},
     "birds-20-best": AT_ITS_BEST,
 }
 

@@ -2,7 +2,7 @@
 
     python -m benchmarks.classify 1000 64    # so many JPEG files of so many pixels a side
 
-In a study that has run. Both sides answer the same files by the study's best run, each in a process of its own, in
+In a study that has run. All sides answer the same files by the study's best run, each in a process of its own, in
 turns; the loop reads with Pillow, resizes and normalises by torchvision's transforms, 32 at a time, in one process.
 """
 
@@ -53,9 +53,10 @@ def main(count: int, size: int) -> None:
         write_pictures(Path(folder) / "pictures", count, size)
         ours = [sys.executable, "-m", "stages.classify", folder, "--json", "--run", run]
         plain = [sys.executable, "-c", PLAIN, f"data/trained/{run}/weights.safetensors", folder]
-        times: dict[str, list[float]] = {"classify": [], "plain loop": []}
+        commands = {"classify": ours, "classify --fast": [*ours, "--fast"], "plain loop": plain}
+        times: dict[str, list[float]] = {name: [] for name in commands}
         for _ in range(ROUNDS):
-            for name, command in (("classify", ours), ("plain loop", plain)):
+            for name, command in commands.items():
                 times[name].append(seconds(command, count))
     rows = [
         [name, f"{count / statistics.median(each):,.0f}", ", ".join(f"{one:.1f}" for one in each)]

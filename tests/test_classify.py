@@ -19,6 +19,7 @@ from scipy.special import softmax
 
 from benchmarks.studies import set_params
 from stages import classify, evaluate, fetch, prepare, train, tune
+from stages.inference import device
 from stages.using.asked import Preparation, files_in, picture_in
 from stages.using.onnx_files import OPSET, write_int8, write_onnx
 from stages.using.output import printable
@@ -81,6 +82,18 @@ def test_a_photograph_is_answered_as_evaluate_answered_it(at_study, monkeypatch,
         found = {each["name"]: each["probability"] for each in answer["classes"]}
         assert [found[name] for name in CLASSES] == pytest.approx(expected.tolist(), abs=2e-6)
         assert list(found.values()) == sorted(found.values(), reverse=True)
+
+
+def test_fast_answers_are_those_of_bfloat16(at_study, monkeypatch, capsys):
+    """Where the hardware is good at it; near the exact ones, and not the same."""
+    monkeypatch.setattr(device, "precision", lambda: torch.bfloat16)
+    paths, probabilities = evaluated()
+    photographs = [f"data/raw/{path}" for path in paths]
+    lines = said(monkeypatch, capsys, *photographs, "--json", "--top", 3, "--fast")[1].splitlines()
+    answers = [{each["name"]: each["probability"] for each in json.loads(line)["classes"]} for line in lines]
+    found = np.array([[answer[name] for name in CLASSES] for answer in answers])
+    differences = np.abs(found - probabilities)
+    assert 2e-6 < differences.max() < 0.05
 
 
 def test_each_form_says_the_same(at_study, monkeypatch, capsys):

@@ -1,6 +1,7 @@
 """What a trained network says of photographs."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from typing import NamedTuple
 
 import numpy as np
@@ -17,11 +18,12 @@ from stages.using.asked import Bad, Read
 
 
 class Knowing(NamedTuple):
-    """A trained network, the temperature of its probabilities, and below which one a picture is none of its classes."""
+    """A trained network, and how it is asked."""
 
     trained: Trained
-    temperature: float = 1.0
-    none_below: float = 0.0
+    temperature: float = 1.0  # of its probabilities
+    none_below: float = 0.0  # a probability, under which a picture is none of its classes
+    fast: bool = False  # in the precision of trainings, not in float32 as the stage evaluate
 
 
 class Answer(NamedTuple):
@@ -53,10 +55,10 @@ def _answer(path: str, picture: Picture, shares: np.ndarray, knowing: Knowing, t
 
 
 def probabilities(knowing: Knowing, pictures: list[Picture]) -> np.ndarray:
-    """Return the probabilities (n, classes) of pictures (size, size, 3), as the stage evaluate has them."""
-    return at_temperature(
-        predict(knowing.trained.model, as_set(knowing, pictures)).double().numpy(), knowing.temperature
-    )
+    """Return the probabilities (n, classes) of pictures (size, size, 3)."""
+    with device.mixed_precision() if knowing.fast else nullcontext():
+        logits = predict(knowing.trained.model, as_set(knowing, pictures))
+    return at_temperature(logits.double().numpy(), knowing.temperature)
 
 
 def as_set(knowing: Knowing, pictures: list[Picture]) -> PictureSet:

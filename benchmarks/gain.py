@@ -1,0 +1,99 @@
+"""What tuning is worth: the own CNN's `tuned` less its `default` on test pictures, over studies with other seeds.
+
+    python -m benchmarks.gain synthetic 5 [SETTING=VALUE...]
+    python -m benchmarks.gain tiny-imagenet-20.tar 3
+    python -m benchmarks.gain CUB_200_2011-128px.tgz 3
+
+Each study has a seed of its own: of drawn birds other pictures, of photographs other validation pictures, trainings and
+search. It runs with the settings of params.yaml but for those that are named (search.trials=12), on original pictures,
+where the runs are trials of the search; and once more with `search.significance: 1`, where the best trial becomes
+`tuned` in any case. Prints both for each study, and means with t-intervals. The pictures are an archive of folders, or
+one of birds in the layout of the published archive, of which the first 20 classes are taken.
+"""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import yaml
+from scipy.stats import t
+
+from benchmarks.birds_study import BIRDS
+from benchmarks.measuring import machine
+from benchmarks.studies import ENVIRONMENT, copy_project, set_params
+from stages.evidence.intervals import CONFIDENCE
+from stages.evidence.tables import percent, points, table
+from stages.support.files import read_json
+
+RUNS = ("own_cnn-default-original", "own_cnn-tuned-original")
+STUDY: dict[str, Any] = {"study__networks": ["own_cnn"], "study__data": ["original"]}
+SURE, ANY = "where surely better", "in any case"  # when the best trial becomes `tuned`
+
+
+def main(pictures: str, count: int, changes: dict[str, Any]) -> None:
+    """Run so many studies of the pictures, each in both ways; print what tuning was worth."""
+    print(
+        f"{machine()}; {pictures}, {' '.join(f'{key}={value}' for key, value in changes.items()) or 'default settings'}"
+    )
+    found: dict[str, list[float]] = {SURE: [], ANY: []}
+    rows = []
+    for seed in range(1, count + 1):
+        accuracies = study(pictures, seed, changes)
+        default = accuracies[SURE][0]
+        for way, gains in found.items():
+            gains.append(accuracies[way][1] - default)
+        rows.append([str(seed), percent(default), *(points(gains[-1]) for gains in found.values())])
+        print(*rows[-1], flush=True)
+    rows.append(["mean", "", *(with_interval(gains) for gains in found.values())])
+    print(
+        f"\ntuned less default in points, where the best trial is taken\n\n{table(['study', 'default', *found], rows)}"
+    )
+
+
+def study(pictures: str, seed: int, changes: dict[str, Any]) -> dict[str, tuple[float, ...]]:
+    """Return the test accuracies of RUNS for each way of taking the best trial."""
+    found = {}
+    with TemporaryDirectory(prefix="gain.") as temporary:
+        folder = Path(temporary)
+        copy_project(folder)
+        set_params(folder, **STUDY, **source(pictures, folder), **changes)
+        set_params(folder, seed=seed, study__seeds=[seed])
+        runs = [f"{run}-{seed}" for run in RUNS]
+        for way, significance in ((SURE, None), (ANY, 1)):
+            if significance:
+                set_params(folder, search__significance=significance)
+            stages = [f"evaluate@{run}" for run in runs]
+            subprocess.run(["dvc", "repro", "-q", *stages], cwd=folder, env=ENVIRONMENT, check=True)
+            found[way] = tuple(read_json(folder / f"metrics/runs/{run}.json")["accuracy"] for run in runs)
+    return found
+
+
+def source(pictures: str, folder: Path) -> dict[str, Any]:
+    """Return the settings of the pictures, of which the study's folder has what these settings name."""
+    if pictures == "synthetic":
+        return {}
+    if pictures.endswith(".tgz"):
+        name = Path(pictures).name
+        (folder / "data/downloads").mkdir(parents=True)
+        shutil.copyfile(pictures, folder / "data/downloads" / name)
+        return BIRDS | {"dataset__cub_200_2011__url": f"https://localhost/{name}"}
+    whole = str(Path(pictures).resolve())
+    return {"dataset__source": "folder", "dataset__classes": "all", "dataset__folder__path": whole}
+
+
+def with_interval(gains: Sequence[float]) -> str:
+    """Return the mean of gains in points, with its t-interval over studies."""
+    mean, deviation = np.mean(gains), np.std(gains, ddof=1)
+    half = t.ppf((1 + CONFIDENCE) / 2, len(gains) - 1) * deviation / np.sqrt(len(gains))
+    return f"{points(float(mean))} ({points(float(mean - half))} to {points(float(mean + half))})"
+
+
+if __name__ == "__main__":
+    given = dict(word.split("=", 1) for word in sys.argv[3:])
+    named = {setting.replace(".", "__"): yaml.safe_load(value) for setting, value in given.items()}
+    main(sys.argv[1], int(sys.argv[2]), named)
