@@ -44,9 +44,14 @@ def kind() -> str:
 
 
 def precision() -> torch.dtype:
-    """Return bfloat16 where the hardware has instructions for it, else float32."""
+    """Return bfloat16 where the hardware is fast in it and torch may use it, else float32.
+
+    Torch may not where ATEN_CPU_CAPABILITY holds it to less than the processor has.
+    """
     if device().type == "cpu":
-        return torch.bfloat16 if is_fast_in_bfloat16(torch.cpu.get_capabilities()) else torch.float32
+        is_held = torch.backends.cpu.get_cpu_capability() in ("AVX2", "DEFAULT")
+        is_fast = is_fast_in_bfloat16(torch.cpu.get_capabilities()) and not is_held
+        return torch.bfloat16 if is_fast else torch.float32
     supports = getattr(_backend(), "is_bf16_supported", None)
     return torch.bfloat16 if supports and supports(including_emulation=False) else torch.float32
 

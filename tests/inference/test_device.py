@@ -103,3 +103,12 @@ def test_torch_starts_no_more_threads_than_there_are_cores(monkeypatch, wanted, 
 def test_bfloat16_is_for_cpus_that_are_faster_with_it(capabilities, fast):
     """Instructions for it are not enough: Intel's AVX-512 does half as much with them as with float32."""
     assert device.is_fast_in_bfloat16(capabilities) == fast
+
+
+@pytest.mark.parametrize(("used", "precision"), [("AVX512", torch.bfloat16), ("AVX2", torch.float32)])
+def test_a_processor_that_torch_may_not_use_to_the_full_trains_in_float32(used, precision, monkeypatch):
+    """ATEN_CPU_CAPABILITY=avx2 has torch do without AVX-512, where bfloat16 is emulated."""
+    monkeypatch.setattr(device, "device", lambda: torch.device("cpu"))
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"cpu_name": "AMD EPYC", "avx512_bf16": True})
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: used)
+    assert device.precision() == precision
