@@ -48,7 +48,7 @@ def forest(rows: Rows) -> Chart:
                 },
             },
         ],
-        height=20 * len(rows),
+        height=34 * len(rows),
     )
 
 
@@ -191,7 +191,8 @@ def _base(rows: Rows) -> Chart:
 
 
 def _labels() -> Chart:
-    return {"field": "label", "type": "nominal", "sort": None, "title": None, "axis": {"labelLimit": 420}}
+    axis = {"labelLimit": 420, "labelExpr": "split(datum.label, ': ')"}  # in two lines: on a phone the first is cut
+    return {"field": "label", "type": "nominal", "sort": None, "title": None, "axis": axis}
 
 
 def _shapes() -> Chart:

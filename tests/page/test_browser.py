@@ -135,6 +135,21 @@ def test_dark_is_dark_and_light_is_light(opened):
     opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
 
+def test_rows_of_a_chart_are_told_apart_on_a_phone(opened):
+    """Where the name of a technique is cut, what it was tried with stands whole below it."""
+    metrics = {"width": 360, "height": 900, "deviceScaleFactor": 1, "mobile": True}
+    opened.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    try:
+        opened.refresh()
+        drawn(opened, "light")
+        labels = opened.find_elements(By.CSS_SELECTOR, "#worth svg .role-axis-label text")
+        texts = [label.get_attribute("textContent") for label in labels]
+        assert any(text.endswith("own_cnn, default") for text in texts)
+        assert len(set(texts)) == len(texts)
+    finally:
+        opened.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
 @pytest.mark.parametrize("width", [360, 768, 1440])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nobody_is_shut_out(opened, width, scheme):
