@@ -29,7 +29,11 @@ from stages.inference.networks import network_named
 from stages.support.shards import Row, ShardWriter
 
 ROUNDS, BATCH, CLASSES = 5, 32, 20
-PICTURES = {"own_cnn": {64: 640, 128: 160, 224: 64}, "resnet50": {64: 256, 128: 96, 224: 64}}
+PICTURES = {
+    "own_cnn": {64: 640, 128: 160, 224: 64},
+    "resnet50": {64: 256, 128: 96, 224: 64},
+    "mobilenet_v3_large": {64: 640, 128: 160},
+}
 OTHERS = ("plain", "Lightning", "timm")
 COLUMNS = [
     "network",

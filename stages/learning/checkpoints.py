@@ -29,7 +29,7 @@ FOLDER = Path("data/checkpoints")
 # when they first compute: after a key is asked for
 IMPORTED_LATE = (Path(__file__).with_name("kernels") / "compiled.py",)
 IMPORT = re.compile(r"^ *(?:from|import) (\w+)", re.MULTILINE)
-DISTRIBUTIONS = {"cv2": "opencv-python-headless", "PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml"}
+DISTRIBUTIONS = {"cv2": "opencv-python-headless", "PIL": "pillow", "yaml": "pyyaml"}
 Tensors = dict[str, Tensor]
 
 

@@ -33,11 +33,21 @@ def picture_losses(logits: Tensor, targets: Tensor, settings: Training) -> Tenso
     cosine loss, 2020. Theirs has a layer more before the cross entropy; ours keeps the network as it is.
     """
     if settings.loss == "cosine":
-        return 1 - functional.cosine_similarity(logits, targets)
+        return 1 - cosine(logits, targets)
     entropies = functional.cross_entropy(logits, targets, label_smoothing=settings.label_smoothing, reduction="none")
     if settings.loss == "cross_entropy":
         return entropies
-    return 1 - functional.cosine_similarity(logits, targets) + CROSS_ENTROPY_SHARE * entropies
+    return 1 - cosine(logits, targets) + CROSS_ENTROPY_SHARE * entropies
+
+
+def cosine(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return the cosine (n,) of the angle between logits and targets; of logits shorter than 1, so much less of it.
+
+    Without that its gradient has no bound where logits are all but zero, as those of pre-trained weights' new last layer
+    are at first; and AdamW, which divides by what gradients have been, would not let that layer learn for an epoch.
+    """
+    lengths = logits.norm(dim=1).clamp(min=1) * targets.norm(dim=1)
+    return (logits * targets).sum(1) / lengths
 
 
 def class_weights(labels: Tensor, classes: int) -> Tensor:

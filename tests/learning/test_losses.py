@@ -30,6 +30,20 @@ def test_a_mixture_s_cosine_is_best_where_logits_point_to_what_was_mixed():
     assert loss(LOGITS[:1], torch.tensor([[3 / 7, 4 / 7, 0]]), loss="cosine") == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.parametrize("chosen", ["cosine", "both"])
+def test_logits_of_a_silent_layer_have_a_gradient_like_any_others(chosen):
+    """Of zero, with which the new last layer of pre-trained weights begins: as long as the target, not a million times."""
+    logits = torch.zeros(2, 3, requires_grad=True)
+    training_loss(settings(label_smoothing=0, loss=chosen), LABELS, 3)(logits, TARGETS).sum().backward()
+    assert logits.grad.norm(dim=1).tolist() == pytest.approx([1, 1], abs=0.1)
+
+
+def test_short_logits_have_so_much_less_of_a_cosine():
+    """Half as long as 1, half of it; from 1 on all of it."""
+    assert loss(LOGITS[:1] / 10, TARGETS[:1], loss="cosine") == pytest.approx(1 - 0.6 / 2)
+    assert loss(LOGITS[:1] / 5, TARGETS[:1], loss="cosine") == pytest.approx(1 - 0.6)
+
+
 def test_both_is_the_cosine_loss_and_a_tenth_of_the_cross_entropy():
     """As published; label smoothing is of the cross entropy alone."""
     assert loss(LOGITS, TARGETS, loss="both") == pytest.approx(0.2 + 0.1 * sum(ENTROPIES) / 2)
