@@ -32,7 +32,7 @@ def test_a_mixture_s_cosine_is_best_where_logits_point_to_what_was_mixed():
 
 @pytest.mark.parametrize("chosen", ["cosine", "both"])
 def test_logits_of_a_silent_layer_have_a_gradient_like_any_others(chosen):
-    """Of zero, with which the new last layer of pre-trained weights begins: as long as the target, not a million times."""
+    """Of zero, with which the new last layer of pre-trained weights begins: as long as the target, no longer."""
     logits = torch.zeros(2, 3, requires_grad=True)
     training_loss(settings(label_smoothing=0, loss=chosen), LABELS, 3)(logits, TARGETS).sum().backward()
     assert logits.grad.norm(dim=1).tolist() == pytest.approx([1, 1], abs=0.1)
