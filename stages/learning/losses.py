@@ -43,8 +43,8 @@ def picture_losses(logits: Tensor, targets: Tensor, settings: Training) -> Tenso
 def cosine(logits: Tensor, targets: Tensor) -> Tensor:
     """Return the cosine (n,) of the angle between logits and targets; of logits shorter than 1, so much less of it.
 
-    Without that its gradient has no bound where logits are all but zero, as they are at first of the new last layer that
-    pre-trained weights get; and AdamW, which divides by what gradients have been, would keep that layer from learning.
+    Without that its gradient has no bound where logits are all but zero, as they are at first of the new last layer
+    that pre-trained weights get; and AdamW, which divides by what gradients have been, would hardly let it learn.
     """
     lengths: Tensor = torch.linalg.vector_norm(logits, dim=1).clamp(min=1) * torch.linalg.vector_norm(targets, dim=1)
     return (logits * targets).sum(1) / lengths
