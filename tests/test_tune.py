@@ -38,6 +38,7 @@ def outputs() -> dict[str, bytes]:
 
 def test_it_writes_defaults_choice_and_trials(pictures):
     """The first trial has the defaults; the choice is the best trial's, and keeps all other settings."""
+    set_params(pictures, search__trials=5)
     tune.main("own_cnn")
     default, tuned = (read_json(f"data/hyperparameters/own_cnn/{name}.json") for name in ("default", "tuned"))
     with Path("data/hyperparameters/own_cnn/trials.csv").open(encoding="utf-8") as file:
@@ -50,17 +51,17 @@ def test_it_writes_defaults_choice_and_trials(pictures):
     assert {name: tuned[name] for name in default if name not in searched} == {
         name: default[name] for name in default if name not in searched
     }
-    assert [trial["trial"] for trial in trials] == ["0", "1", "2"]
+    assert [trial["trial"] for trial in trials] == ["0", "1", "2", "3", "4"]
 
 
 def test_defaults_outside_the_space_of_the_search_are_tried_all_the_same(pictures):
     """As the first trial, so that what is chosen is never worse than them on validation."""
-    set_params(pictures, networks__own_cnn__batch_size=20, training__learning_rate=0.05)
+    set_params(pictures, networks__own_cnn__batch_size=20, training__learning_rate=0.05, search__trials=6)
     tune.main("own_cnn")
     with Path("data/hyperparameters/own_cnn/trials.csv").open(encoding="utf-8") as file:
         trials = list(csv.DictReader(file))
     assert (float(trials[0]["batch_size"]), float(trials[0]["learning_rate"])) == (20, 0.05)
-    assert {float(trial["batch_size"]) for trial in trials[1:]} <= set(BATCH_SIZES)
+    assert float(trials[-1]["batch_size"]) in BATCH_SIZES
     best = min(trials, key=lambda trial: float(trial["validation_loss"]))
     assert float(best["validation_loss"]) <= float(trials[0]["validation_loss"])
 

@@ -8,7 +8,7 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import BaseStorage
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from stages.inference.networks import Network
@@ -20,6 +20,7 @@ from stages.learning.training import DivergedError
 from stages.learning.trainings import trained
 from stages.support.problems import Problem
 from stages.support.streams import stream_seed
+from stages.tuning.first_trials import first_choice, within
 from stages.tuning.shared_search import DIVERGED, VARIABLE, SharedSearch
 
 ASK_EVERY = 1.0  # seconds, while other processes run the trials that the next ones wait for
@@ -137,13 +138,15 @@ class View:
             sampler=optuna.samplers.TPESampler(n_startup_trials=search.startup_trials, seed=seed),
             pruner=optuna.pruners.SuccessiveHalvingPruner(search.first_rung_epochs, search.reduction),
         )
-        self.known: set[int] = set()
+        self.known: dict[int, FrozenTrial] = {}
         self.look()
         self.trial = self.study.ask()
         suggested = trials.network.suggest(self.trial, trials.defaults.settings)
         self.space: dict[str, BaseDistribution] = self.trial.distributions
-        self.chosen = suggested if place else {}  # the first trial has the defaults
-        self.params = suggested if place else within(self.space, trials.defaults.values())
+        defaults = trials.defaults.values()
+        first = first_choice(place, defaults, self.space, self.known)
+        self.chosen = suggested if first is None else first
+        self.params = within(self.space, defaults | self.chosen)
 
     def look(self) -> None:
         """Learn of the trials that this one may know of."""
@@ -151,7 +154,7 @@ class View:
         before = round_start(self.place, self.trials) if deterministic else places
         new = {place: trial for place, trial in self.shared.finished().items() if place < before}
         self.study.add_trials(trial for place, trial in new.items() if place not in self.known)
-        self.known |= new.keys()
+        self.known |= new
 
     def is_hopeless(self, epoch: Epoch) -> bool:
         """Say after an epoch whether the trial is worse than others were then. The defaults are never given up."""
@@ -164,15 +167,3 @@ class View:
         """Return the losses at the rungs that the trial has reached, as Optuna's pruner notes them."""
         notes: dict[str, float] = self.study.trials[-1].system_attrs
         return {name: value for name, value in notes.items() if "rung" in name}
-
-
-def within(space: dict[str, BaseDistribution], values: dict[str, Any]) -> dict[str, Any]:
-    """Return the values that lie in the space of the search; defaults may be outside."""
-    inside = {}
-    for name, distribution in space.items():
-        try:
-            create_trial(value=0.0, params={name: values[name]}, distributions={name: distribution})
-        except ValueError:
-            continue
-        inside[name] = values[name]
-    return inside
