@@ -85,6 +85,14 @@ def test_a_network_taken_from_the_study_leaves_every_table(runs):
     assert "There is nothing to compare it with." in text
 
 
+@pytest.mark.parametrize(("right", "guessed"), [(21, True), (25, True), (30, False)])
+def test_what_guessing_might_have_done_is_no_success(right, guessed, runs):
+    """Of 40 pictures of two classes 25 right may be chance (Wilson: 47 to 76 %), 30 hardly."""
+    set_params(runs, study__networks=["own_cnn"], study__hyperparameters=["default"], study__data=["original"])
+    write_run(RUNS[0], right)
+    assert ("not surely better than guessing (50.0 %)" in reported()) == guessed
+
+
 @pytest.mark.parametrize(
     ("asked", "source", "shown"),
     [("auto", "cub_200_2011", True), ("auto", "folder", False), (True, "folder", True), (False, "cub_200_2011", False)],

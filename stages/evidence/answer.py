@@ -47,6 +47,9 @@ def best_line(scores: Records, costs: Costs) -> str:
     sure, (seeds, pictures) = accuracy_of(scores, best), grid.shape
     right = f"{percent(sure.mean)} of {pictures:,} test pictures right ({100 * sure.low:.1f}–{100 * sure.high:.1f})"
     cost = f"One training of it takes {duration(took['seconds'])} and {took['peak_memory_megabytes']:,.0f} MB."
+    guessing = 1 / len(classes_of(scores))
+    if sure.low <= guessing:
+        cost = f"That is not surely better than guessing ({percent(guessing)}). {cost}"
     rivals = len({str(records) for records in scores.values()}) - 1
     if not rivals:
         return f"**{best}: {right}.** There is nothing to compare it with. {cost}"
