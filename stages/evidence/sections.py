@@ -1,5 +1,6 @@
 """The sections of the report, each a string of Markdown, "" or none where it has nothing to say."""
 
+from collections import Counter
 from statistics import stdev
 from typing import Any
 
@@ -73,12 +74,20 @@ def worth_section(scores: Records, costs: Costs, judged: Judged) -> list[str]:
     ]
 
 
+def worth_showing(judged: Judged) -> Judged:
+    """Return judgements without those of the same runs, which `tuning_line` tells, and without means of a single pair."""
+    pairs = Counter(name.change for name in judged if isinstance(name, Comparison))
+    return {
+        name: each
+        for name, each in judged.items()
+        if each.verdict != SAME and not (isinstance(name, Change) and pairs[name] == 1)
+    }
+
+
 def worth_table(judged: Judged) -> str:
     """Return a row for each comparison, and one in bold for each change."""
     rows = []
-    for name, judgement in judged.items():
-        if judgement.verdict == SAME:
-            continue  # tuning_line says so
+    for name, judgement in worth_showing(judged).items():
         gain, p = judgement.gain, judgement.p_value
         bounds, said = f"{points(gain.low)} to {points(gain.high)}", f"{p:.2g}"
         if isinstance(name, Change):

@@ -11,9 +11,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from stages.evidence.comparisons import SAME, Change, Records, accuracy_of
+from stages.evidence.comparisons import Change, Records, accuracy_of
 from stages.evidence.records import Costs, best_of, classes_of, means, qualities
-from stages.evidence.sections import Judged
+from stages.evidence.sections import Judged, worth_showing
 from stages.evidence.tables import duration
 from stages.page import charts
 
@@ -100,14 +100,13 @@ def results(evidence: Evidence) -> Iterator[Block]:
 def worth(evidence: Evidence) -> Iterator[Block]:
     """Yield what each technique was worth."""
     rows = []
-    for name, judgement in evidence.judged.items():
-        if judgement.verdict != SAME:
-            change = name if isinstance(name, Change) else name.change
-            axes = {} if isinstance(name, Change) else name.before._asdict()
-            same = ", ".join(value for axis, value in axes.items() if axis != change.axis) or "mean"
-            gain = {key: 100 * value for key, value in judgement.gain._asdict().items()}
-            points = {"points": gain["mean"], "low": gain["low"], "high": gain["high"], "verdict": judgement.verdict}
-            rows.append({"technique": str(change), "with": same, **points, "mean": isinstance(name, Change)})
+    for name, judgement in worth_showing(evidence.judged).items():
+        change = name if isinstance(name, Change) else name.change
+        axes = {} if isinstance(name, Change) else name.before._asdict()
+        same = ", ".join(value for axis, value in axes.items() if axis != change.axis) or "mean"
+        gain = {key: 100 * value for key, value in judgement.gain._asdict().items()}
+        points = {"points": gain["mean"], "low": gain["low"], "high": gain["high"], "verdict": judgement.verdict}
+        rows.append({"technique": str(change), "with": same, **points, "mean": isinstance(name, Change)})
     heading, *parts = evidence.markdown["worth"] or ("",)
     if heading:
         yield Block(text=html(heading))
