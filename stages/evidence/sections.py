@@ -75,7 +75,7 @@ def worth_section(scores: Records, costs: Costs, judged: Judged) -> list[str]:
 
 
 def worth_showing(judged: Judged) -> Judged:
-    """Return judgements without those of the same runs, which `tuning_line` tells, and without means of a single pair."""
+    """Return judgements but those of the same runs, of which `tuning_line` tells, and means of a single pair."""
     pairs = Counter(name.change for name in judged if isinstance(name, Comparison))
     return {
         name: each
