@@ -60,19 +60,20 @@ def classify(words: list[str]) -> int:
         return NOTHING_ASKED
     absolute = {str(Path(file).absolute()): file for file in files}
     explain = asked.explain and asked.explain.absolute()
+    leave_cores_to_readers()
     knowing, preparation = known(asked, asked.none_of_these)
-    knowing = knowing._replace(fast=asked.fast)
 
     from tqdm import tqdm
 
-    from stages.using.answers import answers
+    from stages.using.answers import answers, made_fast
     from stages.using.asked import chunks_of
     from stages.using.explained import write_explanation
     from stages.using.output import output_for, printable
 
+    asking = made_fast(knowing) if asked.fast else knowing
     output, bad = output_for(asked.kind or "text"), 0
     chunks = chunks_of(absolute, preparation, knowing.trained.image_size)
-    said = tqdm(answers(chunks, knowing, asked.top), total=len(files), unit=" pictures", disable=None, leave=False)
+    said = tqdm(answers(chunks, asking, asked.top), total=len(files), unit=" pictures", disable=None, leave=False)
     for number, answer in enumerate(said):
         named = answer._replace(path=absolute[answer.path])
         if answer.bad:
@@ -87,6 +88,14 @@ def classify(words: list[str]) -> int:
     if bad:
         print(f"error: {bad} of {len(files)} files could not be answered", file=sys.stderr)
     return SOME_BAD if bad else 0
+
+
+def leave_cores_to_readers() -> None:
+    """Have torch's threads wait for work in a loop for a moment only: others decode the next pictures meanwhile."""
+    from stages.inference import FEW_TURNS  # without torch, which reads this when it is imported
+
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", FEW_TURNS)
 
 
 def export(words: list[str]) -> int:
