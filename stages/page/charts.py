@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.evidence.comparisons import BETTER, EQUAL, UNDECIDED, WORSE
+
 Chart = dict[str, Any]
 Rows = Sequence[Mapping[str, Any]]
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"  # the language's name; nothing is fetched from there
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7f7f7f", "#b3a300"]
+VERDICTS = {BETTER: "#0072B2", WORSE: "#D55E00", EQUAL: "#009E73", UNDECIDED: "#7f7f7f"}
 ZOOM: Chart = {"name": "zoom", "select": "interval", "bind": "scales"}
 MANY_CLASSES = 30  # beyond which the names no longer fit beside a confusion matrix
 PERCENT = ".1~%"
@@ -26,7 +29,9 @@ WIDTH = 640  # pixels, where a chart cannot take its container's width; the page
 def forest(rows: Rows) -> Chart:
     """Draw what each technique was worth; rows: technique, with, points, low, high, verdict, mean (of pairs)."""
     x = {"type": "quantitative", "title": "points of test accuracy gained, with 95 % interval"}
-    colour = {"field": "verdict", "type": "nominal", "title": None, "scale": {"range": COLOURS}}
+    colours = {verdict: colour for verdict, colour in VERDICTS.items() if verdict in {row["verdict"] for row in rows}}
+    scale = {"domain": list(colours), "range": list(colours.values())}
+    colour = {"field": "verdict", "type": "nominal", "title": None, "scale": scale}
     tips = _tips(rows)
     named = [{**row, "label": f"{row['technique']}: {row['with']}"} for row in rows]
     return _chart(

@@ -30,3 +30,23 @@ def test_classes_that_are_taken_for_each_other_stand_together():
 def test_a_class_without_pictures_does_no_harm():
     """Divided by nothing, it would."""
     assert sorted(charts.clustered(np.zeros((40, 40), int))) == list(range(40))
+
+
+def test_a_verdict_has_the_same_colour_in_every_study():
+    """Whichever others stand beside it."""
+    row = {
+        "technique": "tuned instead of default",
+        "with": "mean",
+        "points": 1.0,
+        "low": 0.0,
+        "high": 2.0,
+        "mean": True,
+    }
+
+    def colour_of(verdict, *others):
+        rows = [row | {"verdict": each} for each in (*others, verdict)]
+        scale = charts.forest(rows)["layer"][1]["encoding"]["color"]["scale"]
+        return dict(zip(scale["domain"], scale["range"], strict=True))[verdict]
+
+    assert colour_of("worse") == colour_of("worse", "better", "undecided")
+    assert colour_of("worse") != colour_of("better")
