@@ -32,6 +32,12 @@ def network_settings(network: str, **changes: object) -> Any:
     return network_named(network).schema(**settings["training"] | own | changes)
 
 
+@pytest.fixture(autouse=True)
+def pillows_own_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave Pillow's limit of pixels as it is for the next test, whatever limit a test has pictures read with."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
+
+
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Work in an empty project folder with the tests' settings; stages run in this process, without workers."""
