@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from stages.support.leaving import leave
 from stages.support.problems import Problem
 
 if TYPE_CHECKING:
@@ -21,6 +22,14 @@ if TYPE_CHECKING:
 
 PROJECT = Path(__file__).resolve().parent.parent
 SOME_BAD, NOTHING_ASKED, INTERRUPTED = 1, 2, 130
+
+
+def program() -> NoReturn:
+    """Do as `main`, and end the process at once."""
+    try:
+        main()
+    except SystemExit as end:
+        leave(end.code if isinstance(end.code, int) else 0)
 
 
 def main() -> NoReturn:
@@ -196,4 +205,4 @@ def preparation_of_study() -> Preparation:
 
 
 if __name__ == "__main__":
-    main()
+    program()

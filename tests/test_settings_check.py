@@ -1,6 +1,8 @@
 """`python -m stages`: every mistake in params.yaml is named before anything runs."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -23,6 +25,12 @@ def lines() -> tuple[str, ...]:
 def test_the_default_settings_are_right():
     """What is committed passes."""
     main()
+
+
+def test_settings_are_checked_without_torch():
+    """A person who mistyped one hears of it at once."""
+    code = "import sys\nfrom stages.__main__ import main\nmain()\nassert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_mistakes_in_all_sections_are_named_together(project):

@@ -10,6 +10,7 @@ from stages.support.problems import Problem
 
 LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 GIGABYTE = 1e9
+SHARE_OF_PICTURES = 0.5  # of the memory that is left, for all the pictures of one folder; the rest is for what trains
 
 
 def free_bytes() -> int:

@@ -18,7 +18,7 @@ from torch import Tensor
 from stages.inference import processes
 from stages.inference.decoded import decoded_file
 from stages.inference.device import has_room_for
-from stages.inference.memory import left_bytes
+from stages.inference.memory import SHARE_OF_PICTURES, left_bytes
 from stages.inference.networks import IMAGENET, Normalisation
 from stages.support.cores import available_cores
 from stages.support.pictures import decode, resized
@@ -26,7 +26,6 @@ from stages.support.shards import Row, class_names, read_rows, row_count
 
 CHUNK = 16  # pictures that a thread decodes at a time
 BLOCK = 4096  # pictures that are held encoded at a time
-SHARE_OF_PICTURES = 0.5  # of the memory that is left, for all the pictures of one folder; the rest is for what trains
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from importlib import import_module
 from io import TextIOWrapper
 
 from stages.support.guard import guarded
+from stages.support.leaving import leave
 from stages.support.problems import Problem
 from stages.support.progress import told
 
@@ -21,8 +22,9 @@ def run_stage(main: Callable[..., None]) -> None:
     """Call `main` with the command line's words; show a Problem as plain lines and exit with 1.
 
     Where DVC runs the stage, its inputs are guarded. SIGTERM unwinds as Ctrl-C does, so that half files are removed.
+    Where Python was asked to run the module, its process ends here.
     """
-    main = _importable(main)
+    asked, main = main, _importable(main)
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # who watches through a pipe sees each line at once
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
@@ -44,6 +46,8 @@ def run_stage(main: Callable[..., None]) -> None:
             file=sys.stderr,
         )
         sys.exit(INTERRUPTED)
+    if main is not asked:
+        leave()
 
 
 def _importable(main: Callable[..., None]) -> Callable[..., None]:
