@@ -170,10 +170,19 @@ def turned(x: float, y: float, degrees: float) -> Array:
 
 def rounded(points: ArrayLike) -> Array:
     """Return the closed Catmull-Rom curve through points, (n, 2); a point given twice is a corner."""
-    t = np.linspace(0, 1, 7, endpoint=False)
-    weights = np.array([2 * t**2 - t**3 - t, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, t**3 - t**2]) / 2
-    neighbours = np.stack([np.roll(np.asarray(points), shift, axis=0) for shift in (1, 0, -1, -2)])
-    return np.asarray(np.einsum("kt,knd->ntd", weights, neighbours).reshape(-1, 2))
+    points = np.asarray(points)
+    rows = np.arange(len(points))
+    neighbours = np.take(points, rows + [[-1], [0], [1], [2]], axis=0, mode="wrap")
+    return np.asarray(np.einsum("kt,knd->ntd", CATMULL_ROM, neighbours).reshape(-1, 2))
+
+
+def _catmull_rom(steps: int) -> Array:
+    """Return what a point (its neighbours: before, itself, next, the one after) counts at each step to the next."""
+    t = np.linspace(0, 1, steps, endpoint=False)
+    return np.array([2 * t**2 - t**3 - t, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, t**3 - t**2]) / 2
+
+
+CATMULL_ROM = _catmull_rom(7)
 
 
 class Individual(NamedTuple):
