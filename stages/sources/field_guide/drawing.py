@@ -171,8 +171,8 @@ def turned(x: float, y: float, degrees: float) -> Array:
 def rounded(points: ArrayLike) -> Array:
     """Return the closed Catmull-Rom curve through points, (n, 2); a point given twice is a corner."""
     points = np.asarray(points)
-    rows = np.arange(len(points))
-    neighbours = np.take(points, rows + [[-1], [0], [1], [2]], axis=0, mode="wrap")
+    rows = np.arange(-1, 3)[:, None] + np.arange(len(points))  # before each, itself, and two after it
+    neighbours = np.take(points, rows, axis=0, mode="wrap")
     return np.asarray(np.einsum("kt,knd->ntd", CATMULL_ROM, neighbours).reshape(-1, 2))
 
 
