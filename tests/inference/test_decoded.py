@@ -2,9 +2,12 @@
 
 import errno
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -68,6 +71,26 @@ def test_a_set_in_a_file_is_the_set_in_memory(in_memory):
             assert torch.equal(one, other)
     assert load_pictures("data/original", CPU, 32).pictures.shape == (30, 32, 32, 3)
     assert len(files()) == 2
+
+
+@pytest.mark.usefixtures("_little_memory")
+def test_one_thread_fetches_the_next_batch():
+    """Torch's own would be a team as large as the one that computes: the two take the cores from each other."""
+    computing = torch.get_num_threads()
+    torch.set_num_threads(4)
+    try:
+        torch.ones(1 << 20).sum()  # now this thread's team is there
+        mapped = load_pictures("data/original", CPU)
+        process = psutil.Process()
+        with ThreadPoolExecutor(1) as other:
+            other.submit(time.sleep, 0).result()
+            before = process.num_threads()
+        batches = mapped.chosen([torch.arange(30)] * 3)
+        next(batches)
+        assert process.num_threads() <= before
+        batches.close()
+    finally:
+        torch.set_num_threads(computing)
 
 
 @pytest.mark.usefixtures("_little_memory")
