@@ -24,7 +24,7 @@ from stages.support.files import read_json
 from stages.support.shards import row_count
 
 CLASSES, BUDGET = 200, "1"
-ROUNDS = 3
+ROUNDS = 9
 COLUMNS = ["stage", "pictures", "seconds", "pictures/s", "peak of own memory"]
 
 
