@@ -6,10 +6,11 @@
     python -m benchmarks.gain CUB_200_2011-128px.tgz 3
 
 Each study has a seed of its own, 1 to 5 or 6 to 15: of drawn birds other pictures, of photographs other validation
-pictures, trainings and search. It runs with the settings of params.yaml but for those that are named (search.trials=12),
-on original pictures, where the runs are trials of the search; and once more with `search.significance: 1`, where the
-best trial becomes `tuned` in any case. Prints both for each study, and means with t-intervals. The pictures are an
-archive of folders, or one of birds in the layout of the published archive, of which the first 20 classes are taken.
+pictures, trainings and search. It runs with the settings of params.yaml but for those that are named
+(search.trials=12), on original pictures, where the runs are trials of the search; and once more with
+`search.significance: 1`, where the best trial becomes `tuned` in any case. Prints both for each study, and means with
+t-intervals. The pictures are an archive of folders, or one of birds in the layout of the published archive, of which
+the first 20 classes are taken.
 """
 
 import shutil
