@@ -4,6 +4,7 @@ UV_VERSION = 0.13.9
 VENV = .venv
 LOCKED = --quiet --universal --generate-hashes --no-emit-index-url
 INSTALLED = $(VENV)/installed
+FOR_TESTS = $(VENV)/installed-for-tests
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export NO_ALBUMENTATIONS_UPDATE = 1
 .DEFAULT_GOAL := study
@@ -35,16 +36,20 @@ $(INSTALLED): requirements.lock
 	uv pip install --quiet --python $(VENV)/bin/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
+$(FOR_TESTS): requirements-dev.lock $(INSTALLED)
+	uv pip install --quiet --python $(VENV)/bin/python --require-hashes -r requirements-dev.lock
+	@touch $@
+
 parallel: RUN_BY = python -m stages.commands.side_by_side $(PROCESSES)
 parallel: study ## The same, with trainings side by side, one a device or core: make parallel PROCESSES=4
 
 join: install ## Take part in the trainings of another machine that shares this folder: docs/scale.md
 	@python -m stages.commands.join
 
-test: install ## Install and run the tests
+test: install $(FOR_TESTS) ## Install and run the tests
 	@OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile --ignore tests/trust
 
-test-trust: install ## Run the tests of docs/trust.md: whole studies, interrupted, edited and shared
+test-trust: install $(FOR_TESTS) ## Run the tests of docs/trust.md: whole studies, interrupted, edited and shared
 	@OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile tests/trust
 
 bench: install ## Measure everything against what a user would take instead (40 minutes; leave the machine alone)
@@ -65,14 +70,15 @@ compare: install ## Put the study beside another one, of a Git revision: make co
 plots: install ## Write DVC's plots as a page that needs no network; beside a branch's: make plots WITH=main
 	@python -m stages.commands.plots $(WITH)
 
-check: install ## Check format and style (ruff) and types (mypy)
+check: install $(FOR_TESTS) ## Check format and style (ruff) and types (mypy)
 	@ruff format --check .
 	@ruff check .
 	@mypy
 
 lock: install ## Bring the lock files up to pyproject.toml: what it names anew is added, what it lacks is removed
-	uv pip compile $(LOCKED) --all-extras --group dev pyproject.toml --output-file requirements.lock
-	uv pip compile $(LOCKED) --group bench --constraint requirements.lock \
+	uv pip compile $(LOCKED) --all-extras pyproject.toml --output-file requirements.lock
+	uv pip compile $(LOCKED) --group dev --constraint requirements.lock --output-file requirements-dev.lock
+	uv pip compile $(LOCKED) --group bench --constraint requirements.lock --constraint requirements-dev.lock \
 		--output-file requirements-bench.lock
 
 upgrade: LOCKED += --upgrade

@@ -3,11 +3,14 @@
 import ast
 import re
 import subprocess
+import sys
+from importlib.metadata import packages_distributions
 from modulefinder import ModuleFinder
 from pathlib import Path
 
 import pytest
 import yaml
+from packaging.utils import canonicalize_name
 
 from benchmarks.studies import ROOT
 from stages.fetch import source_names
@@ -174,9 +177,25 @@ def test_every_setting_says_what_it_does():
             explained.add(key.strip())
 
 
+def test_what_stages_import_is_what_make_installs():
+    """A study runs without what tests and benchmarks need: nothing of it may be there by chance alone."""
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in (ROOT / "stages").rglob("*.py")]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
+    packages = {name.partition(".")[0] for name in names} - sys.stdlib_module_names - {"stages"}
+    known = packages_distributions()
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    locked = {canonicalize_name(name) for name in re.findall(r"^([\w.-]+)==", lock, re.MULTILINE)}
+    missing = {name for name in packages if not locked & {canonicalize_name(each) for each in known[name]}}
+    assert missing == set()
+    assert "pytest" not in locked
+
+
 def test_what_git_must_and_must_not_hold():
     """The lock of the default study is committed; nothing that names a package host or belongs to DVC is."""
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
     assert {"dvc.lock", "data/.gitignore", ".dvc/config", "requirements.lock", "metrics/report.md"} <= set(listed)
     assert not [name for name in listed if name.endswith(("uv.lock", ".parquet", ".safetensors"))]
-    assert "://" not in re.sub(r"#.*", "", (ROOT / "requirements.lock").read_text(encoding="utf-8"))
+    for lock in ROOT.glob("requirements*.lock"):
+        assert "://" not in re.sub(r"#.*", "", lock.read_text(encoding="utf-8")), lock.name
