@@ -46,13 +46,13 @@ parallel: study ## The same, with trainings side by side, one a device or core: 
 join: install ## Take part in the trainings of another machine that shares this folder: docs/scale.md
 	@python -m stages.commands.join
 
-test: install $(FOR_TESTS) ## Install and run the tests
+test: $(FOR_TESTS) ## Install and run the tests
 	@OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile --ignore tests/trust
 
-test-trust: install $(FOR_TESTS) ## Run the tests of docs/trust.md: whole studies, interrupted, edited and shared
+test-trust: $(FOR_TESTS) ## Run the tests of docs/trust.md: whole studies, interrupted, edited and shared
 	@OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile tests/trust
 
-bench: install ## Measure everything against what a user would take instead (40 minutes; leave the machine alone)
+bench: $(FOR_TESTS) ## Measure everything against what a user would take instead (40 minutes; leave the machine alone)
 	uv pip install --quiet --python $(VENV)/bin/python --require-hashes -r requirements-bench.lock
 	@python -m benchmarks
 
@@ -70,7 +70,7 @@ compare: install ## Put the study beside another one, of a Git revision: make co
 plots: install ## Write DVC's plots as a page that needs no network; beside a branch's: make plots WITH=main
 	@python -m stages.commands.plots $(WITH)
 
-check: install $(FOR_TESTS) ## Check format and style (ruff) and types (mypy)
+check: $(FOR_TESTS) ## Check format and style (ruff) and types (mypy)
 	@ruff format --check .
 	@ruff check .
 	@mypy

@@ -3,6 +3,7 @@
     python -m benchmarks.linear
 
 Multinomial logistic regression on standardised pixels, regularised so that the validation accuracy is highest.
+Needs scikit-learn, which `make test` installs.
 """
 
 from typing import Any

@@ -3,7 +3,8 @@
     python -m benchmarks.screenshots docs          # docs/page.png and docs/page-dark.png
     python -m benchmarks.screenshots /tmp/all all  # the whole page at 360, 768 and 1440 pixels, light and dark
 
-Needs Chromium and its driver (Debian: apt-get install chromium chromium-driver).
+Needs Selenium, which `make test` installs, and Chromium with its driver (Debian: apt-get install chromium
+chromium-driver).
 """
 
 import shutil

@@ -29,7 +29,9 @@ def program() -> NoReturn:
     try:
         main()
     except SystemExit as end:
-        leave(end.code if isinstance(end.code, int) else 0)
+        if isinstance(end.code, str):  # words, which Python prints
+            raise
+        leave(end.code or 0)
 
 
 def main() -> NoReturn:
