@@ -50,7 +50,7 @@ OFF = {
     "label_smoothing": "0", "ema_epochs": "0", "weight_decay": "0", "warmup_epochs": "0", "dropout": "0",
     "stochastic_depth": "0", "flip": "false", "shift": "0", "crop": "1", "mixup": "0", "cutmix": "0",
     "enabled": "false", "trivial_augment": "false", "loss": "cross_entropy", "class_balance": "none", "patience": "0",
-    "mirrored_prediction": "false",
+    "mirrored_prediction": "false", "optimizer": "adamw",
 }  # fmt: skip
 
 

@@ -30,6 +30,8 @@ AS_PUBLISHED: dict[str, Any] = {  # nothing is varied on the fly, and copies are
     "training__equal_steps": False,
     "training__loss": "cross_entropy",
     "networks__own_cnn__epochs": 20,
+    "networks__own_cnn__optimizer": "adamw",
+    "networks__own_cnn__learning_rate": 1e-3,
     "networks__own_cnn__dropout": 0.34,
     "networks__resnet50__epochs": 10,
 }

@@ -34,6 +34,8 @@ SETTINGS: dict[str, Any] = {
     "on_the_fly__mixup": 0.2,
     "on_the_fly__cutmix": 1,
     "networks__own_cnn__epochs": 36,
+    "networks__own_cnn__optimizer": "adamw",
+    "networks__own_cnn__learning_rate": 1e-3,
     "networks__own_cnn__label_smoothing": 0,
     "networks__own_cnn__dropout": 0,
     "networks__own_cnn__ema_epochs": 2,

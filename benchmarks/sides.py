@@ -44,7 +44,7 @@ def ours(work: Work, pause: Pause) -> None:
     """Train as stage train does. A round is an epoch, and reading the shards anew though one training does so once."""
     device.be_deterministic()
     device.keep_freed_memory()
-    settings = work.settings.model_copy(update={"epochs": 1_000, "batch_size": work.batch})
+    settings = work.settings.model_copy(update={"epochs": 1_000, "batch_size": work.batch, "optimizer": "adamw"})
     pictures, few = (load_pictures(work.folder / name, device.device()) for name in ("shards", "few"))
     task = Task(network_named(work.network), Recipe(settings, UNVARIED), pictures, few, seed=1)
 

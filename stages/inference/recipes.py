@@ -21,6 +21,7 @@ class Training(Section):
     freeze: str
     backbone_learning_rate_factor: float = Field(ge=0, le=1)
     epochs: int = Field(ge=1)
+    optimizer: Literal["adamw", "muon"]
     batch_size: int = Field(ge=2)  # batch normalisation has no variance to work with in a batch of one
     learning_rate: PositiveFloat
     weight_decay: float = Field(ge=0)

@@ -4,7 +4,7 @@ import math
 from typing import Any, NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from stages.inference import device, processes
@@ -16,8 +16,11 @@ from stages.learning.averaging import WeightAverage
 from stages.learning.kernels.faster_layers import with_faster_layers
 from stages.learning.kernels.shared_norm import with_shared_norms
 from stages.learning.losses import Loss, training_loss
+from stages.learning.muon import Muon
 from stages.learning.pretrained import new_network
 from stages.support.streams import stream_seed
+
+OPTIMIZERS: dict[str, type[torch.optim.AdamW]] = {"adamw": torch.optim.AdamW, "muon": Muon}
 
 
 class Task(NamedTuple):
@@ -62,7 +65,7 @@ def new_learner(task: Task) -> Learner:
     if settings.mirrored_prediction:
         mirror_predictions(model)
     average = WeightAverage(model, settings.ema_epochs * steps) if settings.ema_epochs else None
-    optimizer = torch.optim.AdamW(parameter_groups(model, settings, task.network.head), fused=True)
+    optimizer = OPTIMIZERS[settings.optimizer](parameter_groups(model, settings, task.network.head), fused=True)
     schedule = LambdaLR(optimizer, lambda step: learning_rate_factor(step / steps, settings))
     together = processes.learning_together(model)
     return Learner(model, together, average, optimizer, schedule, training_loss(settings, training.labels, classes))
@@ -88,19 +91,27 @@ def learning_rate_factor(epoch: float, settings: Training) -> float:
 
 
 def parameter_groups(model: nn.Module, settings: Training, head: str) -> list[dict[str, Any]]:
-    """Return the weights that learn, those alike in learning rate and weight decay together.
+    """Return the weights that learn, those alike in learning rate, weight decay and being Muon's matrices together.
 
     Pre-trained weights learn `backbone_learning_rate_factor` times as fast as the new head. Biases and what normalises
     are not decayed: that would not make the network simpler (He et al., Bag of tricks, 2019).
     """
     factor = 1.0 if settings.weights == "none" else settings.backbone_learning_rate_factor
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    groups: dict[tuple[float, float, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             rate = settings.learning_rate * (1.0 if name.startswith(head) else factor)
             decay = settings.weight_decay if parameter.ndim > 1 else 0.0
-            groups.setdefault((rate, decay), []).append(parameter)
-    return [{"params": params, "lr": rate, "weight_decay": decay} for (rate, decay), params in groups.items()]
+            groups.setdefault((rate, decay, is_matrix(parameter) and not name.startswith(head)), []).append(parameter)
+    return [
+        {"params": params, "lr": rate, "weight_decay": decay, "matrices": matrices}
+        for (rate, decay, matrices), params in groups.items()
+    ]
+
+
+def is_matrix(weight: Tensor) -> bool:
+    """Say whether a weight (N, ...) mixes channels, as all do but vectors and those of depthwise convolutions."""
+    return weight.ndim > 1 and weight.shape[1] > 1
 
 
 def train_mode(model: nn.Module) -> None:

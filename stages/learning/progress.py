@@ -10,6 +10,8 @@ from stages.inference import processes
 from stages.learning.checkpoints import Checkpoint, same_layout
 from stages.learning.learners import Learner
 
+STEP = "step"  # of AdamW's state: how many there were; all else has its parameter's shape
+
 
 class Epoch(NamedTuple):
     """What one pass over the training pictures came to.
@@ -79,14 +81,12 @@ def resumed(checkpoint: Checkpoint, learner: Learner) -> Progress | None:
     learner.model.load_state_dict(parts["model"])
     if learner.average:
         learner.average.model.load_state_dict(parts["average"])
-    for number, parameter in enumerate(learner.model.parameters()):
-        if not parameter.requires_grad:
-            continue
-        state = {name: parts["optimizer"][f"{number} {name}"] for name in ("step", "exp_avg", "exp_avg_sq")}
-        learner.optimizer.state[parameter] = {
-            "step": state["step"].to(parameter.device),
-            **{name: same_layout(state[name], parameter) for name in ("exp_avg", "exp_avg_sq")},
-        }
+    parameters = list(learner.model.parameters())
+    for key, value in parts["optimizer"].items():
+        number, _, name = key.partition(" ")
+        parameter = parameters[int(number)]
+        state = value.to(parameter.device) if name == STEP else same_layout(value, parameter)
+        learner.optimizer.state[parameter][name] = state
     _fast_forward(learner.schedule, notes["steps"])
     best = parts["best"] or parts["average"] or parts["model"]
     return Progress([Epoch(*epoch) for epoch in notes["history"]], best, notes["seconds"])

@@ -48,7 +48,7 @@ def train(checkpoint: Checkpoint | None, until: int | None = None, **changes: ob
     return result, ran
 
 
-@pytest.mark.parametrize("changes", [{}, {"ema_epochs": 0}, {"freeze": "backbone"}, BALANCED])
+@pytest.mark.parametrize("changes", [{}, {"ema_epochs": 0}, {"freeze": "backbone"}, {"optimizer": "muon"}, BALANCED])
 @pytest.mark.parametrize("epoch", [1, 3])
 def test_a_resumed_training_ends_in_the_bits_of_one_that_was_not_interrupted(epoch, changes):
     """It goes on after the last finished epoch, with the same weights, moments, learning rate and random draws."""
