@@ -57,7 +57,8 @@ def main(file: str, network: str) -> None:
         return result
 
     PictureSet.chosen, training._train_epoch = watched, mortal
-    settings = network_settings(network, epochs=2, batch_size=8, warmup_epochs=0, learning_rate=1e-4)
+    learns = {"optimizer": "muon" if network == "own_cnn" else "adamw", "learning_rate": 1e-4}
+    settings = network_settings(network, epochs=2, batch_size=8, warmup_epochs=0, **learns)
     task = Task(network_named(network), Recipe(settings, OnTheFly(**ON_THE_FLY)), pictures(18, 1), pictures(7, 2), 1)
     result = training.fit(task, "toy", checkpoint=Checkpoint("toy", f"{network}-{processes.count()}"))
     if processes.is_first():
