@@ -25,9 +25,9 @@ def chosen_values(trials: Trials, finished: list[FrozenTrial]) -> dict[str, Any]
     if best is None:
         return {}
     losses = [picture_losses(trials, changed) for changed in ({}, best.params)]
-    p_value = probability_of_no_gain(*losses)
+    p_value = adjusted(probability_of_no_gain(*losses), len(finished) - 1)
     means = " against ".join(f"{loss.mean():.3f}" for loss in reversed(losses))
-    adopted = p_value < trials.search.significance
+    adopted = p_value < trials.search.significance or trials.search.significance == 1
     says = "becomes `tuned`" if adopted else "may be chance, so that `tuned` is `default`"
     print(
         f"tune {trials.network.name}: the best trial's validation loss, {means} of the defaults, {says}"
@@ -51,6 +51,11 @@ def picture_losses(trials: Trials, changed: dict[str, Any]) -> Losses:
     labels = trials.validation.labels.cpu()
     losses = functional.cross_entropy(predict(model, trials.validation).double(), labels, reduction="none")
     return np.asarray(losses.numpy())
+
+
+def adjusted(p_value: float, tried: int) -> float:
+    """Return the p-value of the best of so many trials (Bonferroni): among several one looks better by chance."""
+    return min(1.0, p_value * tried)
 
 
 def probability_of_no_gain(before: Losses, after: Losses) -> float:
