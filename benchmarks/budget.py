@@ -49,7 +49,7 @@ def stages(folder: Path, count: int, pixels: int) -> list[tuple[str, int, float,
     write_pictures(folder / "pictures", count, pixels, CLASSES)
     (folder / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     set_params(folder, dataset__source="folder", dataset__classes="all", dataset__folder__path="pictures")
-    set_params(folder, prepare__image_size=pixels, prepare__duplicates="keep", training__epochs=1)
+    set_params(folder, prepare__image_size=pixels, prepare__duplicates="keep", networks__own_cnn__epochs=1)
     set_params(folder, study__hyperparameters=["default"])
     measured = []
     for stage, outs in OUTS.items():

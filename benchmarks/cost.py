@@ -75,7 +75,7 @@ def measured(folder: Path, count: int, side: int) -> Iterator[tuple[str, float]]
     write_pictures(folder / "pictures", count, PHOTOGRAPH)
     (folder / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     set_params(folder, dataset__source="folder", dataset__classes="all", dataset__folder__path="pictures")
-    set_params(folder, prepare__duplicates="keep", study__hyperparameters=["default"], training__epochs=1)
+    set_params(folder, prepare__duplicates="keep", study__hyperparameters=["default"], networks__own_cnn__epochs=1)
     set_params(folder, networks__resnet50__epochs=1, prepare__image_size=side)
     for stage, outs in OUTS.items():
         yield stage, 1e3 * run(folder, "-m", f"stages.{stage}")[0]
