@@ -6,6 +6,7 @@ import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from optuna.exceptions import UpdateFinishedTrialError
@@ -77,23 +78,32 @@ def test_the_place_of_a_killed_process_is_free_at_once(tmp_path):
 
 def test_a_process_of_another_machine_is_lost_after_a_silence(tmp_path, monkeypatch):
     """Its clock does not matter; whoever gives signs of life keeps its place."""
-    monkeypatch.setattr(shared_search, "SILENCE", 0.3)
-    monkeypatch.setattr(shared_search, "BEAT_EVERY", 0.05)
+    now = 0.0
+    monkeypatch.setattr(shared_search, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(shared_search, "BEAT_EVERY", 0.01)
     there, here = opened(tmp_path), opened(tmp_path)
     monkeypatch.setattr(shared_search, "identity", lambda: {"host": "elsewhere", "process": 1, "started": 0})
     trial = there.claim(range(1))
     with there.alive(trial):
-        until = time.monotonic() + 1
-        while time.monotonic() < until:
+        for _ in range(3):
+            wait_for_sign(here)
             assert here.free_lost() == []
-            time.sleep(0.05)
-    until = time.monotonic() + 10
-    while not (lost := here.free_lost()):
-        assert time.monotonic() < until
-        time.sleep(0.05)
-    assert lost == [0]
+            now += 1.1 * shared_search.SILENCE
+        wait_for_sign(here)
+    assert here.free_lost() == []
+    now += 0.9 * shared_search.SILENCE
+    assert here.free_lost() == []
+    now += 0.2 * shared_search.SILENCE
+    assert here.free_lost() == [0]
     with pytest.raises(UpdateFinishedTrialError):
         there.finish(trial, 1.0, TrialState.COMPLETE)
+
+
+def wait_for_sign(search: SharedSearch) -> None:
+    """Wait for a sign of life from who runs the first place, newer than the last one that was looked at."""
+    seen, _ = search.watched.get(0, (None, 0.0))
+    while search.trials()[0].user_attrs.get(shared_search.BEAT) in (None, seen):
+        time.sleep(0.01)
 
 
 def test_a_trial_that_fails_gives_its_place_back(tmp_path):
