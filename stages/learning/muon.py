@@ -42,10 +42,10 @@ class Muon(torch.optim.AdamW):
             state["momentum"] = torch.zeros_like(weight)
         momentum = state["momentum"].mul_(MOMENTUM).add_(gradient)
         ahead = torch.add(gradient, momentum, alpha=MOMENTUM)  # as Nesterov's
-        rows_last = ahead.movedim(1, -1)  # of a convolution in channels_last memory order, a view
-        turned = orthogonal(rows_last.flatten(1))
+        channels_last = ahead.movedim(1, -1)  # of a convolution in channels_last memory order, a view
+        turned = orthogonal(channels_last.flatten(1))
         scale = max(turned.shape) ** 0.5
-        weight.mul_(1 - rate * decay).add_(turned.view(rows_last.shape).movedim(-1, 1), alpha=-rate * scale)
+        weight.mul_(1 - rate * decay).add_(turned.view(channels_last.shape).movedim(-1, 1), alpha=-rate * scale)
 
 
 def orthogonal(matrix: Tensor) -> Tensor:

@@ -9,16 +9,21 @@ async function draw() {
   for (const place of document.querySelectorAll(".chart")) {
     const spec = JSON.parse(place.dataset.chart);
     const room = place.clientWidth;
+    const names = spec.params?.find((one) => one.name === "names")?.value; // of classes, beside a square
+    const beside = !names ? 90 : room < 560 ? 170 : 330; // axis and legend
     for (const part of spec.vconcat ?? [spec])
-      if (typeof part.width === "number") part.width = Math.min(part.width, Math.max(200, room - 90));
-    if (typeof spec.height === "number" && spec.params?.some((one) => one.name === "names")) spec.height = spec.width;
+      if (typeof part.width === "number") part.width = Math.min(part.width, Math.max(120, room - beside));
+    if (names) {
+      spec.height = spec.width;
+      for (const { axis } of [spec.encoding.x, spec.encoding.y]) axis.labelFontSize = Math.min(10, spec.width / names.length);
+    }
     const config = { ...spec.config, background: "transparent" };
-    config.legend = { symbolFillColor: "#888", ...config.legend, ...(room < 560 && { orient: "bottom", columns: 1 }) };
+    config.legend = { symbolFillColor: "#888", ...config.legend, ...(room < 560 && { orient: "bottom", columns: 1, gradientLength: 120 }) };
     config.font = "system-ui, sans-serif";
     delete spec.config;
-    if (spec.encoding?.y?.axis?.labelLimit && room < 560) spec.encoding.y.axis.labelLimit = 130;
+    if (spec.encoding?.y?.axis?.labelLimit && room < 560) spec.encoding.y.axis.labelLimit = 110;
     for (const layer of spec.layer ?? [])
-      if (layer.encoding?.y?.axis && room < 560) layer.encoding.y.axis.labelLimit = 150;
+      if (layer.encoding?.y?.axis && room < 560) layer.encoding.y.axis.labelLimit = room < 320 ? 110 : 150;
     await vegaEmbed(place, spec, { actions: false, renderer: "svg", theme: dark ? "dark" : undefined, config });
     place.querySelector("svg").setAttribute("aria-hidden", "true"); // of hundreds of marks; the label says it at once
   }
