@@ -32,7 +32,7 @@ def main(folder: Path, everything: bool) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with browser() as driver:
         if not everything:
-            write_small(folder / "page.png", picture(driver, WIDTH, "light", ("header", 1500)))
+            write_small(folder / "page.png", picture(driver, WIDTH, "light", ("header", 1530)))
             write_small(folder / "page-dark.png", picture(driver, WIDTH, "dark", ("#looks", 1000)))
             return
         for width in WIDTHS:
