@@ -52,7 +52,9 @@ def test_after_a_conflict_the_lock_is_one_that_dvc_can_read(project):
         (project / "dvc.lock").write_text(LOCK.format(digest), encoding="utf-8")
         (project / "metrics/metrics.json").write_text(f'{{"accuracy": {digest}}}\n', encoding="utf-8")
         commit(project)
-    merged = subprocess.run(["git", "merge", "theirs"], cwd=project, env=ENVIRONMENT, capture_output=True, check=False)
+    someone = ("-c", "user.name=t", "-c", "user.email=t@example.org")  # the machine may know of nobody
+    merge = ["git", *someone, "merge", "theirs"]
+    merged = subprocess.run(merge, cwd=project, env=ENVIRONMENT, capture_output=True, check=False)
     assert merged.returncode == 1
     unmerged = run("git", "diff", "--name-only", "--diff-filter=U", folder=project).splitlines()
     assert unmerged == ["dvc.lock", "metrics/metrics.json"]
