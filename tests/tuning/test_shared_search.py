@@ -102,7 +102,9 @@ def test_a_process_of_another_machine_is_lost_after_a_silence(tmp_path, monkeypa
 def wait_for_sign(search: SharedSearch) -> None:
     """Wait for a sign of life from who runs the first place, newer than the last one that was looked at."""
     seen, _ = search.watched.get(0, (None, 0.0))
+    until = time.monotonic() + 60
     while search.trials()[0].user_attrs.get(shared_search.BEAT) in (None, seen):
+        assert time.monotonic() < until
         time.sleep(0.01)
 
 
