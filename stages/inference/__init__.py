@@ -1,5 +1,9 @@
-"""Before torch is imported: how long its threads wait in a loop before they sleep, and what it imports late."""
+"""Before torch is imported: how long its threads wait in a loop before they sleep, and what it imports late.
 
+And how often Python looks for unused objects that refer to each other: torch makes many that stay, and a training few.
+"""
+
+import gc
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +15,8 @@ from stages.inference.compiler import import_late
 # the one that it waits for from running: on an AMD EPYC without bfloat16, training beside one other program became four
 # times as fast by few turns, for a twentieth of its speed alone.
 FEW_TURNS = "10000"
+# more objects than freed ones, from one look to the next; Python's own 700 cost a tenth of the import, and more later
+NEW_OBJECTS = 100_000
 
 
 def _is_fast_in_bfloat16() -> bool:
@@ -23,4 +29,5 @@ def _is_fast_in_bfloat16() -> bool:
 
 if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys() and not _is_fast_in_bfloat16():
     os.environ["GOMP_SPINCOUNT"] = FEW_TURNS
+gc.set_threshold(NEW_OBJECTS)
 import_late()

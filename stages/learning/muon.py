@@ -51,13 +51,20 @@ class Muon(torch.optim.AdamW):
 def orthogonal(matrix: Tensor) -> Tensor:
     """Return about U Vᵀ of a matrix (M, N) = U S Vᵀ, by Newton and Schulz's iteration, in the precision of trainings.
 
-    About: small singular values stay below 1, and others end between 0.7 and 1.2.
+    About: small singular values stay below 1, and others end between 0.7 and 1.2. All iterations together turn the rows
+    by one square matrix, which follows from the rows' products with each other: only these and the last turn read the
+    long side.
     """
     first, second, third = COEFFICIENTS
     wide = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
-    turned = (wide / wide.norm().clamp(min=TINY)).to(device.precision())
-    for _ in range(ITERATIONS):
-        square = turned @ turned.T
-        turned = torch.addmm(turned, torch.addmm(square, square, square, beta=second, alpha=third), turned, beta=first)
+    rows = (wide / wide.norm().clamp(min=TINY)).to(device.precision())
+    products, turn = rows @ rows.T, None
+    for last in (*[False] * (ITERATIONS - 1), True):
+        step = torch.addmm(products, products, products, beta=second, alpha=third)
+        step.diagonal().add_(first)
+        turn = step if turn is None else step @ turn
+        if not last:
+            products = step @ products @ step
+    turned = turn @ rows
     found: Tensor = (turned if wide is matrix else turned.T).to(matrix.dtype)
     return found

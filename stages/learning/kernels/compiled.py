@@ -13,14 +13,24 @@ POSITIVE = np.uint8(4)  # in `chosen`, beside the place 0 to 3 in its window: Le
 PLACE = np.uint8(3)
 
 
+# contract: a * b + c may be rounded once; sums keep their order
+OPTIONS = {"nogil": True, "no_cfunc_wrapper": True, "error_model": "numpy", "fastmath": {"contract", "nsz"}}
+# what numba need not look for in the loop that threads share, where there is nothing but a call
+NOT_THERE = ("comprehension", "fusion", "inplace_binop", "numpy", "reduction", "setitem", "stencil")
+PARALLEL = dict.fromkeys(NOT_THERE, False)
+
+
+def of_image(kernel):
+    """Compile one image's part of a kernel, apart from the loop that threads share: so all is compiled sooner."""
+    return njit(no_cpython_wrapper=True, **OPTIONS)(kernel)
+
+
 def compiled(kernel):
     """Compile a kernel when it is first called, and keep what comes of it for the next process."""
-    # contract: a * b + c may be rounded once; sums keep their order
-    options = {"parallel": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz"}}
     try:
-        return njit(cache=True, **options)(kernel)
+        return njit(cache=True, parallel=PARALLEL, **OPTIONS)(kernel)
     except RuntimeError:  # there is no place to keep it, for all is read-only
-        return njit(**options)(kernel)
+        return njit(parallel=PARALLEL, **OPTIONS)(kernel)
 
 
 def _widened(value):
@@ -52,143 +62,180 @@ def _rounded_bits(value):
     return np.uint16(np.uint32(bits + np.uint32(0x7FFF) + odd) >> np.uint32(16))
 
 
+@of_image
+def _sum_moments(n, features, near, sums):
+    _, height, width, channels = features.shape
+    first, second = np.zeros(channels, np.float32), np.zeros(channels, np.float32)
+    for h in range(height):
+        for w in range(width):
+            for c in range(channels):
+                value = _widened(features[n, h, w, c]) - near[c]
+                first[c] += value
+                second[c] += value * value
+    for c in range(channels):
+        sums[n, 0, c] = first[c]
+        sums[n, 1, c] = second[c]
+
+
 @compiled
 def sum_moments(features, near, sums):
     """Fill sums (N, 2, C) with each channel's differences from `near` (C,), and their squares, over each image."""
-    images, height, width, channels = features.shape
-    for n in prange(images):
-        first, second = np.zeros(channels, np.float32), np.zeros(channels, np.float32)
-        for h in range(height):
-            for w in range(width):
-                for c in range(channels):
-                    value = _widened(features[n, h, w, c]) - near[c]
-                    first[c] += value
-                    second[c] += value * value
-        for c in range(channels):
-            sums[n, 0, c] = first[c]
-            sums[n, 1, c] = second[c]
+    for n in prange(len(features)):
+        _sum_moments(np.int64(n), features, near, sums)
+
+
+@of_image
+def _pool(n, features, scale, offset, slope, normal, kept, chosen):
+    _, height, width, channels = normal.shape
+    for h in range(height):
+        for w in range(width):
+            for c in range(channels):
+                # written out, for in a loop over places the compiler would not take several channels at once
+                best = features[n, 2 * h, 2 * w, c]
+                highest, place = _widened(best) * scale[c] + offset[c], np.uint8(0)
+                right = features[n, 2 * h, 2 * w + 1, c]
+                value = _widened(right) * scale[c] + offset[c]
+                if value > highest:
+                    best, highest, place = right, value, np.uint8(1)
+                below = features[n, 2 * h + 1, 2 * w, c]
+                value = _widened(below) * scale[c] + offset[c]
+                if value > highest:
+                    best, highest, place = below, value, np.uint8(2)
+                across = features[n, 2 * h + 1, 2 * w + 1, c]
+                value = _widened(across) * scale[c] + offset[c]
+                if value > highest:
+                    best, highest, place = across, value, np.uint8(3)
+                if highest > 0:
+                    place = np.uint8(place | POSITIVE)
+                else:
+                    highest = highest * slope
+                normal[n, h, w, c] = _rounded(highest, normal)
+                kept[n, h, w, c] = best
+                chosen[n, h, w, c] = place
 
 
 @compiled
 def pool(features, scale, offset, slope, normal, kept, chosen):
     """Give the highest of each window, normalised and activated, as it was (`kept`), and its place (`chosen`)."""
-    images, height, width, channels = normal.shape
-    for n in prange(images):
-        for h in range(height):
-            for w in range(width):
-                for c in range(channels):
-                    # written out, for in a loop over places the compiler would not take several channels at once
-                    best = features[n, 2 * h, 2 * w, c]
-                    highest, place = _widened(best) * scale[c] + offset[c], np.uint8(0)
-                    right = features[n, 2 * h, 2 * w + 1, c]
-                    value = _widened(right) * scale[c] + offset[c]
-                    if value > highest:
-                        best, highest, place = right, value, np.uint8(1)
-                    below = features[n, 2 * h + 1, 2 * w, c]
-                    value = _widened(below) * scale[c] + offset[c]
-                    if value > highest:
-                        best, highest, place = below, value, np.uint8(2)
-                    across = features[n, 2 * h + 1, 2 * w + 1, c]
-                    value = _widened(across) * scale[c] + offset[c]
-                    if value > highest:
-                        best, highest, place = across, value, np.uint8(3)
-                    if highest > 0:
-                        place = np.uint8(place | POSITIVE)
-                    else:
-                        highest = highest * slope
-                    normal[n, h, w, c] = _rounded(highest, normal)
-                    kept[n, h, w, c] = best
-                    chosen[n, h, w, c] = place
+    for n in prange(len(features)):
+        _pool(np.int64(n), features, scale, offset, slope, normal, kept, chosen)
+
+
+@of_image
+def _sum_gradients(n, gradient, kept, chosen, mean, slope, sums):
+    _, height, width, channels = gradient.shape
+    plain, weighted = np.zeros(channels, np.float32), np.zeros(channels, np.float32)
+    for h in range(height):
+        for w in range(width):
+            for c in range(channels):
+                value = _widened(gradient[n, h, w, c])
+                if chosen[n, h, w, c] < POSITIVE:
+                    value = value * slope
+                plain[c] += value
+                weighted[c] += value * (_widened(kept[n, h, w, c]) - mean[c])
+    for c in range(channels):
+        sums[n, 0, c] = plain[c]
+        sums[n, 1, c] = weighted[c]
 
 
 @compiled
 def sum_gradients(gradient, kept, chosen, mean, slope, sums):
     """Fill sums (N, 2, C) with what reaches each channel through the activation, and that times kept - mean."""
-    images, height, width, channels = gradient.shape
-    for n in prange(images):
-        plain, weighted = np.zeros(channels, np.float32), np.zeros(channels, np.float32)
-        for h in range(height):
-            for w in range(width):
+    for n in prange(len(gradient)):
+        _sum_gradients(np.int64(n), gradient, kept, chosen, mean, slope, sums)
+
+
+@of_image
+def _spread_gradient(n, features, gradient, chosen, scale, constant, linear, slope, result):
+    _, height, width, channels = features.shape
+    direct = np.empty(channels, np.float32)
+    for h in range((height + 1) // 2):
+        for w in range((width + 1) // 2):
+            pooled = 2 * h + 1 < height and 2 * w + 1 < width  # an odd last row or column is in no window
+            if pooled:
                 for c in range(channels):
-                    value = _widened(gradient[n, h, w, c])
-                    if chosen[n, h, w, c] < POSITIVE:
-                        value = value * slope
-                    plain[c] += value
-                    weighted[c] += value * (_widened(kept[n, h, w, c]) - mean[c])
-        for c in range(channels):
-            sums[n, 0, c] = plain[c]
-            sums[n, 1, c] = weighted[c]
+                    value = _widened(gradient[n, h, w, c]) * scale[c]
+                    direct[c] = value if chosen[n, h, w, c] >= POSITIVE else value * slope
+            for place in range(4):
+                y, x = 2 * h + (place >> 1), 2 * w + (place & 1)
+                if y < height and x < width:
+                    for c in range(channels):
+                        value = constant[c] + linear[c] * _widened(features[n, y, x, c])
+                        if pooled and (chosen[n, h, w, c] & PLACE) == np.uint8(place):
+                            value += direct[c]
+                        result[n, y, x, c] = _rounded(value, result)
 
 
 @compiled
 def spread_gradient(features, gradient, chosen, scale, constant, linear, slope, result):
     """Give constant + linear * feature, and to what was kept also what came through the activation, scaled."""
-    images, height, width, channels = features.shape
-    for n in prange(images):
-        direct = np.empty(channels, np.float32)
-        for h in range((height + 1) // 2):
-            for w in range((width + 1) // 2):
-                pooled = 2 * h + 1 < height and 2 * w + 1 < width  # an odd last row or column is in no window
-                if pooled:
-                    for c in range(channels):
-                        value = _widened(gradient[n, h, w, c]) * scale[c]
-                        direct[c] = value if chosen[n, h, w, c] >= POSITIVE else value * slope
-                for place in range(4):
-                    y, x = 2 * h + (place >> 1), 2 * w + (place & 1)
-                    if y < height and x < width:
-                        for c in range(channels):
-                            value = constant[c] + linear[c] * _widened(features[n, y, x, c])
-                            if pooled and (chosen[n, h, w, c] & PLACE) == np.uint8(place):
-                                value += direct[c]
-                            result[n, y, x, c] = _rounded(value, result)
+    for n in prange(len(features)):
+        _spread_gradient(np.int64(n), features, gradient, chosen, scale, constant, linear, slope, result)
+
+
+@of_image
+def _normalise(n, features, shortcut, scale, offset, floor, result):
+    _, height, width, channels = features.shape
+    for h in range(height):
+        for w in range(width):
+            for c in range(channels):
+                value = _widened(features[n, h, w, c]) * scale[c] + offset[c]
+                if shortcut is not None:
+                    value += _widened(shortcut[n, h, w, c])
+                result[n, h, w, c] = _rounded(floor if value <= floor else value, result)
 
 
 @compiled
 def normalise(features, shortcut, scale, offset, floor, result):
     """Give scale * feature + offset, with a shortcut's value added where there is one, and no less than the floor."""
-    images, height, width, channels = features.shape
-    for n in prange(images):
-        for h in range(height):
-            for w in range(width):
-                for c in range(channels):
-                    value = _widened(features[n, h, w, c]) * scale[c] + offset[c]
-                    if shortcut is not None:
-                        value += _widened(shortcut[n, h, w, c])
-                    result[n, h, w, c] = _rounded(floor if value <= floor else value, result)
+    for n in prange(len(features)):
+        _normalise(np.int64(n), features, shortcut, scale, offset, floor, result)
+
+
+@of_image
+def _sum_normal_gradients(n, features, gradient, result, floor, mean, sums):
+    _, height, width, channels = features.shape
+    plain, weighted = np.zeros(channels, np.float32), np.zeros(channels, np.float32)
+    for h in range(height):
+        for w in range(width):
+            for c in range(channels):
+                value = _widened(gradient[n, h, w, c])
+                if _widened(result[n, h, w, c]) <= floor:
+                    value = np.float32(0)
+                plain[c] += value
+                weighted[c] += value * (_widened(features[n, h, w, c]) - mean[c])
+    for c in range(channels):
+        sums[n, 0, c] = plain[c]
+        sums[n, 1, c] = weighted[c]
 
 
 @compiled
 def sum_normal_gradients(features, gradient, result, floor, mean, sums):
     """Fill sums (N, 2, C) with what reaches each channel from above the floor, and that times feature - mean."""
-    images, height, width, channels = features.shape
-    for n in prange(images):
-        plain, weighted = np.zeros(channels, np.float32), np.zeros(channels, np.float32)
-        for h in range(height):
-            for w in range(width):
-                for c in range(channels):
-                    value = _widened(gradient[n, h, w, c])
-                    if _widened(result[n, h, w, c]) <= floor:
-                        value = np.float32(0)
-                    plain[c] += value
-                    weighted[c] += value * (_widened(features[n, h, w, c]) - mean[c])
-        for c in range(channels):
-            sums[n, 0, c] = plain[c]
-            sums[n, 1, c] = weighted[c]
+    for n in prange(len(features)):
+        _sum_normal_gradients(np.int64(n), features, gradient, result, floor, mean, sums)
+
+
+@of_image
+def _spread_normal_gradient(n, features, gradient, result, floor, scale, constant, linear, of_features, of_shortcut):
+    _, height, width, channels = features.shape
+    nothing = gradient.dtype.type(0)
+    for h in range(height):
+        for w in range(width):
+            for c in range(channels):
+                incoming = gradient[n, h, w, c]
+                if _widened(result[n, h, w, c]) <= floor:
+                    incoming = nothing
+                if of_shortcut is not None:
+                    of_shortcut[n, h, w, c] = incoming
+                value = constant[c] + linear[c] * _widened(features[n, h, w, c]) + scale[c] * _widened(incoming)
+                of_features[n, h, w, c] = _rounded(value, of_features)
 
 
 @compiled
 def spread_normal_gradient(features, gradient, result, floor, scale, constant, linear, of_features, of_shortcut):
     """Give constant + linear * feature + scale * what comes in from above the floor, and that to the shortcut."""
-    images, height, width, channels = features.shape
-    nothing = gradient.dtype.type(0)
-    for n in prange(images):
-        for h in range(height):
-            for w in range(width):
-                for c in range(channels):
-                    incoming = gradient[n, h, w, c]
-                    if _widened(result[n, h, w, c]) <= floor:
-                        incoming = nothing
-                    if of_shortcut is not None:
-                        of_shortcut[n, h, w, c] = incoming
-                    value = constant[c] + linear[c] * _widened(features[n, h, w, c]) + scale[c] * _widened(incoming)
-                    of_features[n, h, w, c] = _rounded(value, of_features)
+    for n in prange(len(features)):
+        _spread_normal_gradient(
+            np.int64(n), features, gradient, result, floor, scale, constant, linear, of_features, of_shortcut
+        )

@@ -75,7 +75,7 @@ class _NormalisedPool(torch.autograd.Function):
         features, kept = ctx.saved_tensors
         incoming = memory(gradient.contiguous(memory_format=torch.channels_last))
         sums = np.empty((len(features), 2, len(ctx.scale)))
-        kernels().sum_gradients(incoming, memory(kept), ctx.chosen, ctx.moments.mean.numpy(), ctx.slope, sums)
+        kernels().sum_gradients(incoming, memory(kept), ctx.chosen, ctx.moments.mean, ctx.slope, sums)
         back = returned(sums, ctx.moments, ctx.scale)
         of_features = torch.empty_like(features)
         factors = ctx.scale, back.constant, back.linear, ctx.slope

@@ -99,7 +99,7 @@ class _Normalised(torch.autograd.Function):
         incoming = memory(gradient.contiguous(memory_format=torch.channels_last))
         sums = np.empty((len(features), 2, len(ctx.scale)))
         known = memory(features), incoming, memory(result), ctx.floor
-        kernels().sum_normal_gradients(*known, ctx.moments.mean.numpy(), sums)
+        kernels().sum_normal_gradients(*known, ctx.moments.mean, sums)
         back = returned(sums, ctx.moments, ctx.scale)
         of_features = torch.empty_like(features)
         of_shortcut = torch.empty_like(features) if ctx.has_shortcut else None

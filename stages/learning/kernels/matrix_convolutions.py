@@ -1,6 +1,7 @@
 """Convolutions as matrix products, where those are faster on a CPU."""
 
 from functools import cache
+from itertools import product
 from typing import Any
 
 import torch
@@ -34,7 +35,7 @@ class MatrixConvolution(nn.Conv2d):
             # of other rows torch would make many small products
             rows = images.permute(0, 2, 3, 1)[:, ::stride, ::stride].contiguous()
         else:
-            rows = windows(images, kernel, stride).flatten(3)
+            rows = _Windows.apply(images, kernel, stride)
         weights = self.weight.permute(0, 2, 3, 1).flatten(1)
         return functional.linear(rows, weights, self.bias).permute(0, 3, 1, 2)
 
@@ -71,6 +72,30 @@ def is_usual(convolution: nn.Conv2d, images: Tensor) -> bool:
 def has_avx2_alone() -> bool:
     """Say whether this is a processor with AVX2 and without AVX-512."""
     return torch.backends.cpu.get_cpu_capability() == "AVX2"
+
+
+class _Windows(torch.autograd.Function):
+    """What a convolution sees at each place, as rows (N, H', W', k * k * C).
+
+    The way back is a sum over the places in the window, of many values each; torch's own takes one value at a time.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, images: Tensor, kernel: int, stride: int) -> Tensor:
+        ctx.shape, ctx.kernel, ctx.stride = images.shape, kernel, stride
+        return windows(images, kernel, stride).flatten(3)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        (images, channels, height, width), kernel, stride = ctx.shape, ctx.kernel, ctx.stride
+        edge, seen = kernel // 2, gradient.reshape(*gradient.shape[:3], kernel, kernel, channels)
+        precision = torch.promote_types(gradient.dtype, torch.float32)
+        sums = gradient.new_zeros(images, height + 2 * edge, width + 2 * edge, channels, dtype=precision)
+        down, right = (stride * (places - 1) + 1 for places in gradient.shape[1:3])
+        for y, x in product(range(kernel), repeat=2):
+            sums[:, y : y + down : stride, x : x + right : stride] += seen[:, :, :, y, x]
+        inner = sums[:, edge : edge + height, edge : edge + width].to(gradient.dtype)
+        return inner.permute(0, 3, 1, 2), None, None
 
 
 class _Convolution(torch.autograd.Function):

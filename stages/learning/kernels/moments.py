@@ -57,62 +57,65 @@ class Moments(NamedTuple):
     With 0 features they are as they were learnt before.
     """
 
-    mean: Tensor
-    deviation: Tensor
+    mean: Array
+    deviation: Array
     features: int
 
 
+@np.errstate(all="ignore")  # a training that diverges is found by its loss
 def moments(features: Tensor, norm: Any) -> Moments:
-    """Return by what a BatchNorm2d normalises features that fit, and update what it has learnt as it would itself."""
+    """Return by what a BatchNorm2d normalises features that fit, and update what it has learnt as it would itself.
+
+    On so few numbers numpy is sooner done than torch.
+    """
+    learnt_mean, learnt_variance = norm.running_mean.numpy(), norm.running_var.numpy()
     if not norm.training:
-        return Moments(norm.running_mean, (norm.running_var + norm.eps).sqrt(), 0)
+        return Moments(learnt_mean, np.sqrt(learnt_variance + np.float32(norm.eps)), 0)
     mean, variance, count = of_batch(features)
-    with torch.no_grad():
-        norm.num_batches_tracked.add_(1)
-        norm.running_mean.lerp_(mean, norm.momentum)
-        norm.running_var.lerp_(variance * (count / (count - 1)), norm.momentum)
-    return Moments(mean, (variance + norm.eps).sqrt(), count)
+    norm.num_batches_tracked.add_(1)
+    learnt_mean += np.float32(norm.momentum) * (mean - learnt_mean)
+    learnt_variance += np.float32(norm.momentum) * (variance * np.float32(count / (count - 1)) - learnt_variance)
+    return Moments(mean, np.sqrt(variance + np.float32(norm.eps)), count)
 
 
-def of_batch(features: Tensor) -> tuple[Tensor, Tensor, int]:
+def of_batch(features: Tensor) -> tuple[Array, Array, int]:
     """Return mean and variance (the square's mean) of each channel, and the count of features of which they are.
 
-    Summed in float32 within an image, then in float64.
+    Summed in float32 within an image, then in float64; given as float32.
     """
     if processes.count() > 1:
         return _of_all_batches(features)
     mean, variance = _of_one_batch(features)
-    return mean.float(), variance.float().clamp(min=0), features.numel() // features.shape[1]
+    return _single(mean), _single(variance), features.numel() // features.shape[1]
 
 
-def _of_all_batches(features: Tensor) -> tuple[Tensor, Tensor, int]:
-    sums = torch.zeros(3, features.shape[1], dtype=torch.float64)
+def _of_all_batches(features: Tensor) -> tuple[Array, Array, int]:
+    sums = np.zeros((3, features.shape[1]))
     if len(features):  # of a last, small batch a process may have nothing
         mean, variance = _of_one_batch(features)
-        count = features.numel() // features.shape[1]
-        sums = count * torch.stack([torch.ones_like(mean), mean, variance + mean**2])
-    count, first, second = processes.summed(sums)
+        sums[:] = np.ones_like(mean), mean, variance + mean**2
+        sums *= features.numel() // features.shape[1]
+    count, first, second = processes.summed(torch.from_numpy(sums)).numpy()
     mean = first / count
-    return mean.float(), (second / count - mean**2).clamp(min=0).float(), int(count[0])
+    return _single(mean), _single(np.maximum(second / count - mean**2, 0)), int(count[0])
 
 
-def _of_one_batch(features: Tensor) -> tuple[Tensor, Tensor]:
+def _of_one_batch(features: Tensor) -> tuple[Array, Array]:
     values = memory(features)
     images, height, width, channels = values.shape
     # the sums are of differences from one value of each channel: squares of large values would hide a small variance
     near = features[0, :, 0, 0].detach().float().numpy()
     sums = np.empty((images, 2, channels))
     kernels().sum_moments(values, near, sums)
-    with np.errstate(all="ignore"):  # a training that diverges is found by its loss
-        first, second = sums.sum(0) / (images * height * width)
-        squared_mean = first * first
-    return torch.from_numpy(near + first), torch.from_numpy(second - squared_mean)
+    first, second = sums.sum(0) / (images * height * width)
+    return near + first, np.maximum(second - first * first, 0)
 
 
+@np.errstate(all="ignore")
 def scale_and_offset(moments: Moments, weight: Tensor, bias: Tensor) -> tuple[Array, Array]:
     """Return scale and offset (C,): what batch normalisation makes of a feature is scale * feature + offset."""
-    scale = weight.detach() / moments.deviation
-    return scale.numpy(), (bias.detach() - moments.mean * scale).numpy()
+    scale = weight.detach().numpy() / moments.deviation
+    return scale, bias.detach().numpy() - moments.mean * scale
 
 
 class Returned(NamedTuple):
@@ -124,18 +127,24 @@ class Returned(NamedTuple):
     linear: Array
 
 
+@np.errstate(all="ignore")
 def returned(sums: Array, moments: Moments, scale: Array) -> Returned:
     """Return how a gradient goes on.
 
     Its `sums` (N, 2, C) over each image are plain and weighted with feature - mean.
     """
-    with np.errstate(all="ignore"):  # as above
-        both = torch.from_numpy(sums.sum(0))
-    of_bias, product = both.float()
+    both = sums.sum(0)
+    of_bias, product = _single(both)
     of_weight = product / moments.deviation
-    # by way of the batch's mean and variance, each value reaches every output of its channel, in all processes
-    bias_of_all, product_of_all = processes.summed(both).float() if moments.features else both.float()
-    share = torch.from_numpy(scale) / moments.features if moments.features else torch.zeros_like(of_bias)
-    linear = -share / moments.deviation * (product_of_all / moments.deviation)
-    constant = -share * bias_of_all - linear * moments.mean
-    return Returned(of_weight, of_bias, constant.numpy(), linear.numpy())
+    constant = linear = np.zeros_like(of_bias)
+    if moments.features:
+        # by way of the batch's mean and variance, each value reaches every output of its channel, in all processes
+        bias_of_all, product_of_all = _single(processes.summed(torch.from_numpy(both)).numpy())
+        share = scale / np.float32(moments.features)
+        linear = -share / moments.deviation * (product_of_all / moments.deviation)
+        constant = -share * bias_of_all - linear * moments.mean
+    return Returned(torch.from_numpy(of_weight), torch.from_numpy(of_bias), constant, linear)
+
+
+def _single(values: Array) -> Array:
+    return values.astype(np.float32)
