@@ -25,6 +25,7 @@ from stages.support.shards import read_rows
 def main(network: str, hyperparameters: str, data: str, seed: str) -> None:
     """Score a trained run on photographs it has never seen, and keep what it says of each."""
     device.be_deterministic()
+    device.keep_freed_memory()
     run = Run(network, hyperparameters, data, int(seed))
     trained = restore(f"data/trained/{run}/weights.safetensors", network_named(network), device.device())
     validation, test = (

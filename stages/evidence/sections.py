@@ -121,7 +121,7 @@ def tuning_line(judged: Judged) -> str:
     return (
         "Tuned hyperparameters were the best trial's on validation pictures, where none was better by construction. On"
         f" test pictures they {said}: {formatted(tuned.gain)} points."
-        + "".join(f" For {name} the search kept the defaults." for name in kept)
+        + "".join(f" For {name} tuned and default runs are the same." for name in kept)
     )
 
 

@@ -20,8 +20,8 @@ def steps(defaults: Mapping[str, Any], space: Mapping[str, BaseDistribution]) ->
     """Return changes of one setting each, all within the search's space.
 
     Batch size and weight decay are among what Brigato, Barz, Iocchi and Denzler (Tune it or don't use it, 2021) tune on
-    small data. These steps were found on drawn birds and photographs: docs/results.md. The likeliest is first: it goes
-    to its end beside the defaults, so that the others are stopped early unless they get ahead of it.
+    small data. These steps were found on drawn birds and photographs: docs/results.md. The first goes to its end beside
+    the defaults, and the others are stopped early unless they get ahead of it: it is the one that has gained by Muon.
     """
     smaller = [size for size in BATCH_SIZES if size < defaults["batch_size"]]
     wanted: list[Values] = [
