@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from stages.learning.kernels import matrix_convolutions
-from stages.learning.kernels.matrix_convolutions import MatrixConvolution, is_product
+from stages.learning.kernels.matrix_convolutions import MatrixConvolution, _Windows, is_product, windows
 
 
 def channels_last(*shape):
@@ -36,6 +36,16 @@ def test_values_and_gradients_are_those_of_the_convolution(kernel, stride, side,
     torch.testing.assert_close(mine.grad, their.grad)
     for name, weight in theirs.named_parameters():
         torch.testing.assert_close(ours.get_parameter(name).grad, weight.grad)
+
+
+def test_what_comes_back_through_windows_is_rounded_once():
+    """To bfloat16, after the sum: one place at a time, small parts would be lost beside a large one."""
+    images = torch.zeros(1, 64, 4, 4).bfloat16().contiguous(memory_format=torch.channels_last).requires_grad_()
+    parts = torch.rand(1, 4, 4, 9 * 64).bfloat16()
+    exact = images.detach().double().requires_grad_()
+    windows(exact, 3, 1).flatten(3).backward(parts.double())
+    _Windows.apply(images, 3, 1).backward(parts)
+    assert torch.equal(images.grad, exact.grad.bfloat16())
 
 
 @pytest.mark.parametrize(
