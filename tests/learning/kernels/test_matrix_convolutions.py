@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from stages.learning.kernels import matrix_convolutions
-from stages.learning.kernels.matrix_convolutions import MatrixConvolution, _Windows, is_product, windows
+from stages.learning.kernels.matrix_convolutions import MatrixConvolution, is_product
 
 
 def channels_last(*shape):
@@ -38,14 +38,18 @@ def test_values_and_gradients_are_those_of_the_convolution(kernel, stride, side,
         torch.testing.assert_close(ours.get_parameter(name).grad, weight.grad)
 
 
-def test_what_comes_back_through_windows_is_rounded_once():
-    """To bfloat16, after the sum: one place at a time, small parts would be lost beside a large one."""
-    images = torch.zeros(1, 64, 4, 4).bfloat16().contiguous(memory_format=torch.channels_last).requires_grad_()
-    parts = torch.rand(1, 4, 4, 9 * 64).bfloat16()
-    exact = images.detach().double().requires_grad_()
-    windows(exact, 3, 1).flatten(3).backward(parts.double())
-    _Windows.apply(images, 3, 1).backward(parts)
-    assert torch.equal(images.grad, exact.grad.bfloat16())
+def test_what_comes_back_to_a_pixel_from_all_places_is_rounded_once():
+    """To bfloat16, after the sum."""
+    parts = torch.rand(1, 72, 4, 4).bfloat16().contiguous(memory_format=torch.channels_last)
+    found = {}
+    for precision in (torch.bfloat16, torch.float64):
+        convolution = MatrixConvolution(8, 72, 3, padding=1, bias=False).to(precision)
+        convolution.weight.data = torch.eye(72, dtype=precision).view(72, 3, 3, 8).permute(0, 3, 1, 2)
+        images = channels_last(1, 8, 4, 4).to(precision).requires_grad_()
+        assert is_product(convolution, images)
+        convolution(images).backward(parts.to(precision))
+        found[precision] = images.grad
+    assert torch.equal(found[torch.bfloat16], found[torch.float64].bfloat16())
 
 
 @pytest.mark.parametrize(
