@@ -55,16 +55,22 @@ def orthogonal(matrix: Tensor) -> Tensor:
     by one square matrix, which follows from the rows' products with each other: only these and the last turn read the
     long side.
     """
-    first, second, third = COEFFICIENTS
     wide = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
     rows = (wide / wide.norm().clamp(min=TINY)).to(device.precision())
-    products, turn = rows @ rows.T, None
-    for last in (*[False] * (ITERATIONS - 1), True):
-        step = torch.addmm(products, products, products, beta=second, alpha=third)
-        step.diagonal().add_(first)
-        turn = step if turn is None else step @ turn
-        if not last:
-            products = step @ products @ step
+    products = rows @ rows.T
+    turn = step = _step(products)
+    for _ in range(ITERATIONS - 1):
+        products = step @ products @ step
+        step = _step(products)
+        turn = step @ turn
     turned = turn @ rows
     found: Tensor = (turned if wide is matrix else turned.T).to(matrix.dtype)
     return found
+
+
+def _step(products: Tensor) -> Tensor:
+    """Return by what an iteration turns rows, of the rows' products with each other: both (M, M)."""
+    first, second, third = COEFFICIENTS
+    step = torch.addmm(products, products, products, beta=second, alpha=third)
+    step.diagonal().add_(first)
+    return step
