@@ -54,9 +54,8 @@ def restore(path: str | Path, network: Network[Any], device: torch.device) -> Tr
     """Return the trained network that `save_weights` wrote, ready for prediction."""
     description = described(path)
     settings, names = network.schema(**description["settings"]), description["class_names"]
-    with torch.device("meta"):  # no random weights, which would take longer than to read these
-        model: nn.Module = network.build(settings, len(names), description["image_size"])
-    model.load_state_dict(load_file(path), assign=True)
+    model: nn.Module = network.build(settings, len(names), description["image_size"])
+    model.load_state_dict(load_file(path))
     if settings.mirrored_prediction:
         mirror_predictions(model)
     model = model.to(device).to(memory_format=torch.channels_last).eval()

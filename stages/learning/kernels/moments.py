@@ -70,12 +70,12 @@ def moments(features: Tensor, norm: Any) -> Moments:
     """
     learnt_mean, learnt_variance = norm.running_mean.numpy(), norm.running_var.numpy()
     if not norm.training:
-        return Moments(learnt_mean, np.sqrt(learnt_variance + np.float32(norm.eps)), 0)
+        return Moments(learnt_mean, np.sqrt(learnt_variance + norm.eps), 0)
     mean, variance, count = of_batch(features)
     norm.num_batches_tracked.add_(1)
-    learnt_mean += np.float32(norm.momentum) * (mean - learnt_mean)
-    learnt_variance += np.float32(norm.momentum) * (variance * np.float32(count / (count - 1)) - learnt_variance)
-    return Moments(mean, np.sqrt(variance + np.float32(norm.eps)), count)
+    learnt_mean += norm.momentum * (mean - learnt_mean)
+    learnt_variance += norm.momentum * (variance * (count / (count - 1)) - learnt_variance)
+    return Moments(mean, np.sqrt(variance + norm.eps), count)
 
 
 def of_batch(features: Tensor) -> tuple[Array, Array, int]:
@@ -140,7 +140,7 @@ def returned(sums: Array, moments: Moments, scale: Array) -> Returned:
     if moments.features:
         # by way of the batch's mean and variance, each value reaches every output of its channel, in all processes
         bias_of_all, product_of_all = _single(processes.summed(torch.from_numpy(both)).numpy())
-        share = scale / np.float32(moments.features)
+        share = scale / moments.features
         linear = -share / moments.deviation * (product_of_all / moments.deviation)
         constant = -share * bias_of_all - linear * moments.mean
     return Returned(torch.from_numpy(of_weight), torch.from_numpy(of_bias), constant, linear)
