@@ -31,6 +31,20 @@ def test_a_restored_network_predicts_the_same(trained, tmp_path):
     assert restored[1:] == (NAMES, 64, Normalisation((1, 2, 3), (4, 5, 6)))
 
 
+def test_what_no_file_of_weights_holds_is_made_anew(trained, tmp_path, monkeypatch):
+    """A network of a user's own may be built with constants beside its weights."""
+    build = own_cnn.build
+
+    def with_constant(_, *asked):
+        model = build(*asked)
+        model.register_buffer("constant", torch.tensor(2.0), persistent=False)
+        return model
+
+    monkeypatch.setattr(type(own_cnn), "build", with_constant)
+    save_weights(tmp_path / "weights.safetensors", trained, "own_cnn", SETTINGS.model_dump())
+    assert restore(tmp_path / "weights.safetensors", own_cnn, torch.device("cpu")).model.constant == 2
+
+
 def test_mirrored_predictions_are_said_in_the_file(trained, tmp_path):
     """Who restores the network need not know how it was trained: what it says is the mean over both."""
     chosen = SETTINGS.model_copy(update={"mirrored_prediction": True})

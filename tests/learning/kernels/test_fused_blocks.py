@@ -92,6 +92,12 @@ def test_a_small_variance_beside_a_large_mean_is_not_lost():
     np.testing.assert_allclose(variance, values.var((0, 2, 3)), rtol=1e-4)
 
 
+def test_a_momentum_that_the_kernels_do_not_know_is_an_error():
+    """None, which for torch is a mean over all batches, makes no NaN."""
+    with pytest.raises(TypeError, match="NoneType"):
+        normalised_pool(ordered(2, 2, 4, 4), nn.BatchNorm2d(2, momentum=None), SLOPE)
+
+
 def test_a_broken_batch_is_seen():
     """NaN among the features makes NaN of the channel, as with torch's own layers, and of no other."""
     features = ordered(2, 2, 4, 4)
