@@ -11,6 +11,7 @@ from numba.extending import overload
 
 POSITIVE = np.uint8(4)  # in `chosen`, beside the place 0 to 3 in its window: LeakyReLU leaves the value as it is
 PLACE = np.uint8(3)
+NOWHERE = np.uint8(255)  # a place that is none
 
 
 # contract: a * b + c may be rounded once; sums keep their order
@@ -148,20 +149,23 @@ def sum_gradients(gradient, kept, chosen, mean, slope, sums):
 @of_image
 def _spread_gradient(n, features, gradient, chosen, scale, constant, linear, slope, result):
     _, height, width, channels = features.shape
-    direct = np.empty(channels, np.float32)
+    direct, places = np.empty(channels, np.float32), np.empty(channels, np.uint8)
     for h in range((height + 1) // 2):
         for w in range((width + 1) // 2):
-            pooled = 2 * h + 1 < height and 2 * w + 1 < width  # an odd last row or column is in no window
-            if pooled:
-                for c in range(channels):
+            in_window = 2 * h + 1 < height and 2 * w + 1 < width  # an odd last row or column is in none
+            for c in range(channels):
+                if in_window:
                     value = _widened(gradient[n, h, w, c]) * scale[c]
                     direct[c] = value if chosen[n, h, w, c] >= POSITIVE else value * slope
+                    places[c] = chosen[n, h, w, c] & PLACE
+                else:
+                    places[c] = NOWHERE
             for place in range(4):
                 y, x = 2 * h + (place >> 1), 2 * w + (place & 1)
                 if y < height and x < width:
                     for c in range(channels):
                         value = constant[c] + linear[c] * _widened(features[n, y, x, c])
-                        if pooled and (chosen[n, h, w, c] & PLACE) == np.uint8(place):
+                        if places[c] == np.uint8(place):
                             value += direct[c]
                         result[n, y, x, c] = _rounded(value, result)
 
