@@ -1,83 +1,43 @@
 """Stage evaluate: score a trained run on photographs it has never seen."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+import shutil
+from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-from scipy.special import softmax
-
-from stages.inference import device
-from stages.inference.networks import network_named
-from stages.inference.picture_sets import PictureSet, load_pictures
-from stages.inference.prediction import predict
+from stages.inference.done_before import done_before, note_done
+from stages.inference.keys import code_of, key_of
 from stages.inference.runs import Run
-from stages.inference.weights import Trained, restore
-from stages.scoring.calibration import at_temperature, calibration
-from stages.scoring.heat_maps import heat_maps
-from stages.scoring.looks import digest_of, png_of_map, worth_a_look, write_predictions
-from stages.scoring.scores import scores
 from stages.support.command import run_stage
-from stages.support.files import finished_folder, read_csv, read_json, write_json
-from stages.support.shards import read_rows
+from stages.support.files import finished_folder, read_json, write_json
 
 
 def main(network: str, hyperparameters: str, data: str, seed: str) -> None:
     """Score a trained run on photographs it has never seen, and keep what it says of each."""
-    device.be_deterministic()
-    device.keep_freed_memory()
     run = Run(network, hyperparameters, data, int(seed))
-    trained = restore(f"data/trained/{run}/weights.safetensors", network_named(network), device.device())
-    validation, test = (
-        load_pictures(f"data/{name}", device.device(), trained.image_size, trained.normalisation)
-        for name in ("validation", "test")
-    )
-    seen, unseen = ((logits_of(trained, pictures), pictures.labels.cpu().numpy()) for pictures in (validation, test))
-    record = scores(softmax(unseen[0], axis=1), unseen[1], trained.class_names) | calibration(seen, unseen)
-    record["history"] = history_of(f"data/trained/{run}/history.csv")
-    with finished_folder(f"data/predictions/{run}") as folder:
-        said = {"class_names": trained.class_names, "temperature": record["temperature"]}
-        columns: dict[str, Sequence[Any]] = {
-            "path": test.paths,
-            "label": list(unseen[1]),
-            "logits": list(unseen[0].astype(np.float32)),
-        }
-        write_predictions(folder / "predictions.parquet", columns, said)
-        looks = looks_of(trained, test, at_temperature(unseen[0], record["temperature"]))
-        write_predictions(folder / "looks.parquet", looks, {"class_names": trained.class_names})
-        record["looks"] = digest_of(folder / "looks.parquet")
-    write_json(f"metrics/runs/{run}.json", record)
+    key = evaluation_key(run)
+    same = done_before(key)
+    if not (same and taken_from(same, run)):
+        from stages.scoring.one_run import evaluate  # imports torch, which takes longer than to copy what is there
+
+        evaluate(run)
+        note_done(key, str(run))
     write_json(f"metrics/costs/{run}.json", read_json(f"data/trained/{run}/timing.json"))
 
 
-def history_of(file: str) -> dict[str, list[float]]:
-    """Return accuracy and loss on validation after each epoch, so that the report needs no weights."""
-    rows = read_csv(file)
-    return {name: [float(row[f"validation_{name}"]) for row in rows] for name in ("accuracy", "loss")}
+def evaluation_key(run: Run) -> str:
+    """Return the key of all that shapes an evaluation but the hardware: equal runs have the same."""
+    folders = [f"data/trained/{run}", "data/validation", "data/test"]
+    return key_of("evaluate", folders, [Path(__file__), *code_of(run.network, "support", "inference", "scoring")])
 
 
-def looks_of(trained: Trained, test: PictureSet, probabilities: NDArray[np.float64]) -> dict[str, Sequence[Any]]:
-    """Return the columns of the test pictures worth a look: what they are, what was said, and where it was seen."""
-    labels = test.labels.cpu().numpy()
-    looks = worth_a_look(probabilities, labels)
-    rows = [look.row for look in looks]
-    predicted = probabilities[rows].argmax(axis=1)
-    encoded = {index: row.encoded for index, row in enumerate(read_rows("data/test")) if index in set(rows)}
-    maps: Iterable[Any] = heat_maps(trained.model, test.batch(rows)[0], predicted) if rows else []
-    return {
-        "path": [test.paths[row] for row in rows],
-        "label": list(labels[rows]),
-        "predicted": list(predicted),
-        "probability": list(probabilities[rows].max(axis=1)),
-        "why": [look.why for look in looks],
-        "picture": [encoded[row] for row in rows],
-        "heat_map": [png_of_map(each) for each in maps],
-    }
-
-
-def logits_of(trained: Trained, pictures: PictureSet) -> NDArray[np.float64]:
-    """Return a network's logits (N, classes) for pictures."""
-    return np.asarray(predict(trained.model, pictures).double().numpy())
+def taken_from(same: str, run: Run) -> bool:
+    """Copy what the evaluation of an equal run has written; say whether it is there."""
+    predictions, record = Path(f"data/predictions/{same}"), Path(f"metrics/runs/{same}.json")
+    if not (predictions.is_dir() and record.is_file()):
+        return False
+    with finished_folder(f"data/predictions/{run}") as folder:
+        shutil.copytree(predictions, folder, dirs_exist_ok=True)
+    write_json(f"metrics/runs/{run}.json", read_json(record))
+    return True
 
 
 if __name__ == "__main__":

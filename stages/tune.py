@@ -4,10 +4,11 @@ from optuna.trial import FrozenTrial
 from pydantic import NonNegativeInt
 
 from stages.inference import device
+from stages.inference.keys import key_of
 from stages.inference.networks import network_named
 from stages.inference.picture_sets import load_pictures
 from stages.inference.recipes import OnTheFly, Recipe, Search, Training
-from stages.learning.checkpoints import Checkpoint, key_of
+from stages.learning.checkpoints import Checkpoint, imported_code, on_this_hardware
 from stages.learning.pretrained import expected_pictures
 from stages.support.command import run_stage
 from stages.support.files import finished_folder, write_json
@@ -41,7 +42,8 @@ def main(network: str, role: str = "") -> None:
 
     shared, folders = database(), ["data/original", "data/validation", f"data/pretrained/{network}"]
     everything = [defaults.values(), search.model_dump(), seed]
-    checkpoint = Checkpoint(f"tune-{network}", key_of(everything, folders, hardware=shared is None))
+    key = key_of(everything, folders, imported_code())
+    checkpoint = Checkpoint(f"tune-{network}", key if shared else on_this_hardware(key))
     try:
         finished = searched(trials, shared or journal(checkpoint.journal), checkpoint.journal.stem)
     except FileNotFoundError:

@@ -16,11 +16,27 @@ def repro(folder: Path) -> list[str]:
     return re.findall(r"Running stage '(.+)'", run("dvc", "repro", folder=folder))
 
 
+WITNESS = """
+import atexit, os, sys
+if stage := os.environ.get("DVC_STAGE"):
+    from pathlib import Path
+    atexit.register(lambda: Path(__file__).with_name(stage).write_text(str("torch" in sys.modules)))
+"""  # Python imports it at its start, as sitecustomize
+
+
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory) -> Path:
+def witness(tmp_path_factory) -> Path:
+    """The folder of a witness, which writes beside itself which stages have imported torch."""
+    folder = tmp_path_factory.mktemp("witness")
+    (folder / "sitecustomize.py").write_text(WITNESS, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, witness) -> Path:
     """A copy of the project with small settings, on pictures of its own, after its first `dvc repro`."""
     folder = new_study(tmp_path_factory.mktemp("study"))
-    run("dvc", "repro", folder=folder)
+    run("env", f"PYTHONPATH={witness}", "dvc", "repro", folder=folder)
     commit(folder)
     return folder
 
@@ -39,6 +55,33 @@ def test_all_eight_runs_are_in_the_metrics(study):
     for record in records:
         assert record.keys() == {"accuracy", "macro_f1", "loss"}  # of three classes the best five say nothing
         assert all(0 <= record[name] <= 1 for name in ("accuracy", "macro_f1"))
+
+
+def test_equal_runs_are_trained_and_evaluated_once(study, witness):
+    """A search that kept the defaults: in one `dvc repro` their runs are placed before torch is even imported.
+
+    So are those of original pictures that the search has trained.
+    """
+    at_work = [path.name for path in witness.glob("*@*") if path.read_text(encoding="utf-8") == "True"]
+    networks = ("own_cnn", "resnet50")
+    assert sorted(at_work) == sorted(
+        [f"tune@{name}" for name in networks]
+        + [f"train@{name}-default-augmented-1" for name in networks]
+        + [f"evaluate@{name}-default-{data}-1" for name in networks for data in ("original", "augmented")]
+    )
+    assert len(list(witness.glob("*@*"))) == 18
+    for data in ("original", "augmented"):
+        tuned, default = (f"own_cnn-{each}-{data}-1" for each in ("tuned", "default"))
+        for file in ("metrics/runs/{}.json", "metrics/costs/{}.json", "data/predictions/{}/looks.parquet"):
+            assert (study / file.format(tuned)).read_bytes() == (study / file.format(default)).read_bytes()
+
+
+def test_another_run_of_dvc_asks_what_the_hardware_is(study, witness):
+    """What was made before may have been made on another: an evaluation is done anew, and a training looked up."""
+    for stage in ("train", "evaluate"):
+        name = f"{stage}@own_cnn-tuned-original-1"
+        run("env", f"PYTHONPATH={witness}", "dvc", "repro", "-s", "-f", name, folder=study)
+        assert (witness / name).read_text(encoding="utf-8") == "True"
 
 
 def test_with_nothing_changed_nothing_runs(study):

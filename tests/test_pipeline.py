@@ -44,7 +44,8 @@ UNUSED = {
         ["support/shards.py", "spreading/cluster.py"], "what follows runs only if the pictures change"
     ),
     "augment": {"support/names.py": ORDER},
-    "tune": {"inference/runs.py": SELDOM, "learning/launching.py": SELDOM, "support/names.py": ORDER},
+    "tune": dict.fromkeys(["inference/runs.py", "learning/launching.py", "learning/one_run.py"], SELDOM)
+    | {"support/names.py": ORDER},
     "train": {"support/names.py": ORDER},
     "evaluate": {"support/names.py": ORDER, "support/streams.py": BEHIND},
     "report": dict.fromkeys(

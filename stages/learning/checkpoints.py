@@ -6,13 +6,9 @@ one of other settings, code, data, hardware or libraries is never used.
 
 import hashlib
 import json
-import platform
-import re
 import sys
 import time
 import warnings
-from collections.abc import Iterable
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -28,27 +24,12 @@ from stages.support.files import finished_file
 FOLDER = Path("data/checkpoints")
 # when they first compute: after a key is asked for
 IMPORTED_LATE = (Path(__file__).with_name("kernels") / "compiled.py",)
-IMPORT = re.compile(r"^ *(?:from|import) (\w+)", re.MULTILINE)
-DISTRIBUTIONS = {"cv2": "opencv-python-headless", "PIL": "pillow", "yaml": "pyyaml"}
 Tensors = dict[str, Tensor]
 
 
-def key_of(settings: Any, data: Iterable[str], code: Iterable[Path] | None = None, *, hardware: bool = True) -> str:
-    """Return a key of settings (JSON), the files in the folders `data`, the code, and the libraries that it names.
-
-    And of the hardware, unless a search is to be shared by machines of several kinds. `code` is what this process has
-    imported, unless given.
-    """
-    used = sorted(imported_code() if code is None else code)
-    files = [path for folder in data for path in sorted(Path(folder).rglob("*")) if path.is_file()]
-    parts = {
-        "settings": settings,
-        "code": [_digest(path) for path in used],
-        "data": [(path.as_posix(), _digest(path)) for path in files],
-        "hardware": (device.kind(), str(device.precision())) if hardware else None,
-        "libraries": [platform.python_version(), *libraries_of(used)],
-    }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+def on_this_hardware(key: str) -> str:
+    """Return the key of what a key of keys.py stands for, computed on hardware of this kind."""
+    return hashlib.sha256(json.dumps([key, device.kind(), str(device.precision())]).encode()).hexdigest()[:32]
 
 
 def imported_code() -> set[Path]:
@@ -56,18 +37,6 @@ def imported_code() -> set[Path]:
     root = Path(__file__).resolve().parents[2]
     loaded = {Path(str(getattr(module, "__file__", None))).resolve() for module in list(sys.modules.values())}
     return {path for path in loaded if path.is_relative_to(root / "stages")}.union(IMPORTED_LATE)
-
-
-def libraries_of(code: Iterable[Path]) -> list[str]:
-    """Return name and version of each library that files of code import, also where they do so late: `torch 2.15.0`."""
-    names = {name for path in code for name in IMPORT.findall(path.read_text(encoding="utf-8"))}
-    found = []
-    for name in sorted(names - sys.stdlib_module_names - {"stages"}):
-        try:
-            found.append(f"{name} {version(DISTRIBUTIONS.get(name, name))}")
-        except PackageNotFoundError:
-            continue  # no import after all, but a line of text that looks like one
-    return found
 
 
 class Checkpoint:
@@ -109,8 +78,3 @@ class Checkpoint:
 def same_layout(values: Tensor, like: Tensor) -> Tensor:
     """Return `values` on the device and in the memory order of `like`, as fused kernels expect it."""
     return torch.empty_like(like).copy_(values)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,22 +1,18 @@
 """Trainings that are done once: what the same settings, pictures, seed, code and machine have given is taken again."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from stages.inference import device, processes
+from stages.inference.done_before import note_done
 from stages.inference.weights import Trained, save_weights
-from stages.learning.checkpoints import FOLDER, Checkpoint, key_of
+from stages.learning.checkpoints import Checkpoint, on_this_hardware
+from stages.learning.finished import FINISHED, training_key
 from stages.learning.learners import Task
 from stages.learning.progress import Epoch
 from stages.learning.training import DivergedError, Fit, fit
-from stages.support.files import finished_file, finished_folder, read_csv, write_csv, write_json
-
-FINISHED = FOLDER / "trained"
-FILES = ("weights.safetensors", "history.csv", "timing.json")
-ROOT = Path(__file__).resolve().parents[2]
-CODE = ("support", "inference", "learning")  # rooms that shape a training, whichever stage asks for it
+from stages.support.files import finished_folder, read_csv, write_csv, write_json
 
 
 def trained(
@@ -28,12 +24,14 @@ def trained(
     it gave is taken; `after_epoch` is called as if it ran now. Else it runs, and with `resume` goes on from its last
     epoch where it was interrupted. Raises DivergedError where nothing can be kept.
     """
-    key = training_key(task, data)
+    work = training_key(task.network.name, task.recipe.values(), data, task.seed)
+    key = on_this_hardware(work)
     folder = FINISHED / key
     if processes.from_first(folder.is_dir):
         if after_epoch is not None:
             for epoch in history(folder):
                 after_epoch(epoch)
+        note_done(work, folder)
         return folder
     checkpoint = Checkpoint(description.replace("/", "-"), key) if resume else None
     result = fit(task, description, after_epoch, checkpoint)
@@ -44,30 +42,8 @@ def trained(
             write_training(task, result, unfinished)
         if checkpoint is not None:
             checkpoint.remove()
+        note_done(work, folder)
     return folder
-
-
-def place(folder: Path, target: Path) -> None:
-    """Put a training's files into the folder of a run, without a second copy on the disk where that can be had.
-
-    Of several processes the first does.
-    """
-    if not processes.is_first():
-        return
-    for name in FILES:
-        with finished_file(target / name) as unfinished:
-            try:
-                os.link(folder / name, unfinished)
-            except OSError:  # another file system, or one without hard links; shutil would name the source as full
-                unfinished.write_bytes((folder / name).read_bytes())
-
-
-def training_key(task: Task, data: str) -> str:
-    """Return the key of all that shapes a training, the same in whichever stage."""
-    code = [path for room in CODE for path in sorted((ROOT / "stages" / room).rglob("*.py"))]
-    code.append(ROOT / f"stages/networks/{task.network.name}.py")
-    folders = [f"data/{data}", "data/validation", f"data/pretrained/{task.network.name}"]
-    return key_of([task.network.name, task.recipe.values(), task.seed], folders, code)
 
 
 def history(folder: Path) -> list[Epoch]:

@@ -101,20 +101,32 @@ def _written_since(moment: float, file: Path) -> bool:
 
 def age() -> float:
     """Return the seconds since this process started."""
+    now = time.clock_gettime(time.CLOCK_BOOTTIME) if sys.platform == "linux" else time.time()
+    return now - start_of(psutil.Process())
+
+
+def start_of(process: psutil.Process) -> float:
+    """Return when a process started, in seconds since the machine's own start (Linux) or since 1970."""
     if sys.platform != "linux":
-        return time.time() - psutil.Process().create_time()
-    # psutil counts from the time of boot, which Linux tells in whole seconds
-    fields = Path("/proc/self/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    return time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
+        return float(process.create_time())
+    # psutil adds the time of boot, which Linux tells in whole seconds, and not always the same
+    fields = Path(f"/proc/{process.pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    return int(fields[19]) / os.sysconf("SC_CLK_TCK")
 
 
-def end_with_parent() -> None:
-    """Have this process end when DVC does, even if DVC was killed: the next `dvc repro` may start it again."""
+def parents() -> list[psutil.Process]:
+    """Return the processes above this one up to the first that is no shell, which is DVC where it runs this stage."""
     above = []
     for process in psutil.Process().parents():
         above.append(process)
         if process.name() not in SHELLS:
             break
+    return above
+
+
+def end_with_parent() -> None:
+    """Have this process end when DVC does, even if DVC was killed: the next `dvc repro` may start it again."""
+    above = parents()
     if not above or adopts_orphans(above[-1]):
         sys.exit("error: DVC ended before this stage began")
 

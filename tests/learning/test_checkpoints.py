@@ -1,15 +1,15 @@
 """Checkpoints: only the right one is used, and a broken one costs time, never a wrong result."""
 
 import re
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 import torch
 
+from stages.inference.keys import key_of
 from stages.inference.recipes import OnTheFly, Recipe
 from stages.learning import checkpoints, training
-from stages.learning.checkpoints import Checkpoint, key_of
+from stages.learning.checkpoints import Checkpoint, imported_code, on_this_hardware
 from stages.learning.learners import Task
 from stages.learning.progress import Epoch
 from stages.learning.training import fit
@@ -119,32 +119,24 @@ def test_a_finished_run_removes_its_checkpoints_and_no_other_s():
     ]
 
 
-def test_the_key_depends_on_everything_that_shapes_the_result(tmp_path, monkeypatch):
-    """Settings, bytes of the data, hardware, library versions; a touched file is the same file."""
-    data = tmp_path / "data"
-    data.mkdir()
-    (data / "0.parquet").write_bytes(b"one")
-    first = key_of({"epochs": 1}, ["data"])
-    (data / "0.parquet").touch()
-    assert key_of({"epochs": 1}, ["data"]) == first
-    keys = {first, key_of({"epochs": 2}, ["data"]), key_of({"epochs": 1}, [])}
-    (data / "0.parquet").write_bytes(b"two")
-    keys.add(key_of({"epochs": 1}, ["data"]))
+def test_a_key_is_another_on_other_hardware(monkeypatch):
+    """A key of what is not tied to hardware becomes one that is."""
+    first = on_this_hardware("key")
+    assert on_this_hardware("key") == first
     monkeypatch.setattr(checkpoints.device, "description", lambda: "another device")
-    keys.add(key_of({"epochs": 1}, ["data"]))
-    monkeypatch.setattr(checkpoints, "version", lambda library: f"another {library}")
-    keys.add(key_of({"epochs": 1}, ["data"]))
-    assert len(keys) == 6
+    second = on_this_hardware("key")
+    monkeypatch.setattr(checkpoints.device, "precision", lambda: "another precision")
+    assert len({"key", first, second, on_this_hardware("key"), on_this_hardware("other")}) == 5
 
 
-def test_the_key_depends_on_code_that_is_imported_late(tmp_path, monkeypatch):
-    """An edit of what training alone imports, in the middle of it, starts the training anew."""
+def test_a_search_depends_on_code_that_is_imported_late(tmp_path, monkeypatch):
+    """An edit of what training alone imports, in the middle of it, starts the search anew."""
     late = tmp_path / "kernels.py"
     monkeypatch.setattr(checkpoints, "IMPORTED_LATE", (late,))
     keys = set()
     for text in ("a = 1", "a = 2"):
         late.write_text(text, encoding="utf-8")
-        keys.add(key_of({}, []))
+        keys.add(key_of({}, [], imported_code()))
     assert len(keys) == 2
 
 
@@ -155,20 +147,3 @@ def test_the_kernels_are_the_code_that_is_imported_late():
     assert [LEARNING / room / f"{name}.py" for room, name in (found.groups() for found in late)] == list(
         checkpoints.IMPORTED_LATE
     )
-
-
-def test_the_key_of_a_shared_search_is_the_same_on_other_hardware(monkeypatch):
-    """So that machines of several kinds find the same search in their database."""
-    first = key_of({}, [], hardware=False)
-    monkeypatch.setattr(checkpoints.device, "description", lambda: "another device")
-    assert key_of({}, [], hardware=False) == first
-
-
-def test_the_libraries_are_those_that_the_code_imports(tmp_path):
-    """Also within a function; not the standard library, nor a line that only looks like an import."""
-    (tmp_path / "code.py").write_text(
-        '"""From\nfrom the start\n"""\nimport os\nimport numpy as np\ndef late():\n    from cv2 import resize\n',
-        encoding="utf-8",
-    )
-    found = checkpoints.libraries_of([tmp_path / "code.py"])
-    assert found == [f"cv2 {version('opencv-python-headless')}", f"numpy {version('numpy')}"]

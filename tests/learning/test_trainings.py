@@ -9,9 +9,10 @@ import pytest
 
 from stages.inference.recipes import Recipe
 from stages.learning import training, trainings
+from stages.learning.finished import FILES, place
 from stages.learning.learners import Task
 from stages.learning.training import DivergedError, fit
-from stages.learning.trainings import FILES, place, trained
+from stages.learning.trainings import trained
 from stages.networks.own_cnn import network as own_cnn
 from tests.learning.test_training import PLAIN, coloured, settings
 
