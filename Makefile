@@ -1,6 +1,7 @@
 # Everything a person does with this project, as `make <word>`. What follows ## is what `make help` shows.
 PYTHON ?= python3
 UV_VERSION = 0.13.9
+GET_UV = install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 VENV = .venv
 LOCKED = --quiet --universal --generate-hashes --no-emit-index-url
 INSTALLED = $(VENV)/installed
@@ -30,8 +31,9 @@ install: $(INSTALLED) ## Put the locked dependencies into .venv
 $(INSTALLED): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
 		{ echo "error: Python 3.11, 3.12 or 3.13 is needed, $(PYTHON) is another; try make PYTHON=python3.12"; exit 1; }
-	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	command -v uv > /dev/null || python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv --without-pip $(VENV)
+	command -v uv > /dev/null || $(PYTHON) -m pip --python $(VENV)/bin/python $(GET_UV) 2> /dev/null || \
+		{ python -m ensurepip > /dev/null && python -m pip $(GET_UV); }
 	uv pip install --quiet --python $(VENV)/bin/python --require-hashes -r requirements.lock
 	uv pip install --quiet --python $(VENV)/bin/python --no-deps --no-build-isolation --editable .
 	@touch $@
