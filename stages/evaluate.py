@@ -13,17 +13,16 @@ from stages.support.files import finished_folder, read_json, write_json
 def main(network: str, hyperparameters: str, data: str, seed: str) -> None:
     """Score a trained run on photographs it has never seen, and keep what it says of each."""
     run = Run(network, hyperparameters, data, int(seed))
-    key = evaluation_key(run)
-    same = done_before(key)
+    same = done_before(lambda: key_of_run(run))
     if not (same and taken_from(same, run)):
         from stages.scoring.one_run import evaluate  # imports torch, which takes longer than to copy what is there
 
         evaluate(run)
-        note_done(key, str(run))
+        note_done(key_of_run(run), str(run))
     write_json(f"metrics/costs/{run}.json", read_json(f"data/trained/{run}/timing.json"))
 
 
-def evaluation_key(run: Run) -> str:
+def key_of_run(run: Run) -> str:
     """Return the key of all that shapes an evaluation but the hardware: equal runs have the same."""
     folders = [f"data/trained/{run}", "data/validation", "data/test"]
     return key_of("evaluate", folders, [Path(__file__), *code_of(run.network, "support", "inference", "scoring")])

@@ -12,14 +12,19 @@ from stages.support.files import read_json
 def main(network: str, hyperparameters: str, data: str, seed: str) -> None:
     """Train one network with one set of hyperparameters on one set of pictures, from one seed."""
     run = Run(network, hyperparameters, data, int(seed))
-    recipe = read_json(f"data/hyperparameters/{network}/{hyperparameters}.json")
-    folder = done_before(training_key(network, recipe, data, run.seed))
+    folder = done_before(lambda: key_of_run(run))
     if folder and Path(folder).is_dir():
         place(Path(folder), Path(f"data/trained/{run}"))
         return
     from stages.learning.one_run import train  # imports torch, which takes longer than to place what is there
 
     train(network, hyperparameters, data, seed)
+
+
+def key_of_run(run: Run) -> str:
+    """Return the key of all that shapes a run's training but the hardware."""
+    recipe = read_json(f"data/hyperparameters/{run.network}/{run.hyperparameters}.json")
+    return training_key(run.network, recipe, run.data, run.seed)
 
 
 if __name__ == "__main__":

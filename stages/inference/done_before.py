@@ -5,19 +5,25 @@ of DVC the hardware stays what it is: nobody has to ask torch for it, which take
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from stages.support.cores import wants_several
 from stages.support.files import read_json, write_json
 from stages.support.guard import parents, start_of
 
 FILE = Path(".dvc/tmp/done.json")
 
 
-def done_before(key: str) -> str | None:
-    """Return where the work of a key lies, as `note_done` was told by a stage of the same `dvc repro`; else None."""
+def done_before(key: Callable[[], str]) -> str | None:
+    """Return where the work of a key lies, as `note_done` was told by a stage of the same `dvc repro`; else None.
+
+    The key, for which all data is read, is asked for only where something is noted.
+    """
     runner = _runner()
-    return _read(runner).get(key) if runner else None
+    noted = _read(runner) if runner else {}
+    return noted.get(key()) if noted else None
 
 
 def note_done(key: str, where: str | Path) -> None:
@@ -28,8 +34,11 @@ def note_done(key: str, where: str | Path) -> None:
 
 
 def _runner() -> list[float]:
-    """Return process id and start of the DVC that runs this stage; nothing where none does."""
-    above = parents() if os.environ.get("DVC_STAGE") else []
+    """Return process id and start of the DVC that runs this stage; nothing where none does.
+
+    Nor where several processes train a network, for a search is of one.
+    """
+    above = parents() if os.environ.get("DVC_STAGE") and not wants_several() else []
     return [above[-1].pid, start_of(above[-1])] if above else []
 
 

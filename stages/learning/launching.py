@@ -19,12 +19,11 @@ import torch
 import torch.distributed as dist
 
 from stages.inference import processes
-from stages.support.cores import available_cores
+from stages.support.cores import OF_ONE, available_cores, wants_several
 from stages.support.files import read_json, write_json
 from stages.support.guard import end_with_parent
 from stages.support.problems import Problem
 
-WANTED, OF_ONE = ("PET_NPROC_PER_NODE", "PET_NNODES"), ("", "1", "1:1")
 CALL = Path(".dvc/tmp/together.json")  # what the other machines are to run as well; the folder is shared with them
 PROBLEM = "STUDY_PROBLEM"  # of the environment: the file in which a machine's first process says what stands in its way
 RESTARTS = "3"  # of all processes, after one has died; they go on from the last epoch
@@ -43,7 +42,7 @@ def together(main: Main) -> Main:
         if "TORCHELASTIC_RUN_ID" in os.environ:
             with _joined():
                 main(*words)
-        elif any(os.environ.get(name, "") not in OF_ONE for name in WANTED):
+        elif wants_several():
             launch(_module(), *words)
         else:
             main(*words)

@@ -1,8 +1,15 @@
-"""How many cores this process may use, and so how many workers."""
+"""How many cores this process may use, and so how many workers; and whether several processes are to train together."""
 
 import os
 from math import ceil, inf
 from pathlib import Path, PurePosixPath
+
+WANTED, OF_ONE = ("PET_NPROC_PER_NODE", "PET_NNODES"), ("", "1", "1:1")  # torchrun's
+
+
+def wants_several() -> bool:
+    """Say whether torchrun's environment asks for several processes that train a network together."""
+    return any(os.environ.get(name, "") not in OF_ONE for name in WANTED)
 
 
 def worker_count() -> int:

@@ -13,21 +13,25 @@ def _as_a_stage(tmp_path, monkeypatch):
     monkeypatch.setenv("DVC_STAGE", "train@own_cnn-default-original-1")
 
 
+def found(key: str) -> str | None:
+    return done_before(lambda: key)
+
+
 def test_what_was_noted_is_found_under_its_key():
     """By each stage that the same process has run."""
-    assert done_before("one") is None
+    assert found("one") is None
     note_done("one", "here")
     note_done("two", "there")
-    assert [done_before(key) for key in ("one", "two", "three")] == ["here", "there", None]
+    assert [found(key) for key in ("one", "two", "three")] == ["here", "there", None]
 
 
 def test_another_run_of_dvc_finds_nothing_and_forgets(monkeypatch):
     """It may be on other hardware; and the file does not grow from run to run."""
     note_done("one", "here")
     monkeypatch.setattr(module, "start_of", lambda _: 1.0)
-    assert done_before("one") is None
+    assert found("one") is None
     note_done("two", "there")
-    assert done_before("two") == "there"
+    assert found("two") == "there"
     assert read_json(FILE)["done"] == {"two": "there"}
 
 
@@ -36,7 +40,7 @@ def test_outside_of_dvc_nothing_is_noted(monkeypatch):
     note_done("one", "here")
     monkeypatch.delenv("DVC_STAGE")
     note_done("two", "there")
-    assert done_before("one") is None
+    assert found("one") is None
     assert read_json(FILE)["done"] == {"one": "here"}
 
 
@@ -45,4 +49,18 @@ def test_a_broken_note_is_none(text):
     """As a kill or a full disk may leave it."""
     FILE.parent.mkdir(parents=True)
     FILE.write_text(text, encoding="utf-8")
-    assert done_before("one") is None
+    assert found("one") is None
+
+
+def test_where_several_processes_train_together_nothing_of_one_is_taken(monkeypatch):
+    """A search is of one process, whose results have other bits."""
+    note_done("one", "here")
+    monkeypatch.setenv("PET_NPROC_PER_NODE", "2")
+    assert found("one") is None
+    monkeypatch.setenv("PET_NPROC_PER_NODE", "1")
+    assert found("one") == "here"
+
+
+def test_where_nothing_is_noted_no_key_is_asked_for():
+    """It would take reading all data."""
+    assert done_before(pytest.fail) is None
