@@ -34,12 +34,14 @@ def note_done(key: str, where: str | Path) -> None:
 
 
 def _runner() -> list[float]:
-    """Return process id and start of the DVC that runs this stage; nothing where none does.
+    """Return process id and start of the `dvc` that runs this stage; nothing where none does.
 
-    Nor where several processes train a network, for a search is of one.
+    Nor where a notebook has DVC run it, whose environment may change from one call to the next; nor where several
+    processes train a network, for a search is of one.
     """
     above = parents() if os.environ.get("DVC_STAGE") and not wants_several() else []
-    return [above[-1].pid, start_of(above[-1])] if above else []
+    is_dvc = bool(above) and any(Path(word).name == "dvc" for word in above[-1].cmdline())
+    return [above[-1].pid, start_of(above[-1])] if is_dvc else []
 
 
 def _read(runner: list[float]) -> dict[str, Any]:

@@ -7,10 +7,23 @@ from stages.inference.done_before import FILE, done_before, note_done
 from stages.support.files import read_json
 
 
+class Process:
+    """What runs the stage, as psutil has it."""
+
+    pid = 7
+
+    def __init__(self, *cmdline: str) -> None:
+        self.cmdline = lambda: list(cmdline)
+
+
 @pytest.fixture(autouse=True)
 def _as_a_stage(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DVC_STAGE", "train@own_cnn-default-original-1")
+    monkeypatch.setattr(
+        module, "parents", lambda: [Process("sh"), Process("/venv/bin/python", "/venv/bin/dvc", "repro")]
+    )
+    monkeypatch.setattr(module, "start_of", lambda _: 0.5)
 
 
 def found(key: str) -> str | None:
@@ -33,6 +46,24 @@ def test_another_run_of_dvc_finds_nothing_and_forgets(monkeypatch):
     note_done("two", "there")
     assert found("two") == "there"
     assert read_json(FILE)["done"] == {"two": "there"}
+
+
+@pytest.mark.parametrize("words", [("python", "-m", "dvc", "exp", "run"), ("/opt/dvc/dvc", "repro")])
+def test_dvc_is_known_however_it_was_started(words, monkeypatch):
+    """As a module, and as a program without a Python of its own."""
+    monkeypatch.setattr(module, "parents", lambda: [Process(*words)])
+    note_done("one", "here")
+    assert found("one") == "here"
+
+
+@pytest.mark.parametrize(
+    "above", [[], [Process("/home/me/dvc/bin/python", "-m", "ipykernel_launcher", "-f", "dvc.json")]]
+)
+def test_a_notebook_that_calls_dvc_is_no_run_of_it(above, monkeypatch):
+    """Between two of its calls it may choose another device."""
+    monkeypatch.setattr(module, "parents", lambda: above)
+    note_done("one", "here")
+    assert not FILE.exists()
 
 
 def test_outside_of_dvc_nothing_is_noted(monkeypatch):
