@@ -19,7 +19,9 @@ from stages.evidence.sections import (
     times_section,
     worth_section,
 )
+from stages.evidence.settings import settings_section
 from stages.evidence.tables import percent
+from stages.page.commit import commit
 from stages.page.page import Evidence, page
 from stages.page.pictures import copies_of, looks_of
 from stages.page.plots import write_plots
@@ -86,6 +88,7 @@ def main() -> None:
         histories=histories_of(scores, study.seeds),
         looks=looks_of(f"{best_of(scores)}-{study.seeds[0]}", scores[best_of(scores)][0]["looks"]),
         copies=copies_of("data/copies.parquet"),
+        commit=commit(),
     )
     with finished_folder("data/report") as folder:
         write_text(folder / "index.html", page(evidence))
@@ -134,6 +137,7 @@ def report(scores: Records, costs: Records, pictures: Pictures, published: bool)
         "findings": findings_section(found),
         "calibration": calibration_section(scores),
         "times": times_section(taken, classes) if published else [],
+        "settings": settings_section(scores),
         "cost": cost_section(taken),
         "classes": classes_section(scores),
     }

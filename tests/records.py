@@ -26,6 +26,7 @@ def write_run(run: Run, right: int, **changes: object) -> None:
             "class_accuracy": {"crow": 1.0, "jay": right / 20 - 1}, "confusion": [[20, 0], [40 - right, right - 20]],
             "correct": "1" * right + "0" * (40 - right), "calibration_error": 0.125, "temperature": 1.5,
             "scaled_calibration_error": 0.041, "scaled_loss": 1.25, "none_of_these_below": 0.3, "looks": looks,
+            "settings": {"image_size": 64, "learning_rate": 0.002, "optimizer": "muon"},
             "history": {"accuracy": [0.25, 0.5], "loss": [2.25, 2.0]},
             "reliability": {when: [{"stated": 0.6, "correct": 0.5, "pictures": 40}] for when in ("before", "after")},
         }
@@ -37,7 +38,7 @@ def write_run(run: Run, right: int, **changes: object) -> None:
             "seconds": 60.0, "images_per_second": 100.0, "pictures": 600, "epochs": 6,
             "best_epoch": 5, "epochs_to_95_percent": {"resnet50": 3}.get(run.network, 4),
             "parameters": 2_162_388, "peak_memory_megabytes": 1000, "device": "CPU, 2 threads",
-            "precision": "bfloat16",
+            "precision": "bfloat16", "libraries": "Python 3.11.7, torch 2.14.1, torchvision 0.29.1",
         }
         | {name: value for name, value in changes.items() if name in COSTS or name in TAKEN},
     )  # fmt: skip

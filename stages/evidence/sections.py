@@ -209,7 +209,12 @@ def cost_section(costs: Costs) -> list[str]:
         ]
         for configuration, record in costs.items()
     ]
-    return ["## Cost", table(["run", "pictures", "images/s", "parameters", "peak memory", "device"], rows)]
+    libraries = sorted({record["libraries"] for record in costs.values()})
+    return [
+        "## Cost",
+        table(["run", "pictures", "images/s", "parameters", "peak memory", "device"], rows),
+        f"Trained with {'; with '.join(libraries)}.",
+    ]
 
 
 def classes_section(scores: Records) -> list[str]:

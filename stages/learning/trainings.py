@@ -1,6 +1,8 @@
 """Trainings that are done once: what the same settings, pictures, seed, code and machine have given is taken again."""
 
+import platform
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +80,8 @@ def cost(result: Fit, task: Task) -> dict[str, Any]:
         "peak_memory_megabytes": device.peak_memory_megabytes(),
         "device": device.description(),
         "precision": str(device.precision()).removeprefix("torch."),
+        "libraries": f"Python {platform.python_version()}, "
+        + ", ".join(f"{name} {version(name)}" for name in ("torch", "torchvision")),
     }
 
 

@@ -49,6 +49,7 @@ class Evidence(NamedTuple):
     histories: Mapping[str, Mapping[str, Sequence[float]]]  # of each run: accuracy and loss on validation by epoch
     looks: Sequence[Mapping[str, Any]]  # the rows of the best run's looks.parquet
     copies: Sequence[tuple[bytes, bytes, str]]  # an original, an altered copy, and what was drawn for it
+    commit: str  # of the code, "" where that is not known
 
 
 def page(evidence: Evidence) -> str:
@@ -63,7 +64,7 @@ def page(evidence: Evidence) -> str:
     )
     template = environment.get_template("page.html")
     scripts = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").replace("</script", "<\\/script")
-    return template.render(title=TITLE, sections=sections, scripts=scripts)
+    return template.render(title=TITLE, sections=sections, scripts=scripts, commit=evidence.commit)
 
 
 def said(evidence: Evidence, name: str) -> Iterator[Block]:
@@ -239,5 +240,6 @@ SECTIONS: dict[str, Callable[[Evidence], Iterator[Block]]] = {
     "pictures": composition,
     "findings": lambda evidence: said(evidence, "findings"),
     "times": lambda evidence: said(evidence, "times"),
+    "settings": lambda evidence: said(evidence, "settings"),
     "cost": lambda evidence: said(evidence, "cost"),
 }

@@ -12,7 +12,7 @@ from stages.inference.networks import network_named
 from stages.inference.picture_sets import PictureSet, load_pictures
 from stages.inference.prediction import predict
 from stages.inference.runs import Run
-from stages.inference.weights import Trained, restore
+from stages.inference.weights import Trained, described, restore
 from stages.scoring.calibration import at_temperature, calibration
 from stages.scoring.heat_maps import heat_maps
 from stages.scoring.looks import digest_of, png_of_map, worth_a_look, write_predictions
@@ -25,13 +25,15 @@ def evaluate(run: Run) -> None:
     """Score a trained run on photographs it has never seen, and keep what it says of each."""
     device.be_deterministic()
     device.keep_freed_memory()
-    trained = restore(f"data/trained/{run}/weights.safetensors", network_named(run.network), device.device())
+    weights = f"data/trained/{run}/weights.safetensors"
+    trained = restore(weights, network_named(run.network), device.device())
     validation, test = (
         load_pictures(f"data/{name}", device.device(), trained.image_size, trained.normalisation)
         for name in ("validation", "test")
     )
     seen, unseen = ((logits_of(trained, pictures), pictures.labels.cpu().numpy()) for pictures in (validation, test))
     record = scores(softmax(unseen[0], axis=1), unseen[1], trained.class_names) | calibration(seen, unseen)
+    record["settings"] = {"image_size": trained.image_size, **described(weights)["settings"]}
     record["history"] = history_of(f"data/trained/{run}/history.csv")
     with finished_folder(f"data/predictions/{run}") as folder:
         said = {"class_names": trained.class_names, "temperature": record["temperature"]}

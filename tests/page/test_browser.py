@@ -94,6 +94,15 @@ def test_a_table_is_sorted_by_its_headings(opened):
     assert column(opened, 2) == sorted(accuracies, key=lambda text: float(text.rstrip(" %")))
 
 
+def test_words_stand_left_and_numbers_right(opened):
+    """In every table, whatever a cell's length."""
+    script = "return [...document.querySelectorAll(arguments[0])].map(cell => getComputedStyle(cell).textAlign)"
+    for words in ("#pictures td:nth-child(2)", "#pictures th:nth-child(2)", "#worth td:nth-child(3)"):
+        assert set(opened.execute_script(script, words)) == {"left"}
+    for numbers in ("#pictures td:nth-child(3)", ".results td", "#calibration td:nth-child(2)"):
+        assert set(opened.execute_script(script, numbers)) == {"right"}
+
+
 def test_names_are_text(opened):
     """Whatever they hold: in tables, captions and charts."""
     text = opened.find_element(By.TAG_NAME, "main").text

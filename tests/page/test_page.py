@@ -65,6 +65,16 @@ def test_pictures_say_what_they_are(content):
     assert all(each["src"].startswith(("data:image/jpeg;base64,", "data:image/png;base64,")) for each in shown)
 
 
+def test_the_page_names_its_code(content, monkeypatch):
+    """Where Git knows it."""
+    assert "footer" not in [tag for tag, _ in content.elements]
+    monkeypatch.setattr(report, "commit", lambda: "1a2b3c4, with edits of <b>.py")
+    report.main()
+    assert (
+        "Made by the code of commit 1a2b3c4, with edits of <b>.py." in Content(PAGE.read_text(encoding="utf-8")).text()
+    )
+
+
 def test_nothing_is_asked_of_a_network(content):
     """No element names an address outside the page, and the page itself forbids it."""
     policy = [attributes["content"] for tag, attributes in content.elements if "http-equiv" in attributes]
