@@ -153,7 +153,7 @@ def test_a_setting_of_tuning_runs_trainings_only_for_values_it_changes(study):
 def test_code_of_evaluate_trains_nothing(study):
     """Another score of the same weights runs evaluate for all eight runs, and the report."""
     other = "exact = scores\n\n\ndef scores(*values):\n    return {**exact(*values), 'loss': 0.0}\n\n"
-    insert_before("def main(", other, study / "stages/evaluate.py")
+    insert_before("def evaluate(", other, study / "stages/scoring/one_run.py")
     evaluated = [name for name in runs(["own_cnn", "resnet50"]) if name.startswith("evaluate")]
     assert repro(study) == sorted([*evaluated, "report"])
 
