@@ -7,6 +7,7 @@ libraries, in the same versions, but none of its data: what a picture's file hol
 import hashlib
 import os
 import platform
+import sys
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -21,6 +22,7 @@ from stages.support.problems import Problem
 
 VARIABLE = "STUDY_CLUSTER"
 PATIENCE = "10s"  # for the scheduler's first answer
+LATE = 30  # seconds to wait for a worker: those of a job start beside the study, and others take the place of lost ones
 SCHEMES = ("tcp://", "tls://", "ucx://", "ws://", "wss://")
 LIBRARIES = ("albumentations", "numpy", "opencv-python-headless", "pi-heif", "pillow", "scipy")  # that shape pictures
 CODE = Path(__file__).resolve().parents[1]
@@ -57,9 +59,6 @@ def _on_cluster(
     with _client(address) as client:
         from distributed import KilledWorker
 
-        threads = sum(client.nthreads().values())
-        if not threads:
-            raise Problem(f"the scheduler at {address} has no workers; start `dask worker {address}` where they are")
         remaining = iter(items)
         chunks = iter(lambda: list(islice(remaining, CHUNK)), [])
 
@@ -69,15 +68,43 @@ def _on_cluster(
                 yield client.submit(apply, function, chunk, contents, fingerprint(), pure=False)
 
         waiting = submitted()
-        futures = deque(islice(waiting, AHEAD * threads))
+        futures: deque[Any] = deque()
         try:
-            while futures:
-                yield from futures.popleft().result()
-                futures.extend(islice(waiting, 1))
+            while True:
+                ahead = AHEAD * _threads(client, address)
+                futures.extend(islice(waiting, max(0, ahead - len(futures))))
+                if not futures:
+                    return
+                yield from _result(futures.popleft(), client, address)
         except KilledWorker as error:
             raise Problem(f"workers of {address} died over the same pictures again and again: {error}") from None
         except (ImportError, AttributeError) as error:
             raise Problem(f"a worker of {address} has no code like this project's here: {error}") from None
+
+
+def _threads(client: Any, address: str) -> int:
+    """Return how many threads the workers there have now, at least one: without any, wait for the first."""
+    threads: int = sum(client.nthreads().values())
+    if not threads:
+        print(f"waiting up to {LATE} s for workers of {address}", file=sys.stderr)
+        try:
+            client.wait_for_workers(1, timeout=LATE)
+        except TimeoutError:
+            raise Problem(
+                f"the scheduler at {address} has no workers; start `dask worker {address}` where they are"
+            ) from None
+        threads = sum(client.nthreads().values())
+    return max(1, threads)
+
+
+def _result(future: Any, client: Any, address: str) -> Any:
+    """Return what a worker made of a chunk; as long as it takes, but not for ever after the last worker is gone."""
+    while not future.done():
+        try:
+            return future.result(timeout=LATE)
+        except TimeoutError:
+            _threads(client, address)
+    return future.result()
 
 
 def _client(address: str) -> Any:

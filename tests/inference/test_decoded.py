@@ -2,15 +2,15 @@
 
 import errno
 import os
-import time
-from concurrent.futures import ThreadPoolExecutor
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 import torch
 
+from benchmarks.studies import ROOT
 from stages.inference.picture_sets import PictureSet, load_pictures
 from stages.learning.learners import Task
 from stages.learning.training import fit
@@ -76,21 +76,21 @@ def test_a_set_in_a_file_is_the_set_in_memory(in_memory):
 @pytest.mark.usefixtures("_little_memory")
 def test_one_thread_fetches_the_next_batch():
     """Torch's own would be a team as large as the one that computes: the two take the cores from each other."""
-    computing = torch.get_num_threads()
-    torch.set_num_threads(4)
-    try:
-        torch.ones(1 << 20).sum()  # now this thread's team is there
-        mapped = load_pictures("data/original", CPU)
-        process = psutil.Process()
-        with ThreadPoolExecutor(1) as other:
-            other.submit(time.sleep, 0).result()
-            before = process.num_threads()
-        batches = mapped.chosen([torch.arange(30)] * 3)
-        next(batches)
-        assert process.num_threads() <= before
-        batches.close()
-    finally:
-        torch.set_num_threads(computing)
+    more_threads = """
+import psutil, torch
+from stages.inference.picture_sets import load_pictures
+torch.ones(1 << 20).sum()  # now this thread's team is there
+mapped = load_pictures("data/original", torch.device("cpu"))
+before = psutil.Process().num_threads()
+batches = mapped.chosen([torch.arange(30)] * 3)
+next(batches)
+print(psutil.Process().num_threads() - before)
+"""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "4"}  # only of this process are all known
+    done = subprocess.run(
+        (sys.executable, "-c", more_threads), env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "1\n"
 
 
 @pytest.mark.usefixtures("_little_memory")

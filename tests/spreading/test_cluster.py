@@ -1,6 +1,7 @@
 """A Dask cluster gives the pictures that one machine gives, whatever becomes of its workers; or says why it cannot."""
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,8 @@ import pytest
 from PIL import Image
 
 from benchmarks.studies import ROOT, set_params
+from stages.spreading import cluster
+from stages.support.problems import Problem
 from tests.conftest import write_pictures
 
 OUTPUTS = ("original", "validation", "test", "augmented", "skipped.csv", "duplicates.csv", "composition.json")
@@ -132,14 +136,36 @@ def test_a_worker_of_other_code_is_refused_in_words(study, scheduler, worker, tm
     assert not (study / "data/original").exists()
 
 
-def test_an_address_without_a_cluster_is_said_in_words(study, scheduler):
+def test_workers_that_start_after_the_study_are_waited_for_and_lost_ones_not_for_ever(scheduler, worker, monkeypatch):
+    """As in a job of a cluster, where all start at once, and one ends when its time is up."""
+    monkeypatch.setattr(cluster, "LATE", 60)
+    monkeypatch.setenv(cluster.VARIABLE, scheduler)
+    lengths = cluster.spread_map(len, ["a", "bc", "def"], "lengths")
+    with ThreadPoolExecutor(1) as beside:
+        first = beside.submit(next, lengths)
+        started = worker()
+        assert [first.result(), *lengths] == [1, 2, 3]
+        monkeypatch.setattr(cluster, "LATE", 1)
+        sleeping = beside.submit(next, cluster.spread_map(time.sleep, [600], "naps"))
+        time.sleep(2)
+        os.kill(started.pid, signal.SIGKILL)
+        with pytest.raises(Problem, match="has no workers"):
+            sleeping.result()
+
+
+def test_an_address_without_a_cluster_is_said_in_words(study, scheduler, monkeypatch):
     """No scheduler, no workers, no address at all."""
+    monkeypatch.setattr(cluster, "LATE", 1)
+    monkeypatch.setattr(cluster, "PATIENCE", "1s")
     for address, said in {
-        scheduler: "has no workers",
+        scheduler: f"the scheduler at {scheduler} has no workers",
         "tcp://127.0.0.1:9": "no Dask scheduler answers at tcp://127.0.0.1:9",
         "nonsense://x": "give a Dask scheduler's address, e.g. tcp://scheduler:8786",
     }.items():
-        done = run("prepare", address)
-        assert done.returncode == 1, address
-        assert said in done.stderr
-        assert "Traceback" not in done.stderr, done.stderr
+        monkeypatch.setenv(cluster.VARIABLE, address)
+        with pytest.raises(Problem, match=re.escape(said)):
+            list(cluster.spread_map(len, ["a"], "lengths"))
+    done = run("prepare", "nonsense://x")
+    assert done.returncode == 1
+    assert "nonsense://x" in done.stderr
+    assert "Traceback" not in done.stderr, done.stderr
