@@ -90,7 +90,7 @@ print(psutil.Process().num_threads() - before)
     done = subprocess.run(
         (sys.executable, "-c", more_threads), env=environment, capture_output=True, text=True, check=True
     )
-    assert done.stdout == "1\n"
+    assert int(done.stdout) <= 1  # 0 where one that read the pictures was still about
 
 
 @pytest.mark.usefixtures("_little_memory")
