@@ -6,7 +6,8 @@ In a study that has been prepared: trains a network of it with so many random se
 pictures after each epoch, which no stage ever does. Prints the rank correlation (Spearman) over settings of what
 validation says at 10, 30 and 100 % of the epochs with the final test accuracy; with the schedule cut (the training as
 it is, looked at early) and shortened (a training of so many epochs). And the mean test accuracy of the epochs that
-rules would have kept. Results are kept in benchmarks/selection.json of that folder, and continued.
+rules would have kept. `scaled` is the cross entropy at the temperature that makes it lowest. Results are kept in
+benchmarks/selection.json of that folder, and continued.
 """
 
 import json
@@ -36,7 +37,9 @@ from stages.support.params import read
 RESULTS = Path("benchmarks/selection.json")
 PARTS = (0.1, 0.3, 1.0)
 
-Record = list[dict[str, float]]  # an epoch each: loss and accuracy on validation pictures, accuracy on test pictures
+Record = list[
+    dict[str, float]
+]  # an epoch each: loss, scaled too, and accuracy on validation pictures, accuracy on test pictures
 
 
 def main(network: str, count: int) -> None:
@@ -88,18 +91,19 @@ def trained(network: str, values: dict[str, Any], sets: list[PictureSet]) -> Rec
     record: Record = []
     validate = training._validate
 
-    def both(model: Any, _: PictureSet) -> tuple[float, float]:
+    def both(model: Any, _: PictureSet) -> tuple[float, float, float]:
         correct = predict(model, test).argmax(1) == test.labels.cpu()
-        loss, accuracy = validate(model, validation)
-        record.append({"loss": loss, "accuracy": accuracy, "test": correct.double().mean().item()})
-        return loss, accuracy
+        loss, accuracy, scaled = validate(model, validation)
+        said = {"loss": loss, "accuracy": accuracy, "scaled": scaled}
+        record.append(said | {"test": correct.double().mean().item()})
+        return loss, accuracy, scaled
 
     task = Task(chosen, recipe_of(chosen.schema, values), pictures, validation, 1)
     try:
         with patch.object(training, "_validate", both):
             fit(task, f"{network}, random settings")
     except DivergedError:
-        return [{"loss": 1e6, "accuracy": 0.0, "test": 0.0}]
+        return [{"loss": 1e6, "accuracy": 0.0, "scaled": 1e6, "test": 0.0}]
     return record
 
 
@@ -113,16 +117,17 @@ def correlations(whole: list[Record], short: dict[float, list[Record]], epochs: 
         if part in short:
             ways["shortened"] = [record[-1] for record in short[part]]
         for schedule, looks in ways.items():
-            signs = {"accuracy": [look["accuracy"] for look in looks], "loss": [-look["loss"] for look in looks]}
-            said = {name: spearmanr(values, final).statistic for name, values in signs.items()}
-            rows.append([f"{100 * part:.0f} %", schedule, f"{said['accuracy']:.2f}", f"{said['loss']:.2f}"])
-    return table(["of the epochs", "schedule", "accuracy", "cross entropy"], rows, left=2)
+            signs = {"accuracy": 1, "loss": -1, "scaled": -1}
+            said = [spearmanr([sign * look[name] for look in looks], final).statistic for name, sign in signs.items()]
+            rows.append([f"{100 * part:.0f} %", schedule, *(f"{each:.2f}" for each in said)])
+    return table(["of the epochs", "schedule", "accuracy", "cross entropy", "the same, scaled"], rows, left=2)
 
 
 def kept_epochs(whole: list[Record]) -> str:
     """Return the mean test accuracy of the epochs that each rule keeps."""
     rules: dict[str, Callable[[Record], dict[str, float]]] = {
         "lowest cross entropy": lambda record: min(record, key=lambda epoch: epoch["loss"]),
+        "lowest scaled cross entropy (as stages do)": lambda record: min(record, key=lambda epoch: epoch["scaled"]),
         "highest accuracy, then lowest cross entropy": lambda record: max(
             record, key=lambda epoch: (epoch["accuracy"], -epoch["loss"])
         ),

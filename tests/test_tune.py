@@ -44,9 +44,11 @@ def test_it_writes_defaults_choice_and_trials(pictures):
     with Path("data/hyperparameters/own_cnn/trials.csv").open(encoding="utf-8") as file:
         trials = list(csv.DictReader(file))
     searched = {"learning_rate", "weight_decay", "dropout", "label_smoothing", "batch_size", "warmup_epochs"}
-    assert trials[0].keys() == {"trial", "state", "validation_loss", "epochs", *searched}
+    assert trials[0].keys() == {"trial", "state", "validation_scaled_loss", "epochs", *searched}
     assert {name: float(trials[0][name]) for name in searched} == {name: default[name] for name in searched}
-    best = min((trial for trial in trials if trial["state"] == "complete"), key=lambda t: float(t["validation_loss"]))
+    best = min(
+        (trial for trial in trials if trial["state"] == "complete"), key=lambda t: float(t["validation_scaled_loss"])
+    )
     assert {name: tuned[name] for name in searched} == {name: float(best[name]) for name in searched}
     assert {name: tuned[name] for name in default if name not in searched} == {
         name: default[name] for name in default if name not in searched
@@ -62,8 +64,8 @@ def test_defaults_outside_the_space_of_the_search_are_tried_all_the_same(picture
         trials = list(csv.DictReader(file))
     assert (float(trials[0]["batch_size"]), float(trials[0]["learning_rate"])) == (20, 0.05)
     assert float(trials[-1]["batch_size"]) in BATCH_SIZES
-    best = min(trials, key=lambda trial: float(trial["validation_loss"]))
-    assert float(best["validation_loss"]) <= float(trials[0]["validation_loss"])
+    best = min(trials, key=lambda trial: float(trial["validation_scaled_loss"]))
+    assert float(best["validation_scaled_loss"]) <= float(trials[0]["validation_scaled_loss"])
 
 
 def test_what_may_be_chance_is_not_taken(pictures):
@@ -81,7 +83,7 @@ def test_where_no_run_is_tuned_nothing_is_searched(pictures):
     tune.main("own_cnn")
     default, tuned = (read_json(f"data/hyperparameters/own_cnn/{name}.json") for name in ("default", "tuned"))
     assert tuned == default
-    assert outputs()["trials.csv"] == b"trial,state,validation_loss,epochs\n"
+    assert outputs()["trials.csv"] == b"trial,state,validation_scaled_loss,epochs\n"
     assert not Path("data/checkpoints").exists()
 
 

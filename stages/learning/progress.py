@@ -16,7 +16,8 @@ STEP = "step"  # of AdamW's state: how many there were; all else has its paramet
 class Epoch(NamedTuple):
     """What one pass over the training pictures came to.
 
-    The loss is that of the training, on average, the validation loss always the mean cross entropy in nats.
+    The loss is that of the training, on average, the validation loss always the mean cross entropy in nats; scaled, it
+    is that at the temperature which makes it lowest.
     """
 
     epoch: int
@@ -25,6 +26,7 @@ class Epoch(NamedTuple):
     accuracy: float
     validation_loss: float
     validation_accuracy: float
+    validation_scaled_loss: float
 
 
 @dataclass
@@ -37,15 +39,17 @@ class Progress:
 
 
 def best_epoch(history: list[Epoch]) -> int:
-    """Return the number of the epoch with the lowest validation loss, the first among equals.
+    """Return the number of the epoch with the lowest scaled validation loss, the first among equals.
 
-    On a few dozen pictures it tells good epochs from bad ones that their accuracy takes for the same.
+    On a few dozen pictures it tells good epochs from bad ones that their accuracy takes for the same; and unscaled it
+    would take epochs for bad in which a network gets too sure of itself, which the stage evaluate makes good. Where all
+    is right, and scaling leaves no loss at all, the unscaled one tells.
     """
-    return min(history, key=lambda epoch: epoch.validation_loss).epoch
+    return min(history, key=lambda epoch: (epoch.validation_scaled_loss, epoch.validation_loss)).epoch
 
 
 def is_out_of_patience(history: list[Epoch], patience: int) -> bool:
-    """Say whether the last `patience` epochs have brought no lower validation loss; with 0, never."""
+    """Say whether the last `patience` epochs have brought no lower scaled validation loss; with 0, never."""
     return 0 < patience <= len(history) - (best_epoch(history) if history else 0)
 
 

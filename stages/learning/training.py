@@ -16,6 +16,7 @@ from tqdm import tqdm
 from stages.inference import device, processes
 from stages.inference.picture_sets import PictureSet
 from stages.inference.prediction import predict
+from stages.inference.temperatures import scaled_cross_entropies
 from stages.learning import progress as progresses
 from stages.learning.checkpoints import Checkpoint
 from stages.learning.learners import Learner, Task, new_learner, train_mode
@@ -185,17 +186,20 @@ def _batches(order: Tensor, size: int) -> list[Tensor]:
     return batches
 
 
-def _validate(model: nn.Module, validation: PictureSet) -> tuple[float, float]:
+def _validate(model: nn.Module, validation: PictureSet) -> tuple[float, float, float]:
     logits, part = torch.zeros(len(validation), len(validation.class_names)), processes.part(len(validation))
     with device.mixed_precision():
         if part.start < part.stop:  # fewer pictures than processes
             logits[part] = predict(model, validation, part)
     logits, labels = processes.summed(logits), validation.labels.cpu()
-    return functional.cross_entropy(logits, labels).item(), (logits.argmax(1) == labels).double().mean().item()
+    loss, accuracy = functional.cross_entropy(logits, labels).item(), (logits.argmax(1) == labels).double().mean()
+    scaled = scaled_cross_entropies(logits.double().numpy(), labels.numpy()).mean() if math.isfinite(loss) else loss
+    return loss, accuracy.item(), float(scaled)
 
 
 def _line(description: str, epoch: Epoch, epochs: int) -> str:
     return (
         f"{description}: epoch {epoch.epoch}/{epochs}, loss {epoch.loss:.3f}, accuracy {epoch.accuracy:.3f},"
-        f" validation loss {epoch.validation_loss:.3f}, validation accuracy {epoch.validation_accuracy:.3f}"
+        f" validation loss {epoch.validation_loss:.3f} ({epoch.validation_scaled_loss:.3f} scaled),"
+        f" validation accuracy {epoch.validation_accuracy:.3f}"
     )

@@ -7,15 +7,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax, softmax
+
+from stages.inference.temperatures import Labels, Logits, at_temperature, best_temperature, cross_entropies
 
 BINS = 15
 REJECTED = 0.05  # of the pictures that are named correctly: what "none of these" may cost
-TEMPERATURES = (0.05, 20.0)  # between which one is looked for
-
-Logits = NDArray[np.float64]
-Labels = NDArray[np.int64]
 
 
 def calibration(validation: tuple[Logits, Labels], test: tuple[Logits, Labels]) -> dict[str, Any]:
@@ -32,7 +28,7 @@ def calibration(validation: tuple[Logits, Labels], test: tuple[Logits, Labels]) 
         "calibration_error": calibration_error(stated, labels),
         "temperature": temperature,
         "scaled_calibration_error": calibration_error(scaled, labels),
-        "scaled_loss": cross_entropy(logits / temperature, labels),
+        "scaled_loss": float(cross_entropies(logits / temperature, labels).mean()),
         "none_of_these_below": rejection_threshold(at_temperature(validation[0], temperature), validation[1]),
         "reliability": {"before": reliability(stated, labels), "after": reliability(scaled, labels)},
     }
@@ -77,26 +73,3 @@ def _binned(probabilities: NDArray[np.float64]) -> tuple[NDArray[np.float64], ND
     """Return the probability (N,) of each class that was named, and its bin (N,)."""
     confidence = probabilities.max(axis=1)
     return confidence, np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
-
-
-def best_temperature(logits: Logits, labels: Labels) -> float:
-    """Return the number by which to divide logits (N, classes) so that their cross entropy with labels is lowest.
-
-    Above 1 the network was too sure of itself. To be found on validation pictures, never on test pictures.
-    """
-
-    def loss(log_temperature: float) -> float:
-        return cross_entropy(logits / np.exp(log_temperature), labels)
-
-    low, high = np.log(TEMPERATURES)
-    return float(np.exp(minimize_scalar(loss, bounds=(low, high), method="bounded").x))
-
-
-def cross_entropy(logits: Logits, labels: Labels) -> float:
-    """Return the mean cross entropy in nats; never infinite, however sure and wrong a network is."""
-    return float(-log_softmax(logits, axis=1)[np.arange(len(labels)), labels].mean())
-
-
-def at_temperature(logits: Logits, temperature: float) -> NDArray[np.float64]:
-    """Return the probabilities (N, classes) that logits stand for when divided by a temperature."""
-    return np.asarray(softmax(logits / temperature, axis=1))

@@ -12,8 +12,9 @@ from stages.inference.networks import network_named
 from stages.inference.picture_sets import PictureSet, load_pictures
 from stages.inference.prediction import predict
 from stages.inference.runs import Run
+from stages.inference.temperatures import at_temperature
 from stages.inference.weights import Trained, described, restore
-from stages.scoring.calibration import at_temperature, calibration
+from stages.scoring.calibration import calibration
 from stages.scoring.heat_maps import heat_maps
 from stages.scoring.looks import digest_of, png_of_map, worth_a_look, write_predictions
 from stages.scoring.scores import scores

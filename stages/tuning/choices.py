@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from optuna.trial import FrozenTrial, TrialState
 from scipy.special import stdtr
-from torch.nn import functional
 
 from stages.inference import device
 from stages.inference.prediction import predict
+from stages.inference.temperatures import scaled_cross_entropies
 from stages.inference.weights import restore
 from stages.learning.trainings import trained
 from stages.tuning.shared_search import DIVERGED
@@ -30,7 +30,7 @@ def chosen_values(trials: Trials, finished: list[FrozenTrial]) -> dict[str, Any]
     adopted = p_value < trials.search.significance or trials.search.significance == 1
     says = "becomes `tuned`" if adopted else "may be chance, so that `tuned` is `default`"
     print(
-        f"tune {trials.network.name}: the best trial's validation loss, {means} of the defaults, {says}"
+        f"tune {trials.network.name}: the best trial's scaled validation loss, {means} of the defaults, {says}"
         f" (p {p_value:.2g}, {len(losses[0])} pictures)",
         file=sys.stderr,
     )
@@ -45,12 +45,11 @@ def best_trial(finished: list[FrozenTrial]) -> FrozenTrial | None:
 
 
 def picture_losses(trials: Trials, changed: dict[str, Any]) -> Losses:
-    """Return the cross entropy (N,) of each validation picture after the training of a trial, which is done already."""
+    """Return the scaled loss (N,) of each validation picture after the training of a trial, which is done already."""
     folder = trained(trials.task(changed), "original", "tune")
     model = restore(folder / "weights.safetensors", trials.network, device.device()).model
-    labels = trials.validation.labels.cpu()
-    losses = functional.cross_entropy(predict(model, trials.validation).double(), labels, reduction="none")
-    return np.asarray(losses.numpy())
+    logits = predict(model, trials.validation).double().numpy()
+    return scaled_cross_entropies(logits, trials.validation.labels.cpu().numpy())
 
 
 def adjusted(p_value: float, tried: int) -> float:

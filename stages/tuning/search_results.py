@@ -35,19 +35,19 @@ def importances(trials: list[FrozenTrial]) -> dict[str, float]:
 
 
 def write_trials(path: Path, trials: list[FrozenTrial], defaults: dict[str, Any]) -> None:
-    """Write a line per trial: its number, state, lowest validation loss, epochs and hyperparameters."""
+    """Write a line per trial: its number, state, lowest scaled validation loss, epochs and hyperparameters."""
     names = searched_names(trials)
     rows = [
         {
             "trial": number,
             "state": state_of(trial),
-            "validation_loss": None if state_of(trial) == "diverged" else trial.values[0],
+            "validation_scaled_loss": None if state_of(trial) == "diverged" else trial.values[0],
             "epochs": len(trial.intermediate_values),
             **{name: trial.params.get(name, defaults[name]) for name in names},
         }
         for number, trial in enumerate(trials)
     ]
-    write_csv(path, ["trial", "state", "validation_loss", "epochs", *names], rows)
+    write_csv(path, ["trial", "state", "validation_scaled_loss", "epochs", *names], rows)
 
 
 def state_of(trial: FrozenTrial) -> str:
@@ -89,7 +89,7 @@ def draw_history(axes: Any, trials: list[FrozenTrial]) -> None:
         best = min(best, trial.values[0] if state_of(trial) == "complete" else math.inf)
         if math.isfinite(best):
             line.append((number, best))
-    axes.set(xlabel="trial (0: the defaults)", ylabel="lowest validation loss", title="Trials")
+    axes.set(xlabel="trial (0: the defaults)", ylabel="lowest scaled validation loss (nats)", title="Trials")
     if line:
         axes.plot(*zip(*line, strict=True), label="best so far")
         axes.legend()

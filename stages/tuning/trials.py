@@ -97,8 +97,8 @@ def run_trial(shared: SharedSearch, claimed: FrozenTrial, trials: Trials) -> Non
     reached: list[float] = []
 
     def after_epoch(epoch: Epoch) -> None:
-        reached.append(epoch.validation_loss)
-        shared.record_epoch(claimed, epoch.epoch, epoch.validation_loss)
+        reached.append(epoch.validation_scaled_loss)
+        shared.record_epoch(claimed, epoch.epoch, epoch.validation_scaled_loss)
         if view.is_hopeless(epoch):
             raise optuna.TrialPruned
 
@@ -119,7 +119,8 @@ def run_trial(shared: SharedSearch, claimed: FrozenTrial, trials: Trials) -> Non
         return
     chosen = ", ".join(f"{name} {value:.3g}" for name, value in view.chosen.items()) or "the defaults"
     seconds = time.monotonic() - start
-    print(f"{label} {how} after {seconds:.0f} s: validation loss {min(reached):.3f} with {chosen}", file=sys.stderr)
+    came_to = f"scaled validation loss {min(reached):.3f}"
+    print(f"{label} {how} after {seconds:.0f} s: {came_to} with {chosen}", file=sys.stderr)
 
 
 class View:
@@ -160,7 +161,7 @@ class View:
         """Say after an epoch whether the trial is worse than others were then. The defaults are never given up."""
         if not self.trials.search.deterministic:
             self.look()
-        self.trial.report(epoch.validation_loss, epoch.epoch)
+        self.trial.report(epoch.validation_scaled_loss, epoch.epoch)
         return self.trial.should_prune() and self.place > 0
 
     def rungs(self) -> dict[str, float]:

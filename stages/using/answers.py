@@ -12,9 +12,9 @@ from torch import Tensor
 from stages.inference import device
 from stages.inference.picture_sets import PictureSet
 from stages.inference.prediction import predict
+from stages.inference.temperatures import at_temperature
 from stages.inference.weights import Trained
 from stages.learning.kernels.faster_layers import with_faster_layers
-from stages.scoring.calibration import at_temperature
 from stages.support.pictures import Picture
 from stages.using.asked import Bad, Read
 

@@ -64,12 +64,12 @@ def test_a_resumed_training_ends_in_the_bits_of_one_that_was_not_interrupted(epo
 def test_a_training_that_was_interrupted_as_its_patience_ended_is_done(monkeypatch):
     """Its checkpoint tells of the epochs that were no better: none runs again, and the best one's weights are kept."""
     losses = iter([1.0, 0.8, 0.9, 0.9])
-    monkeypatch.setattr(training, "_validate", lambda *_: (next(losses), 0.5))
+    monkeypatch.setattr(training, "_validate", lambda *_: (1.0, 0.5, next(losses)))
     with pytest.raises(PulledPlugError):
         train(Checkpoint("run", "key"), until=3, patience=1)
     result, ran = train(Checkpoint("run", "key"), patience=1)
     assert ran == []
-    assert [epoch.validation_loss for epoch in result.history] == [1.0, 0.8, 0.9]
+    assert [epoch.validation_scaled_loss for epoch in result.history] == [1.0, 0.8, 0.9]
     assert result.best_epoch == 2
 
 

@@ -87,11 +87,14 @@ def test_the_weights_are_those_of_the_best_epoch():
     assert accuracy == pytest.approx(best.validation_accuracy, abs=1 / 12)
 
 
-def test_the_best_epoch_has_the_lowest_validation_loss():
-    """Whatever its accuracy; the first among equals."""
-    history = [Epoch(number, 0, 0, 0, loss, accuracy) for number, (loss, accuracy) in enumerate(
-        [(1.0, 0.5), (0.9, 0.7), (0.8, 0.6), (0.8, 0.7), (0.9, 0.9)], start=1)]  # fmt: skip
-    assert best_epoch(history) == 3
+def test_the_best_epoch_has_the_lowest_scaled_validation_loss():
+    """Whatever its accuracy, and however sure it is; where all is right and no loss left, the unscaled one tells."""
+    for losses, best in (
+        ([(1.0, 0.9), (1.2, 0.7), (1.4, 0.5), (1.6, 0.5), (0.8, 0.6)], 3),
+        ([(1.0, 0.2), (0.3, 0.0), (0.2, 0.0), (0.2, 0.0)], 3),
+    ):
+        history = [Epoch(number, 0, 0, 0, loss, 0.5, scaled) for number, (loss, scaled) in enumerate(losses, start=1)]
+        assert best_epoch(history) == best
 
 
 @pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value")
@@ -100,7 +103,7 @@ def test_a_training_that_diverges_ends_in_its_epoch_and_says_what_to_lower(monke
     with pytest.raises(DivergedError, match=r"test diverged in epoch 1: its loss is .*; lower learning_rate = 1e\+06"):
         trained(settings(learning_rate=1e6, warmup_epochs=0))
     # when weights leave the numbers differs from machine to machine
-    coming = iter([(1.0, 0.5), (math.nan, 0.5)])
+    coming = iter([(1.0, 0.5, 0.9), (math.nan, 0.5, math.nan)])
     monkeypatch.setattr(training, "_validate", lambda *_: next(coming))
     late = trained(settings(epochs=4))
     assert late.diverged
@@ -196,13 +199,15 @@ def test_the_cosine_loss_learns_a_problem_that_can_be_learnt(loss):
     validation = coloured(12, 1)
     with device.mixed_precision():  # as training validates
         entropy = functional.cross_entropy(predict(result.model, validation), validation.labels).item()
-    assert entropy == pytest.approx(result.history[result.best_epoch - 1].validation_loss, abs=1e-4)
+    best = result.history[result.best_epoch - 1]
+    assert entropy == pytest.approx(best.validation_loss, abs=1e-4)
+    assert best.validation_scaled_loss < entropy
 
 
-def test_patience_is_out_after_so_many_epochs_without_a_lower_validation_loss():
+def test_patience_is_out_after_so_many_epochs_without_a_lower_scaled_validation_loss():
     """An equal one is none that is lower; without patience nothing ends."""
     losses = [1.0, 0.8, 0.9, 0.8, 0.85]
-    history = [Epoch(number, 0, 0, 0, loss, 0) for number, loss in enumerate(losses, start=1)]
+    history = [Epoch(number, 0, 0, 0, 1.0, 0, loss) for number, loss in enumerate(losses, start=1)]
     out = {patience: [is_out_of_patience(history[:done], patience) for done in range(6)] for patience in (0, 1, 2, 3)}
     assert out == {
         0: [False] * 6,
@@ -216,9 +221,9 @@ def test_a_training_ends_when_its_patience_is_out(monkeypatch, capsys):
     """It says so, and keeps the epochs until then; one that gets better to the end has all epochs."""
     for losses, epochs in ([1.0, 0.8, 0.9, 0.9, 0.7, 0.6], 4), ([6.0, 5.0, 4.0, 3.0, 2.0, 2.0], 6):
         coming = iter(losses)
-        monkeypatch.setattr(training, "_validate", lambda *_, coming=coming: (next(coming), 0.5))
+        monkeypatch.setattr(training, "_validate", lambda *_, coming=coming: (1.0, 0.5, next(coming)))
         result = trained(settings(epochs=6, patience=2))
-        assert [epoch.validation_loss for epoch in result.history] == losses[:epochs]
+        assert [epoch.validation_scaled_loss for epoch in result.history] == losses[:epochs]
         said = capsys.readouterr()
         assert ("test: ends early, nothing was better than epoch 2" in said.out + said.err) == (epochs == 4)
 

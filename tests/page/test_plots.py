@@ -34,7 +34,7 @@ def study(project, monkeypatch) -> Path:
     for network in ("own_cnn", "resnet50"):
         trials = Path(f"data/hyperparameters/{network}/trials.csv")
         trials.parent.mkdir(parents=True)
-        trials.write_text("trial,state,validation_loss\n0,complete,1.5\n1,pruned,2.25\n", encoding="utf-8")
+        trials.write_text("trial,state,validation_scaled_loss\n0,complete,1.5\n1,pruned,2.25\n", encoding="utf-8")
     write_data()
     report.main()
     subprocess.run(["git", "init", "-q"], check=True)

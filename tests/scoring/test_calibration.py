@@ -5,21 +5,9 @@ import pytest
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import log_loss
 
-from stages.scoring.calibration import (
-    at_temperature,
-    best_temperature,
-    calibration,
-    calibration_error,
-    rejection_threshold,
-    reliability,
-)
-
-
-def world(count: int, truth: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Return logits (count, 5), and labels drawn with the probabilities that the logits over `truth` stand for."""
-    rng = np.random.default_rng(seed)
-    logits = rng.normal(0, 3, (count, 5))
-    return logits, (logits / truth + rng.gumbel(size=logits.shape)).argmax(1)
+from stages.inference.temperatures import at_temperature, best_temperature
+from stages.scoring.calibration import calibration, calibration_error, rejection_threshold, reliability
+from tests.inference.test_temperatures import world
 
 
 def test_an_error_worked_by_hand():
@@ -47,34 +35,6 @@ def test_the_error_is_that_of_the_calibration_curve(truth):
     counts = np.histogram(confidence, 15, (0, 1))[0]
     expected = np.abs(accuracies - stated) @ counts[counts > 0] / 2000
     assert calibration_error(probabilities, labels) == pytest.approx(expected)
-
-
-@pytest.mark.parametrize("truth", [0.4, 1, 2.5, 8])
-def test_the_temperature_of_a_known_world_is_found(truth):
-    """The labels were drawn at it."""
-    assert best_temperature(*world(20_000, truth)) == pytest.approx(truth, rel=0.05)
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_no_temperature_does_better_on_validation(seed):
-    """None of 200, and so not 1 either: scaled, the loss there is never worse."""
-    logits, labels = world(60, 1.3, seed)
-
-    def loss(temperature: float) -> float:
-        return log_loss(labels, at_temperature(logits, temperature), labels=range(5))
-
-    best = loss(best_temperature(logits, labels))
-    assert best <= min(map(loss, [1.0, *np.geomspace(0.05, 20, 200)])) + 1e-9
-
-
-@pytest.mark.parametrize("temperature", [0.05, 0.7, 20])
-def test_scaling_never_changes_the_class_that_is_named(temperature):
-    """Nor that these are probabilities; only how sure they are."""
-    logits, _ = world(500, 1)
-    scaled = at_temperature(logits, temperature)
-    assert (scaled.argmax(1) == logits.argmax(1)).all()
-    assert scaled.sum(1) == pytest.approx(np.ones(500))
-    assert ((scaled.max(1) > at_temperature(logits, 1).max(1)) == (temperature < 1)).all()
 
 
 def test_a_network_that_is_too_sure_is_put_right():
