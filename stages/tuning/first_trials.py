@@ -21,12 +21,12 @@ def steps(defaults: Mapping[str, Any], space: Mapping[str, BaseDistribution]) ->
 
     Batch size and weight decay are among what Brigato, Barz, Iocchi and Denzler (Tune it or don't use it, 2021) tune on
     small data. These steps were found on drawn birds and photographs: docs/results.md. The first goes to its end beside
-    the defaults, and the others are stopped early unless they get ahead of it: it is the one that has gained by Muon.
+    the defaults, and the others are stopped early unless they get ahead of it: it is the one that has gained most.
     """
     smaller = [size for size in BATCH_SIZES if size < defaults["batch_size"]]
     wanted: list[Values] = [
-        {"label_smoothing": 0.0},
         *({"batch_size": size} for size in smaller[-1:]),
+        {"label_smoothing": 0.0},
         {"weight_decay": DECAY * defaults["weight_decay"]},
     ]
     return [step for step in wanted if within(space, step) == step and not step.items() <= defaults.items()]
