@@ -114,7 +114,9 @@ def tuning_line(judged: Judged) -> str:
         if all(each.verdict == SAME for pair, each in pairs.items() if pair.after.network == name)
     ]
     if kept == networks:
-        return "No trial was better on validation pictures than the defaults: tuned and default runs are the same."
+        return (
+            "No trial was surely better on validation pictures than the defaults: tuned and default runs are the same."
+        )
     tuned = judged[TUNING]
     says = {BETTER: "are better", WORSE: "are worse", EQUAL: "make no difference worth a point"}
     said = says.get(tuned.verdict, "may be as good as the defaults") + (tuned.says.removeprefix(tuned.verdict))
