@@ -203,18 +203,18 @@ def cost_section(costs: Costs) -> list[str]:
     rows = [
         [
             str(configuration),
+            f"{record['device']}, {record['precision']}",
             f"{record['pictures']:,.0f}",
             f"{record['images_per_second']:.0f}",
             f"{record['parameters'] / 1e6:.2f} M",
             f"{record['peak_memory_megabytes']:,.0f} MB",
-            f"{record['device']}, {record['precision']}",
         ]
         for configuration, record in costs.items()
     ]
     libraries = sorted({record["libraries"] for record in costs.values()})
     return [
         "## Cost",
-        table(["run", "pictures", "images/s", "parameters", "peak memory", "device"], rows),
+        table(["run", "device", "pictures", "images/s", "parameters", "peak memory"], rows, left=2),
         f"Trained with {'; with '.join(libraries)}.",
     ]
 
@@ -229,8 +229,8 @@ def classes_section(scores: Records) -> list[str]:
         counts = list(confusion[names.index(name)])
         counts[names.index(name)] = 0
         taken_for = escaped(names[counts.index(max(counts))]) if any(counts) else "–"
-        rows.append([escaped(name), percent(accuracy[name]), taken_for])
+        rows.append([escaped(name), taken_for, percent(accuracy[name])])
     if not rows:
         return []
-    worst = table(["class", "accuracy", "most taken for"], rows)
+    worst = table(["class", "most taken for", "accuracy"], rows, left=2)
     return ["## Classes", f"The classes that the best run, {best}, knows worst:", worst]

@@ -28,7 +28,11 @@ WIDTH = 640  # pixels, where a chart cannot take its container's width; the page
 
 def forest(rows: Rows) -> Chart:
     """Draw what each technique was worth; rows: technique, with, points, low, high, verdict, mean (of pairs)."""
-    x = {"type": "quantitative", "title": ["points of accuracy gained", "(95 % interval)"]}
+    x = {
+        "type": "quantitative",
+        "title": ["points of accuracy gained", "(95 % interval)"],
+        "axis": {"labelFlush": False},
+    }
     colours = {verdict: colour for verdict, colour in VERDICTS.items() if verdict in {row["verdict"] for row in rows}}
     scale = {"domain": list(colours), "range": list(colours.values())}
     colour = {"field": "verdict", "type": "nominal", "title": None, "scale": scale}

@@ -97,7 +97,12 @@ def test_a_table_is_sorted_by_its_headings(opened):
 def test_words_stand_left_and_numbers_right(opened):
     """In every table, whatever a cell's length."""
     script = "return [...document.querySelectorAll(arguments[0])].map(cell => getComputedStyle(cell).textAlign)"
-    for words in ("#pictures td:nth-child(2)", "#pictures th:nth-child(2)", "#worth td:nth-child(3)"):
+    for words in (
+        "#pictures td:nth-child(2)",
+        "#pictures th:nth-child(2)",
+        "#worth td:nth-child(3)",
+        "#confusion td:nth-child(2)",
+    ):
         assert set(opened.execute_script(script, words)) == {"left"}
     for numbers in ("#pictures td:nth-child(3)", ".results td", "#calibration td:nth-child(2)"):
         assert set(opened.execute_script(script, numbers)) == {"right"}
