@@ -1,6 +1,7 @@
 """Stage tune: the defaults first, then what the search makes of the trials before."""
 
 import csv
+import re
 import shutil
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def outputs() -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in Path("data/hyperparameters/own_cnn").iterdir()}
 
 
-def test_it_writes_defaults_choice_and_trials(pictures):
+def test_it_writes_defaults_choice_and_trials(pictures, capsys):
     """The first trial has the defaults; the choice is the best trial's, and keeps all other settings."""
     set_params(pictures, search__trials=5)
     tune.main("own_cnn")
@@ -54,6 +55,9 @@ def test_it_writes_defaults_choice_and_trials(pictures):
         name: default[name] for name in default if name not in searched
     }
     assert [trial["trial"] for trial in trials] == ["0", "1", "2", "3", "4"]
+    (compared,) = re.findall(r"scaled validation loss, (.*) against (.*) of the defaults", capsys.readouterr().err)
+    judged = [float(trial["validation_scaled_loss"]) for trial in (best, trials[0])]
+    assert [float(loss) for loss in compared] == pytest.approx(judged, abs=0.02)  # trials validate in bfloat16
 
 
 def test_defaults_outside_the_space_of_the_search_are_tried_all_the_same(pictures):

@@ -6,8 +6,10 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from scipy.stats import ttest_rel
 
+from stages.inference.temperatures import cross_entropies, scaled_cross_entropies
 from stages.tuning.choices import adjusted, best_trial, probability_of_no_gain
 from stages.tuning.shared_search import DIVERGED
+from tests.inference.test_temperatures import world
 
 
 def trial(value: float, state: TrialState = TrialState.COMPLETE, **notes: object) -> FrozenTrial:
@@ -44,6 +46,15 @@ def test_the_same_losses_are_no_gain():
     """Two trainings that gave the same to the last digit."""
     losses = np.array([0.5, 1.5, 0.1])
     assert probability_of_no_gain(losses, losses) == 1.0
+
+
+def test_who_is_only_surer_of_itself_has_not_gained():
+    """As without label smoothing after a few epochs: the plain loss falls far beyond noise, the scaled one does not."""
+    logits, labels = world(80, 1)
+    other = logits + np.random.default_rng(1).normal(0, 0.3, logits.shape)
+    modest = logits / 4
+    assert probability_of_no_gain(cross_entropies(modest, labels), cross_entropies(other, labels)) < 1e-4
+    assert probability_of_no_gain(*(scaled_cross_entropies(each, labels) for each in (modest, other))) > 0.05
 
 
 def test_the_best_of_several_trials_without_a_gain_is_seldom_taken_for_one():
