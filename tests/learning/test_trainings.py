@@ -79,7 +79,7 @@ def test_the_files_of_a_run_are_written_and_take_no_disk_twice():
 
 def test_a_trial_that_diverges_late_is_as_bad_as_one_that_diverges_at_once(monkeypatch):
     """It leaves nothing that a run could take."""
-    coming = iter([(1.0, 0.5), (math.nan, 0.5)])
+    coming = iter([(1.0, 0.5, 0.9), (math.nan, 0.5, math.nan)])
     monkeypatch.setattr(training, "_validate", lambda *_: next(coming))
     with pytest.raises(DivergedError, match="trial diverged after 1 epochs"):
         trained(task(), "original", "trial", [].append, resume=False)
