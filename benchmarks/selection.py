@@ -39,7 +39,7 @@ PARTS = (0.1, 0.3, 1.0)
 
 Record = list[
     dict[str, float]
-]  # an epoch each: loss, scaled too, and accuracy on validation pictures, accuracy on test pictures
+]  # an epoch each: loss, scaled loss and accuracy on validation, accuracy on test pictures
 
 
 def main(network: str, count: int) -> None:
@@ -77,7 +77,7 @@ def at(part: float, epochs: int) -> int:
 def recorded(known: dict[str, Record], network: str, values: dict[str, Any], sets: list[PictureSet]) -> Record:
     """Return what each epoch of a training came to, from before where it is known."""
     key = json.dumps([network, values], sort_keys=True)
-    if key not in known:
+    if "scaled" not in known.get(key, [{}])[0]:  # it is missing, or of a version that did not scale
         known[key] = trained(network, values, sets)
         RESULTS.parent.mkdir(exist_ok=True)
         RESULTS.write_text(json.dumps(known, indent=0), encoding="utf-8")

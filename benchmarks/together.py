@@ -70,8 +70,9 @@ def train(folder: Path, count: int, seed: int) -> tuple[float, float]:
     ENVIRONMENT.update(PET_NPROC_PER_NODE=str(count), OMP_NUM_THREADS=str(threads(count)))
     run(folder, "-m", "stages.train", "own_cnn", "default", "original", str(seed))
     trained = folder / f"data/trained/own_cnn-default-original-{seed}"
-    best = min(read_csv(trained / "history.csv"), key=lambda epoch: float(epoch["validation_scaled_loss"]))
-    return float(best["validation_accuracy"]), float(read_json(trained / "timing.json")["images_per_second"])
+    timing = read_json(trained / "timing.json")
+    best = read_csv(trained / "history.csv")[timing["best_epoch"] - 1]
+    return float(best["validation_accuracy"]), float(timing["images_per_second"])
 
 
 if __name__ == "__main__":
