@@ -42,7 +42,7 @@ $(FOR_TESTS): requirements-dev.lock $(INSTALLED)
 	uv pip install --quiet --python $(VENV)/bin/python --require-hashes -r requirements-dev.lock
 	@touch $@
 
-parallel: RUN_BY = python -m stages.commands.side_by_side $(PROCESSES)
+parallel: RUN_BY = python -m stages.commands.parallel $(PROCESSES)
 parallel: study ## The same, with trainings side by side, one a device or core: make parallel PROCESSES=4
 
 join: install ## Take part in the trainings of another machine that shares this folder: docs/scale.md
@@ -64,7 +64,7 @@ pictures: repository install ## Give data/pictures to DVC: colleagues who pull h
 	@git add data/pictures.dvc data/.gitignore && echo "Keep it so: git commit"
 
 weights: install ## Keep a run's weights to start another study from: make weights RUN=own_cnn-tuned-augmented-1 NAME=birds
-	@python -m stages.commands.export "$(RUN)" "$(NAME)"
+	@python -m stages.commands.keep_weights "$(RUN)" "$(NAME)"
 
 compare: install ## Put the study beside another one, of a Git revision: make compare WITH=birds-200
 	@python -m stages.commands.compare "$(WITH)"

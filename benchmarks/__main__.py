@@ -5,7 +5,7 @@ import sys
 import time
 
 from benchmarks.studies import ENVIRONMENT
-from stages.evidence.tables import duration
+from stages.reporting.markdown import duration
 
 BENCHMARKS = ("training", "preparing", "pipeline", "sharing", "growth")
 

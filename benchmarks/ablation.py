@@ -8,7 +8,7 @@
 
 Trains the network of params.yaml on data/original (or data/augmented) once for each seed: by a plain loop, as the
 settings say (""), and with one part after the other switched off, or with the settings that are named; "torch's layers"
-trains as the settings say, without the faster layers of stages/learning/kernels. `unequal` are 10 of data/original's
+trains as the settings say, without the faster layers of stages/kernels. `unequal` are 10 of data/original's
 pictures of every second class and at most 100 of every other. Prints mean and standard deviation of the accuracy on the
 test pictures, and the mean of their macro F1. Every result goes to benchmarks/ablation.json at once; what is there is
 not trained again.
@@ -28,19 +28,19 @@ import torch
 import yaml
 from torch.nn import functional
 
-from stages.__main__ import settings_of
-from stages.evidence.tables import percent, points, table
-from stages.inference import device
-from stages.inference.networks import network_named
-from stages.inference.picture_sets import PictureSet, load_pictures
-from stages.inference.prediction import predict
-from stages.inference.recipes import OnTheFly, Recipe, recipe_of
-from stages.learning.learners import Task
-from stages.learning.pretrained import expected_pictures
-from stages.learning.training import fit
-from stages.scoring.scores import scores
-from stages.support.params import read
-from stages.support.streams import stream, stream_seed
+from stages.commands.check import settings_of
+from stages.evaluation.metrics import scores
+from stages.hardware import device
+from stages.networks.common.contract import network_named
+from stages.networks.common.image_set import PictureSet, load_pictures
+from stages.networks.common.prediction import predict
+from stages.networks.common.pretrained import expected_pictures
+from stages.networks.common.settings import OnTheFly, Recipe, recipe_of
+from stages.reporting.markdown import percent, points, table
+from stages.runtime.config import read
+from stages.runtime.seeding import stream, stream_seed
+from stages.training.learner import Task
+from stages.training.loop import fit
 
 RESULTS = Path("benchmarks/ablation.json")
 PLAIN, TORCH_LAYERS = "plain", "torch's layers"
@@ -144,7 +144,7 @@ def ours(network: str, pictures: Pictures, values: dict[str, Any], seed: int) ->
 
 def by_torch_layers(network: str, pictures: Pictures, values: dict[str, Any], seed: int) -> torch.nn.Module:
     """Return the network as stage train would make it with torch's own layers."""
-    with patch("stages.learning.learners.with_faster_layers", lambda model: model):
+    with patch("stages.training.learner.with_faster_layers", lambda model: model):
         return ours(network, pictures, values, seed)
 
 

@@ -22,9 +22,9 @@ from PIL import Image
 from benchmarks.birds_study import study
 from benchmarks.measuring import machine, peak_memory
 from benchmarks.studies import ENVIRONMENT, copy_project, set_params
-from stages.evidence.tables import table
-from stages.support.files import read_csv
-from stages.support.shards import class_names, read_rows
+from stages.images.shards import class_names, read_rows
+from stages.reporting.markdown import table
+from stages.runtime.files import read_csv
 
 # What is known of the archive
 RIGHT = {

@@ -18,7 +18,7 @@ from typing import Any
 from benchmarks import imagenet
 from benchmarks.measuring import machine
 from benchmarks.studies import ENVIRONMENT, copy_project, run, set_params
-from stages.evidence.tables import duration
+from stages.reporting.markdown import duration
 
 FINISHED = "Results"
 ARCHIVES = {"20": "CUB_200_2011-20classes.tgz", "200": "CUB_200_2011-128px.tgz"}  # by how many classes a study takes

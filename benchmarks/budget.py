@@ -19,9 +19,9 @@ from benchmarks.growth import OUTS, run
 from benchmarks.measuring import machine, own, write_results
 from benchmarks.pictures import write_pictures
 from benchmarks.studies import ENVIRONMENT, ROOT, set_params
-from stages.evidence.tables import table
-from stages.support.files import read_json
-from stages.support.shards import row_count
+from stages.images.shards import row_count
+from stages.reporting.markdown import table
+from stages.runtime.files import read_json
 
 CLASSES, BUDGET = 200, "1"
 ROUNDS = 9

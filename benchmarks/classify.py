@@ -17,8 +17,8 @@ from tempfile import TemporaryDirectory
 from benchmarks.measuring import machine
 from benchmarks.pictures import write_pictures
 from benchmarks.studies import ENVIRONMENT
-from stages.classify import best_run
-from stages.evidence.tables import table
+from stages.commands.classify import best_run
+from stages.reporting.markdown import table
 
 ROUNDS = 3
 PLAIN = """
@@ -27,8 +27,8 @@ import torch
 from pathlib import Path
 from PIL import Image
 from torchvision import transforms
-from stages.inference.networks import network_named
-from stages.inference.weights import described, restore
+from stages.networks.common.contract import network_named
+from stages.networks.common.weights import described, restore
 file, folder = sys.argv[1:]
 trained = restore(file, network_named(described(file)["network"]), torch.device("cpu"))
 size = trained.image_size
@@ -51,7 +51,7 @@ def main(count: int, size: int) -> None:
     print(f"{machine()}\n{run}, {count} photographs of {size} pixels\n")
     with TemporaryDirectory() as folder:
         write_pictures(Path(folder) / "pictures", count, size)
-        ours = [sys.executable, "-m", "stages.classify", folder, "--json", "--run", run]
+        ours = [sys.executable, "-m", "stages.commands.classify", folder, "--json", "--run", run]
         plain = [sys.executable, "-c", PLAIN, f"data/trained/{run}/weights.safetensors", folder]
         commands = {"classify": ours, "classify --fast": [*ours, "--fast"], "plain loop": plain}
         times: dict[str, list[float]] = {name: [] for name in commands}

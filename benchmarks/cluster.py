@@ -20,7 +20,7 @@ from benchmarks.machines import Machine, machines
 from benchmarks.measuring import machine, write_results
 from benchmarks.pictures import write_pictures
 from benchmarks.studies import ROOT, set_params
-from stages.evidence.tables import table
+from stages.reporting.markdown import table
 
 STAGES = ("prepare", "augment")
 OUTS = ("original", "validation", "test", "augmented")

@@ -17,8 +17,8 @@ from benchmarks.growth import OUTS, run
 from benchmarks.measuring import machine, write_results
 from benchmarks.pictures import write_pictures
 from benchmarks.studies import ROOT, set_params
-from stages.evidence.tables import duration, table
-from stages.support.files import read_json
+from stages.reporting.markdown import duration, table
+from stages.runtime.files import read_json
 
 NETWORKS = ("own_cnn", "resnet50")
 SIDES = (64, 224)  # pixels, of the pictures that networks see

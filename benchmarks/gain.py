@@ -28,9 +28,9 @@ from scipy.stats import t
 from benchmarks.birds_study import BIRDS
 from benchmarks.measuring import machine
 from benchmarks.studies import ENVIRONMENT, copy_project, set_params
-from stages.evidence.intervals import CONFIDENCE
-from stages.evidence.tables import percent, points, table
-from stages.support.files import read_json
+from stages.reporting.markdown import percent, points, table
+from stages.runtime.files import read_json
+from stages.statistics.intervals import CONFIDENCE
 
 RUNS = ("own_cnn-default-original", "own_cnn-tuned-original")
 STUDY: dict[str, Any] = {"study__networks": ["own_cnn"], "study__data": ["original"]}

@@ -18,13 +18,13 @@ from typing import NamedTuple
 from benchmarks.measuring import Held, machine, peak_memory, resident, write_results
 from benchmarks.pictures import write_pictures
 from benchmarks.studies import ENVIRONMENT, ROOT, set_params
-from stages.__main__ import settings_of
-from stages.evidence.tables import table
-from stages.inference.networks import network_named
-from stages.inference.recipes import OnTheFly, Recipe
-from stages.support.files import write_json
-from stages.support.params import read
-from stages.support.shards import row_count
+from stages.commands.check import settings_of
+from stages.images.shards import row_count
+from stages.networks.common.contract import network_named
+from stages.networks.common.settings import OnTheFly, Recipe
+from stages.reporting.markdown import table
+from stages.runtime.config import read
+from stages.runtime.files import write_json
 
 SIZE = 96
 COLUMNS = ["pictures", "stage", "seconds", "pictures/s", "peak memory", "written"]
@@ -34,7 +34,7 @@ import os, sys, time
 import torch, torchvision
 start = time.perf_counter()
 from stages import train
-from stages.inference.picture_sets import PictureSet
+from stages.networks.common.image_set import PictureSet
 def first_batch(*_):
     print(time.perf_counter() - start, flush=True)
     os._exit(0)

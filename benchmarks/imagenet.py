@@ -21,9 +21,9 @@ import torch
 from safetensors.torch import save_file
 
 from benchmarks.studies import ROOT, set_params
-from stages.evidence.tables import percent
-from stages.inference.networks import IMAGENET, Normalisation
-from stages.support.pictures import decode, resized
+from stages.images.reading import decode, resized
+from stages.networks.common.contract import IMAGENET, Normalisation
+from stages.reporting.markdown import percent
 
 NAME = "efficientnet_lite0"
 HALVES = Normalisation((127.5, 127.5, 127.5), (127.5, 127.5, 127.5))  # as docs/networks.md has it

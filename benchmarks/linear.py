@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from stages.inference.picture_sets import PictureSet, load_pictures
+from stages.networks.common.image_set import PictureSet, load_pictures
 
 STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2)  # inverse of the regularisation
 

@@ -11,9 +11,9 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from stages.inference import device
-from stages.inference.networks import network_named
-from stages.inference.recipes import Training
+from stages.hardware import device
+from stages.networks.common.contract import network_named
+from stages.networks.common.settings import Training
 
 PASSES = 14  # over each convolution's output, that a training step without fused operations takes at least
 COPIED_BYTES = 256 << 20

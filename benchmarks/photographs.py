@@ -20,10 +20,10 @@ from typing import Any
 
 from benchmarks.ablation import PLAIN
 from benchmarks.studies import ENVIRONMENT, copy_project, run, set_params
-from stages.evidence.configurations import Configuration, Study
-from stages.evidence.tables import duration, percent, table
-from stages.inference.runs import Run
-from stages.support.files import read_json
+from stages.reporting.markdown import duration, percent, table
+from stages.runtime.files import read_json
+from stages.runtime.runs import Run
+from stages.runtime.study import Configuration, Study
 
 SEEDS = [1, 2, 3]
 EVERY_RUN = Study(

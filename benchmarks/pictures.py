@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from stages.spreading.parallel import ordered_map
+from stages.runtime.parallel import ordered_map
 
 
 def write_pictures(folder: Path, count: int, size: int, classes: int = 20) -> None:

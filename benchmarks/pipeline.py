@@ -20,7 +20,7 @@ import yaml
 
 from benchmarks.measuring import machine, write_results
 from benchmarks.studies import ENVIRONMENT, copy_project, run
-from stages.evidence.tables import duration, table
+from stages.reporting.markdown import duration, table
 
 ROUNDS = 5
 EMPTY_STAGES = 20
@@ -36,7 +36,7 @@ FIRST_WORK = {  # of each stage: the function in its module that reads its first
 }
 UNTIL_FIRST_WORK = """
 import importlib, os, sys
-from stages.support.guard import age
+from stages.runtime.guard import age
 name, function, *arguments = sys.argv[1:]
 module = importlib.import_module(f"stages.{name}")
 def first_work(*_, **__):

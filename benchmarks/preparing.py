@@ -28,9 +28,9 @@ from benchmarks.measuring import Pause, Side, Turn, machine, ratio, take_turns, 
 from benchmarks.pictures import write_pictures
 from benchmarks.studies import ROOT, set_params
 from stages.augment import Settings
-from stages.evidence.tables import table
-from stages.support.pictures import decode, encode
-from stages.support.shards import Row, ShardWriter, read_rows
+from stages.images.reading import decode, encode
+from stages.images.shards import Row, ShardWriter, read_rows
+from stages.reporting.markdown import table
 
 ROUNDS, QUALITY = 5, 95
 AUGMENTED, BY_SCRIPTS, SIZE = 12_000, 1_500, 224

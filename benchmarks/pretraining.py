@@ -22,8 +22,8 @@ import yaml
 
 from benchmarks.measuring import machine
 from benchmarks.studies import ENVIRONMENT, copy_project, run, set_params
-from stages.evidence.tables import duration, percent
-from stages.support.files import read_json
+from stages.reporting.markdown import duration, percent
+from stages.runtime.files import read_json
 
 
 def main(pictures: Path, study: Path, network: str, changes: dict[str, Any]) -> None:
@@ -36,7 +36,7 @@ def main(pictures: Path, study: Path, network: str, changes: dict[str, Any]) -> 
         set_params(folder, study__networks=[network], study__hyperparameters=["default"], study__data=["original"])
         set_params(folder, **{f"networks__{network}__{setting}": value for setting, value in changes.items()})
         subprocess.run(["dvc", "repro", f"evaluate@{name}"], cwd=folder, env=ENVIRONMENT, check=True)
-        run(sys.executable, "-m", "stages.commands.export", name, pictures.stem, folder=folder)
+        run(sys.executable, "-m", "stages.commands.keep_weights", name, pictures.stem, folder=folder)
         (study / weights).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(folder / weights, study / weights)
         record = read_json(folder / f"metrics/runs/{name}.json")

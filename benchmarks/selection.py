@@ -21,18 +21,18 @@ from unittest.mock import patch
 import optuna
 from scipy.stats import spearmanr
 
-from stages.__main__ import settings_of
-from stages.evidence.tables import percent, table
-from stages.inference import device
-from stages.inference.networks import network_named
-from stages.inference.picture_sets import PictureSet, load_pictures
-from stages.inference.prediction import predict
-from stages.inference.recipes import OnTheFly, Recipe, recipe_of
-from stages.learning import training
-from stages.learning.learners import Task
-from stages.learning.pretrained import expected_pictures
-from stages.learning.training import DivergedError, fit
-from stages.support.params import read
+from stages.commands.check import settings_of
+from stages.hardware import device
+from stages.networks.common.contract import network_named
+from stages.networks.common.image_set import PictureSet, load_pictures
+from stages.networks.common.prediction import predict
+from stages.networks.common.pretrained import expected_pictures
+from stages.networks.common.settings import OnTheFly, Recipe, recipe_of
+from stages.reporting.markdown import percent, table
+from stages.runtime.config import read
+from stages.training import loop
+from stages.training.learner import Task
+from stages.training.loop import DivergedError, fit
 
 RESULTS = Path("benchmarks/selection.json")
 PARTS = (0.1, 0.3, 1.0)
@@ -89,7 +89,7 @@ def trained(network: str, values: dict[str, Any], sets: list[PictureSet]) -> Rec
     """Train, and look at the test pictures whenever the validation pictures are looked at."""
     chosen, (pictures, validation, test) = network_named(network), sets
     record: Record = []
-    validate = training._validate
+    validate = loop._validate
 
     def both(model: Any, _: PictureSet) -> tuple[float, float, float]:
         correct = predict(model, test).argmax(1) == test.labels.cpu()
@@ -100,7 +100,7 @@ def trained(network: str, values: dict[str, Any], sets: list[PictureSet]) -> Rec
 
     task = Task(chosen, recipe_of(chosen.schema, values), pictures, validation, 1)
     try:
-        with patch.object(training, "_validate", both):
+        with patch.object(loop, "_validate", both):
             fit(task, f"{network}, random settings")
     except DivergedError:
         return [{"loss": 1e6, "accuracy": 0.0, "scaled": 1e6, "test": 0.0}]

@@ -14,8 +14,8 @@ from tempfile import TemporaryDirectory
 from benchmarks.measuring import machine, write_results
 from benchmarks.pictures import write_pictures
 from benchmarks.studies import run
-from stages.evidence.tables import table
-from stages.support.shards import Row, ShardWriter
+from stages.images.shards import Row, ShardWriter
+from stages.reporting.markdown import table
 
 PICTURES, SIZE, ROUNDS = 10_000, 64, 5
 STEPS = ("add", "push", "pull")

@@ -14,14 +14,14 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from benchmarks.measuring import Pause
-from stages.inference import device
-from stages.inference.networks import IMAGENET, network_named
-from stages.inference.picture_sets import load_pictures
-from stages.inference.recipes import OnTheFly, Recipe, Training
-from stages.learning.kernels.faster_layers import with_faster_layers
-from stages.learning.learners import Task
-from stages.learning.progress import Epoch
-from stages.learning.training import fit
+from stages.hardware import device
+from stages.kernels.accelerate import with_faster_layers
+from stages.networks.common.contract import IMAGENET, network_named
+from stages.networks.common.image_set import load_pictures
+from stages.networks.common.settings import OnTheFly, Recipe, Training
+from stages.training.learner import Task
+from stages.training.loop import fit
+from stages.training.state import Epoch
 
 WORKERS = 2  # that decode pictures for those who read them from files
 RATE = 1e-3

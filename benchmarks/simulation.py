@@ -19,7 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from stages.evidence.comparisons import (
+from stages.reporting.findings import epochs_p_value, leads
+from stages.reporting.markdown import percent, table
+from stages.runtime.cores import available_cores
+from stages.runtime.seeding import stream
+from stages.runtime.study import Study
+from stages.statistics.comparisons import (
     BETTER,
     WORSE,
     Contrast,
@@ -31,12 +36,7 @@ from stages.evidence.comparisons import (
     same_runs,
     spread_of,
 )
-from stages.evidence.configurations import Study
-from stages.evidence.findings import epochs_p_value, leads
-from stages.evidence.intervals import CONFIDENCE, Grid, p_value
-from stages.evidence.tables import percent, table
-from stages.support.cores import available_cores
-from stages.support.streams import stream
+from stages.statistics.intervals import CONFIDENCE, Grid, p_value
 
 PICTURES = 300
 EASE, TASTE, CHANCE = 1.2, 0.5, 0.8  # standard deviations; of the first, one picture differs from the next

@@ -15,8 +15,8 @@ from tempfile import TemporaryDirectory
 from benchmarks.growth import run
 from benchmarks.measuring import machine, write_results
 from benchmarks.studies import ENVIRONMENT, ROOT, set_params
-from stages.evidence.tables import table
-from stages.support.files import read_csv, read_json
+from stages.reporting.markdown import table
+from stages.runtime.files import read_csv, read_json
 
 PROCESSES, SEEDS = (1, 2, 4), (1, 2, 3)
 COLUMNS = ["processes", "threads each", "validation accuracy", "mean", "points from one process", "images/s"]

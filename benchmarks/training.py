@@ -22,11 +22,11 @@ from benchmarks.machine import bound, copying, matrix_peak
 from benchmarks.measuring import Side, Turn, machine, ratio, seconds, take_turns, write_results
 from benchmarks.pictures import write_pictures
 from benchmarks.sides import SIDES, Work
-from stages.__main__ import settings_of
-from stages.evidence.tables import percent, table
-from stages.inference import device
-from stages.inference.networks import network_named
-from stages.support.shards import Row, ShardWriter
+from stages.commands.check import settings_of
+from stages.hardware import device
+from stages.images.shards import Row, ShardWriter
+from stages.networks.common.contract import network_named
+from stages.reporting.markdown import percent, table
 
 ROUNDS, BATCH, CLASSES = 5, 32, 20
 PICTURES = {
@@ -82,7 +82,7 @@ def measured(work: Work, count: int) -> dict[str, Any]:
 
 
 def started(name: str, work: Work) -> Side:
-    """Start a side; the threads of others wait for work as OpenMP has it, not as stages/inference/__init__.py does."""
+    """Start a side; the threads of others wait for work as OpenMP has it, not as stages/hardware/__init__.py does."""
     with patch.dict(os.environ):
         if name in OTHERS:
             os.environ.pop("GOMP_SPINCOUNT", None)

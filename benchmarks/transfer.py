@@ -14,17 +14,17 @@ from typing import NamedTuple
 
 import torch
 
-from stages.__main__ import settings_of
-from stages.evidence.tables import percent
-from stages.inference import device
-from stages.inference.networks import network_named
-from stages.inference.picture_sets import PictureSet, load_pictures
-from stages.inference.prediction import predict
-from stages.inference.recipes import OnTheFly, Recipe
-from stages.inference.weights import Trained, save_weights
-from stages.learning.learners import Task
-from stages.learning.training import fit
-from stages.support.params import read
+from stages.commands.check import settings_of
+from stages.hardware import device
+from stages.networks.common.contract import network_named
+from stages.networks.common.image_set import PictureSet, load_pictures
+from stages.networks.common.prediction import predict
+from stages.networks.common.settings import OnTheFly, Recipe
+from stages.networks.common.weights import Trained, save_weights
+from stages.reporting.markdown import percent
+from stages.runtime.config import read
+from stages.training.learner import Task
+from stages.training.loop import fit
 
 
 class Half(NamedTuple):

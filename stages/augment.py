@@ -13,13 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import AfterValidator, Field, NonNegativeInt, PositiveFloat
 
-from stages.spreading.cluster import spread_map
-from stages.support.command import run_stage
-from stages.support.files import finished_file, finished_folder
-from stages.support.params import Section, read
-from stages.support.pictures import Picture, decode, encode
-from stages.support.shards import Row, ShardWriter, class_names, read_rows, row_count
-from stages.support.streams import uniform
+from stages.images.reading import Picture, decode, encode
+from stages.images.shards import Row, ShardWriter, class_names, read_rows, row_count
+from stages.runtime.command import run_stage
+from stages.runtime.config import Section, read
+from stages.runtime.dask_cluster import spread_map
+from stages.runtime.files import finished_file, finished_folder
+from stages.runtime.seeding import uniform
 
 EXAMPLES = 8  # for the report's page
 DRAWN = ("shift_x", "shift_y", "hue", "gamma", "rotation")

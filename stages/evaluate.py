@@ -3,11 +3,11 @@
 import shutil
 from pathlib import Path
 
-from stages.inference.done_before import done_before, note_done
-from stages.inference.keys import code_of, key_of
-from stages.inference.runs import Run
-from stages.support.command import run_stage
-from stages.support.files import finished_folder, read_json, write_json
+from stages.runtime.command import run_stage
+from stages.runtime.files import finished_folder, read_json, write_json
+from stages.runtime.runs import Run
+from stages.training.done_before import done_before, note_done
+from stages.training.fingerprint import code_of, key_of
 
 
 def main(network: str, hyperparameters: str, data: str, seed: str) -> None:
@@ -15,7 +15,7 @@ def main(network: str, hyperparameters: str, data: str, seed: str) -> None:
     run = Run(network, hyperparameters, data, int(seed))
     same = done_before(lambda: key_of_run(run))
     if not (same and taken_from(same, run)):
-        from stages.scoring.one_run import evaluate  # imports torch, which takes longer than to copy what is there
+        from stages.evaluation.run import evaluate  # imports torch, which takes longer than to copy what is there
 
         evaluate(run)
         note_done(key_of_run(run), str(run))
@@ -25,7 +25,11 @@ def main(network: str, hyperparameters: str, data: str, seed: str) -> None:
 def key_of_run(run: Run) -> str:
     """Return the key of all that shapes an evaluation but the hardware: equal runs have the same."""
     folders = [f"data/trained/{run}", "data/validation", "data/test"]
-    return key_of("evaluate", folders, [Path(__file__), *code_of(run.network, "support", "inference", "scoring")])
+    return key_of(
+        "evaluate",
+        folders,
+        [Path(__file__), *code_of(run.network, "runtime", "hardware", "images", "statistics", "evaluation")],
+    )
 
 
 def taken_from(same: str, run: Run) -> bool:

@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, NonNegativeInt, create_model
 
-from stages import sources
-from stages.fetching.archives import Limits
-from stages.fetching.classes import Cap, Classes, Selection
-from stages.support.command import run_stage
-from stages.support.files import finished_folder, write_csv
-from stages.support.params import Section, read
+from stages import datasets
+from stages.datasets.common.archives import Limits
+from stages.datasets.common.selection import Cap, Classes, Selection
+from stages.runtime.command import run_stage
+from stages.runtime.config import Section, read
+from stages.runtime.files import finished_folder, write_csv
 
 
 def main() -> None:
@@ -34,8 +34,8 @@ def main() -> None:
 
 
 def source_names() -> list[str]:
-    """Return the names of the modules in stages/sources."""
-    return sorted(module.name for module in iter_modules(sources.__path__) if not module.ispkg)
+    """Return the names of the modules in stages/datasets."""
+    return sorted(module.name for module in iter_modules(datasets.__path__) if not module.ispkg)
 
 
 def source_module(name: str) -> ModuleType:
@@ -43,7 +43,7 @@ def source_module(name: str) -> ModuleType:
 
     Imported by name, so that fetch depends on the chosen source's file and on no other's.
     """
-    return import_module(f"stages.sources.{name}")
+    return import_module(f"stages.datasets.{name}")
 
 
 def _existing(source: str) -> str:

@@ -11,19 +11,19 @@ from typing import Annotated, Any, Literal, NamedTuple
 import cv2
 from pydantic import Field, NonNegativeInt
 
-from stages.preparing.duplicates import COLUMNS, Duplicates, Place, Policy
-from stages.preparing.likeness import FURTHEST, likeness
-from stages.preparing.splits import SPLITS, Splitting, origins, split, table_of
-from stages.preparing.white import white_level
-from stages.spreading.cluster import spread_map
-from stages.support.command import run_stage
-from stages.support.files import finished_folder, write_csv, write_json
-from stages.support.names import in_order
-from stages.support.params import read
-from stages.support.pictures import BadPicture, Fit, encode, load, resized
-from stages.support.problems import Problem
-from stages.support.shards import Row, ShardWriter, read_rows, row_count
-from stages.support.shards import class_names as class_names_of
+from stages.datasets.splits.duplicates import COLUMNS, Duplicates, Place, Policy
+from stages.datasets.splits.splitting import SPLITS, Splitting, origins, split, table_of
+from stages.images.perceptual_hash import FURTHEST, likeness
+from stages.images.reading import BadPicture, Fit, encode, load, resized
+from stages.images.shards import Row, ShardWriter, read_rows, row_count
+from stages.images.shards import class_names as class_names_of
+from stages.images.white_level import white_level
+from stages.runtime.command import run_stage
+from stages.runtime.config import read
+from stages.runtime.dask_cluster import spread_map
+from stages.runtime.errors import Problem
+from stages.runtime.files import finished_folder, write_csv, write_json
+from stages.runtime.names import in_order
 
 
 class Settings(Splitting):

@@ -2,14 +2,17 @@
 
 from typing import Any, Literal, NamedTuple
 
-from stages.evidence.answer import answer
-from stages.evidence.comparisons import Records, contrasts, judge_contrasts, same_runs
-from stages.evidence.composition import LeftOut, left_out_lines, small_classes_line, splits_table
-from stages.evidence.configurations import Study
-from stages.evidence.findings import epochs_p_value, findings, leads
-from stages.evidence.model_card import model_card
-from stages.evidence.records import best_of, classes_of, compared, cost, means, nested, qualities
-from stages.evidence.sections import (
+from stages.reporting.answer import answer
+from stages.reporting.commit import commit
+from stages.reporting.data_summary import LeftOut, left_out_lines, small_classes_line, splits_table
+from stages.reporting.dvc_plots import write_plots
+from stages.reporting.findings import epochs_p_value, findings, leads
+from stages.reporting.markdown import percent
+from stages.reporting.model_card import model_card
+from stages.reporting.page import Evidence, page
+from stages.reporting.page_images import copies_of, looks_of
+from stages.reporting.records import best_of, classes_of, compared, cost, means, nested, qualities
+from stages.reporting.sections import (
     Judged,
     calibration_section,
     classes_section,
@@ -19,15 +22,12 @@ from stages.evidence.sections import (
     times_section,
     worth_section,
 )
-from stages.evidence.settings import settings_section
-from stages.evidence.tables import percent
-from stages.page.commit import commit
-from stages.page.page import Evidence, page
-from stages.page.pictures import copies_of, looks_of
-from stages.page.plots import write_plots
-from stages.support.command import run_stage
-from stages.support.files import finished_folder, read_csv, read_json, write_json, write_text
-from stages.support.params import Section, read
+from stages.reporting.settings import settings_section
+from stages.runtime.command import run_stage
+from stages.runtime.config import Section, read
+from stages.runtime.files import finished_folder, read_csv, read_json, write_json, write_text
+from stages.runtime.study import Study
+from stages.statistics.comparisons import Records, contrasts, judge_contrasts, same_runs
 
 SYNTHETIC = (
     "> The pictures are **drawn by this project** (source `synthetic`): these numbers show that the machinery works."

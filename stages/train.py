@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from stages.inference.done_before import done_before
-from stages.inference.runs import Run
-from stages.learning.finished import place, training_key
-from stages.support.command import run_stage
-from stages.support.files import read_json
+from stages.runtime.command import run_stage
+from stages.runtime.files import read_json
+from stages.runtime.runs import Run
+from stages.training.done_before import done_before
+from stages.training.finished import place, training_key
 
 
 def main(network: str, hyperparameters: str, data: str, seed: str) -> None:
@@ -16,7 +16,7 @@ def main(network: str, hyperparameters: str, data: str, seed: str) -> None:
     if folder and Path(folder).is_dir():
         place(Path(folder), Path(f"data/trained/{run}"))
         return
-    from stages.learning.one_run import train  # imports torch, which takes longer than to place what is there
+    from stages.training.run import train  # imports torch, which takes longer than to place what is there
 
     train(network, hyperparameters, data, seed)
 

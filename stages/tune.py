@@ -3,20 +3,20 @@
 from optuna.trial import FrozenTrial
 from pydantic import NonNegativeInt
 
-from stages.inference import device
-from stages.inference.keys import key_of
-from stages.inference.networks import network_named
-from stages.inference.picture_sets import load_pictures
-from stages.inference.recipes import OnTheFly, Recipe, Search, Training
-from stages.learning.checkpoints import Checkpoint, imported_code, on_this_hardware
-from stages.learning.pretrained import expected_pictures
-from stages.support.command import run_stage
-from stages.support.files import finished_folder, write_json
-from stages.support.params import read, read_overridden
-from stages.support.problems import Problem
-from stages.tuning.choices import chosen_values
-from stages.tuning.search_results import write_importances, write_plots, write_trials
-from stages.tuning.shared_search import database, journal
+from stages.hardware import device
+from stages.networks.common.contract import network_named
+from stages.networks.common.image_set import load_pictures
+from stages.networks.common.pretrained import expected_pictures
+from stages.networks.common.settings import OnTheFly, Recipe, Search, Training
+from stages.runtime.command import run_stage
+from stages.runtime.config import read, read_overridden
+from stages.runtime.errors import Problem
+from stages.runtime.files import finished_folder, write_json
+from stages.training.checkpoint import Checkpoint, imported_code, on_this_hardware
+from stages.training.fingerprint import key_of
+from stages.tuning.results import write_importances, write_plots, write_trials
+from stages.tuning.selection import chosen_values
+from stages.tuning.storage import database, journal
 from stages.tuning.trials import Trials, searched
 
 HELPER = "only-trials"  # of the process that DVC has started, which alone writes what is found

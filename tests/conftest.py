@@ -9,7 +9,7 @@ import yaml
 from PIL import Image
 
 from benchmarks.studies import ROOT
-from stages.inference.networks import network_named
+from stages.networks.common.contract import network_named
 
 PARAMS = ROOT / "tests/params.yaml"
 

@@ -6,11 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stages.evidence.records import COSTS
-from stages.inference.runs import Run
-from stages.scoring.looks import digest_of, png_of_map, write_predictions
-from stages.support.files import write_json
-from stages.support.pictures import encode
+from stages.evaluation.examples import digest_of, png_of_map, write_predictions
+from stages.images.reading import encode
+from stages.reporting.records import COSTS
+from stages.runtime.files import write_json
+from stages.runtime.runs import Run
 
 TAKEN = ("pictures", "epochs", "best_epoch", "epochs_to_95_percent")
 GREY = encode(np.full((32, 32, 3), 128, np.uint8), 95)

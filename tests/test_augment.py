@@ -9,9 +9,9 @@ import pytest
 from benchmarks.studies import set_params
 from stages import augment
 from stages.augment import write_examples
-from stages.support.pictures import decode, encode
-from stages.support.problems import Problem
-from stages.support.shards import Row, ShardWriter, read_rows
+from stages.images.reading import decode, encode
+from stages.images.shards import Row, ShardWriter, read_rows
+from stages.runtime.errors import Problem
 
 NEUTRAL = {"shift_x": 0.0, "shift_y": 0.0, "hue": 0.0, "gamma": 1.0, "rotation": 0.0}
 

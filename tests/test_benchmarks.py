@@ -13,7 +13,7 @@ from benchmarks.measuring import Side, Turn, ratio, seconds, take_turns
 from benchmarks.photographs import ON_THE_FLY, plain_loops
 from benchmarks.photographs import formatted as shown
 from tests.conftest import network_settings
-from tests.learning.test_training import coloured
+from tests.training.test_loop import coloured
 
 
 def counts(path, name, pause):
@@ -82,14 +82,14 @@ def test_a_ratio_is_the_median_over_rounds():
 
 def test_peak_and_bound_are_in_the_precision_that_is_fastest_here(monkeypatch):
     """In emulated bfloat16 a matrix product takes minutes; in float32 twice as many bytes are moved."""
-    monkeypatch.setattr("stages.inference.device.precision", lambda: torch.float32)
+    monkeypatch.setattr("stages.hardware.device.precision", lambda: torch.float32)
     measured = []
     monkeypatch.setattr(machine, "fastest", lambda work: measured.append(work().dtype) or 1.0)
     assert machine.matrix_peak(1) == 2 * 2048**3
     assert measured == [torch.float32] * 2
     settings = network_settings("own_cnn")
     exact = machine.bound("own_cnn", settings, 64, peak=float("inf"), copied=1e9)
-    monkeypatch.setattr("stages.inference.device.precision", lambda: torch.bfloat16)
+    monkeypatch.setattr("stages.hardware.device.precision", lambda: torch.bfloat16)
     assert machine.bound("own_cnn", settings, 64, peak=float("inf"), copied=1e9) == 2 * exact
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.studies import ROOT, set_params
 from stages import fetch
-from stages.support.problems import Problem
+from stages.runtime.errors import Problem
 from tests.conftest import write_pictures
 
 

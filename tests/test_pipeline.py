@@ -24,7 +24,7 @@ CASES = [
     for source in (source_names() if name == "fetch" else ["-"])
 ]
 
-READERS = {"read": (0,), "read_overridden": (0, 2)}  # of stages/support/params.py: which arguments name sections
+READERS = {"read": (0,), "read_overridden": (0, 2)}  # of stages/runtime/config.py: which arguments name sections
 
 # Rooms by floor: each uses only rooms below its own
 FLOORS = {
@@ -81,7 +81,7 @@ def declared_and_imported(name: str, network: str, source: str) -> tuple[set[str
     values = {"item.network": network, "dataset.source": source, "dataset.folder.path": "data/pictures"}
     modules = [f"stages.{name}"]
     modules += [f"stages.networks.{network}"] if "network" in STAGES[name].get("matrix", {}) else []
-    modules += [f"stages.sources.{source}"] if name == "fetch" else []
+    modules += [f"stages.datasets.{source}"] if name == "fetch" else []
     return files_of(declared_code(STAGES[name], **values)), imported_code(*modules)
 
 

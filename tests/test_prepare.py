@@ -16,9 +16,9 @@ from PIL import Image
 
 from benchmarks.studies import ROOT, set_params
 from stages import prepare
-from stages.support.pictures import decode
-from stages.support.problems import Problem
-from stages.support.shards import class_names, read_rows
+from stages.images.reading import decode
+from stages.images.shards import class_names, read_rows
+from stages.runtime.errors import Problem
 from tests.conftest import write_pictures
 
 SPLITS = ("original", "validation", "test")
@@ -396,7 +396,7 @@ def test_near_copies_may_be_refused(lookalikes):
 
 def test_a_set_of_one_scene_is_told_from_no_copies(project, monkeypatch, capsys):
     """Where nearly all pictures look alike, the person hears that copies cannot be told; dropping them is refused."""
-    monkeypatch.setattr("stages.preparing.likeness.MOST_PAIRS", 100)
+    monkeypatch.setattr("stages.images.perceptual_hash.MOST_PAIRS", 100)
     set_params(project, prepare__image_size=32, prepare__duplicates_within=0)
     write_pictures(project / "data/raw", {"crow": 10, "jay": 10})
     assert refused(project)[0].endswith("set prepare.duplicates_within: none")

@@ -7,9 +7,9 @@ import pytest
 
 from benchmarks.studies import set_params
 from stages import report
-from stages.evidence.configurations import Study
-from stages.inference.runs import Run
-from stages.support.files import read_json, write_json
+from stages.runtime.files import read_json, write_json
+from stages.runtime.runs import Run
+from stages.runtime.study import Study
 from tests.records import write_data, write_run
 
 STUDY = Study(

@@ -11,13 +11,13 @@ from PIL import Image
 
 from benchmarks.studies import set_params
 from stages import train, tune
-from stages.inference.recipes import BATCH_SIZES
-from stages.support.files import read_json
-from stages.support.pictures import encode
-from stages.support.problems import Problem
-from stages.support.shards import Row, ShardWriter
-from tests.learning.test_training import coloured
+from stages.images.reading import encode
+from stages.images.shards import Row, ShardWriter
+from stages.networks.common.settings import BATCH_SIZES
+from stages.runtime.errors import Problem
+from stages.runtime.files import read_json
 from tests.study import SEARCH
+from tests.training.test_loop import coloured
 
 
 @pytest.fixture

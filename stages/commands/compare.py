@@ -13,7 +13,13 @@ from pathlib import Path
 import yaml
 from pydantic import ValidationError
 
-from stages.evidence.comparisons import (
+from stages.reporting.findings import NOT_TESTED, PUBLISHED, Finding, formatted, verdict
+from stages.reporting.markdown import percent, table
+from stages.reporting.records import classes_of
+from stages.runtime.command import run_stage
+from stages.runtime.errors import Problem
+from stages.runtime.study import Configuration, Study
+from stages.statistics.comparisons import (
     Contrast,
     Judgement,
     Records,
@@ -24,13 +30,7 @@ from stages.evidence.comparisons import (
     spread_of,
     verdict_of,
 )
-from stages.evidence.configurations import Configuration, Study
-from stages.evidence.findings import NOT_TESTED, PUBLISHED, Finding, formatted, verdict
-from stages.evidence.intervals import Interval, doubt_of, interval
-from stages.evidence.records import classes_of
-from stages.evidence.tables import percent, table
-from stages.support.command import run_stage
-from stages.support.problems import Problem
+from stages.statistics.intervals import Interval, doubt_of, interval
 
 HERE = "here"
 CLAIM = "On more classes the gap to ResNet50 widens"

@@ -9,7 +9,7 @@ from math import inf
 from pathlib import Path
 from typing import NamedTuple
 
-from stages.inference.memory import GIGABYTE, SHARE_OF_PICTURES, free_bytes
+from stages.hardware.memory import GIGABYTE, SHARE_OF_PICTURES, free_bytes
 
 # of one training picture, by the bytes of a number: all that is kept for the gradient
 STEP_BYTES_A_PIXEL = {2: 1_400, 4: 2_800}

@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from stages.learning.launching import CALL, run_agent
-from stages.support.command import run_stage
-from stages.support.files import read_json
-from stages.support.problems import Problem
+from stages.hardware.torchrun import CALL, run_agent
+from stages.runtime.command import run_stage
+from stages.runtime.errors import Problem
+from stages.runtime.files import read_json
 
 LOOK_EVERY = 0.5  # seconds
 

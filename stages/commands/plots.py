@@ -9,9 +9,9 @@ from pathlib import Path
 
 import vl_convert
 
-from stages.support.command import run_stage
-from stages.support.files import finished_file
-from stages.support.problems import Problem
+from stages.runtime.command import run_stage
+from stages.runtime.errors import Problem
+from stages.runtime.files import finished_file
 
 TEMPLATE = Path(".dvc/tmp/plots.html")  # of DVC: {plot_divs} and {refresh_tag} are what it fills in
 PAGE = Path("data/plots")

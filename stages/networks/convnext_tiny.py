@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from stages.inference.recipes import AnySizeTraining
-from stages.inference.torchvision_networks import TorchvisionNetwork
+from stages.networks.common.settings import AnySizeTraining
+from stages.networks.common.torchvision import TorchvisionNetwork
 
 
 class Settings(AnySizeTraining):

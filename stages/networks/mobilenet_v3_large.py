@@ -5,8 +5,8 @@ Source: Howard et al., Searching for MobileNetV3, 2019.
 
 from typing import Literal
 
-from stages.inference.recipes import AnySizeTraining
-from stages.inference.torchvision_networks import TorchvisionNetwork
+from stages.networks.common.settings import AnySizeTraining
+from stages.networks.common.torchvision import TorchvisionNetwork
 
 
 class Settings(AnySizeTraining):

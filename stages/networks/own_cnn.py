@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from stages.inference.networks import Network
-from stages.inference.recipes import Training
+from stages.networks.common.contract import Network
+from stages.networks.common.settings import Training
 
 if TYPE_CHECKING:  # torch takes seconds to import, and who checks settings does not need it
     import optuna

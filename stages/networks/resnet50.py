@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from stages.inference.recipes import AnySizeTraining
-from stages.inference.torchvision_networks import TorchvisionNetwork
+from stages.networks.common.settings import AnySizeTraining
+from stages.networks.common.torchvision import TorchvisionNetwork
 
 if TYPE_CHECKING:
     from torch import nn

@@ -11,17 +11,17 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
-from stages.inference.networks import Network
-from stages.inference.picture_sets import PictureSet
-from stages.inference.recipes import Recipe, Search, recipe_of
-from stages.learning.learners import Task
-from stages.learning.progress import Epoch
-from stages.learning.training import DivergedError
-from stages.learning.trainings import trained
-from stages.support.problems import Problem
-from stages.support.streams import stream_seed
-from stages.tuning.first_trials import first_choice, within
-from stages.tuning.shared_search import DIVERGED, VARIABLE, SharedSearch
+from stages.networks.common.contract import Network
+from stages.networks.common.image_set import PictureSet
+from stages.networks.common.settings import Recipe, Search, recipe_of
+from stages.runtime.errors import Problem
+from stages.runtime.seeding import stream_seed
+from stages.training.learner import Task
+from stages.training.loop import DivergedError
+from stages.training.results import trained
+from stages.training.state import Epoch
+from stages.tuning.storage import DIVERGED, VARIABLE, SharedSearch
+from stages.tuning.warm_start import first_choice, within
 
 ASK_EVERY = 1.0  # seconds, while other processes run the trials that the next ones wait for
 WORST_LOSS = 1e6  # of a trial that diverged: worse than any that did not

@@ -6,10 +6,10 @@ import pytest
 
 from benchmarks.studies import run, set_params
 from stages.commands.compare import main
-from stages.evidence.configurations import Study
-from stages.support.files import write_json
-from stages.support.problems import Problem
-from stages.support.streams import stream
+from stages.runtime.errors import Problem
+from stages.runtime.files import write_json
+from stages.runtime.seeding import stream
+from stages.runtime.study import Study
 from tests.study import commit
 
 

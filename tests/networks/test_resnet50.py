@@ -5,12 +5,12 @@ import torch
 from safetensors.torch import save_file
 from torchvision.models.resnet import Bottleneck
 
-from stages.inference.networks import IMAGENET, Normalisation
-from stages.inference.weights import Trained, save_weights
-from stages.learning.pretrained import expected_pictures, new_network
+from stages.networks.common.contract import IMAGENET, Normalisation
+from stages.networks.common.pretrained import expected_pictures, new_network
+from stages.networks.common.weights import Trained, save_weights
 from stages.networks.resnet50 import Settings
 from stages.networks.resnet50 import network as resnet50
-from stages.support.problems import Problem
+from stages.runtime.errors import Problem
 from tests.conftest import network_settings
 
 

@@ -126,7 +126,7 @@ def test_an_interrupted_tuning_goes_on_after_its_last_finished_trial(base, tmp_p
 @pytest.mark.parametrize(
     ("path", "named"),
     [
-        ("stages/learning/training.py", "stages/learning"),
+        ("stages/training/loop.py", "stages/training"),
         ("data/validation/note.txt", "data/validation"),
     ],
 )

@@ -14,7 +14,7 @@ import yaml
 
 from benchmarks.machines import Machine, available, machines
 from benchmarks.studies import run
-from stages.support.files import read_csv, read_json
+from stages.runtime.files import read_csv, read_json
 from tests.study import SEARCH, new_study, repro
 
 RUN = "own_cnn-default-original-1"
@@ -58,7 +58,7 @@ def test_side_by_side_dvc_lock_is_as_from_one_after_the_other(study, tmp_path):
     """With the same number of threads each, in bytes but for times; and nothing is trained twice."""
     serial, parallel = copy(study, tmp_path / "a"), copy(study, tmp_path / "b")
     repro(serial)
-    said = run("env", "OMP_NUM_THREADS=1", "python", "-m", "stages.commands.side_by_side", "2", folder=parallel)
+    said = run("env", "OMP_NUM_THREADS=1", "python", "-m", "stages.commands.parallel", "2", folder=parallel)
     assert "tune: 1 to run, 1 at a time" in said
     assert "train: 2 to run, 2 at a time" in said
     assert "failed" not in said

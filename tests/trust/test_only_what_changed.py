@@ -153,7 +153,7 @@ def test_a_setting_of_tuning_runs_trainings_only_for_values_it_changes(study):
 def test_code_of_evaluate_trains_nothing(study):
     """Another score of the same weights runs evaluate for all eight runs, and the report."""
     other = "exact = scores\n\n\ndef scores(*values):\n    return {**exact(*values), 'loss': 0.0}\n\n"
-    insert_before("def evaluate(", other, study / "stages/scoring/one_run.py")
+    insert_before("def evaluate(", other, study / "stages/evaluation/run.py")
     evaluated = [name for name in runs(["own_cnn", "resnet50"]) if name.startswith("evaluate")]
     assert repro(study) == sorted([*evaluated, "report"])
 
@@ -192,13 +192,13 @@ def test_a_setting_of_the_data_set_runs_what_it_changes(one_run):
 
 def test_code_of_the_source_runs_what_it_changes(one_run):
     """Fetch alone while it brings the same files; prepare as well for other files with the same pixels."""
-    add_comment(one_run / "stages/sources/folder.py")
+    add_comment(one_run / "stages/datasets/folder.py")
     assert repro(one_run) == ["fetch"]
     longer = "bring = fetch\n\n\ndef fetch(settings, selection, seed, folder):\n"
     longer += "    bring(settings, selection, seed, folder)\n"
     longer += "    for file in folder.rglob('*.png'):\n"
     longer += "        file.write_bytes(file.read_bytes() + b' ')  # behind the end of the picture\n"
-    with (one_run / "stages/sources/folder.py").open("a", encoding="utf-8") as code:
+    with (one_run / "stages/datasets/folder.py").open("a", encoding="utf-8") as code:
         code.write(longer)
     assert repro(one_run) == ["fetch", "prepare"]
 
@@ -213,7 +213,7 @@ def test_settings_of_another_source_run_nothing(one_run):
 def test_code_of_another_source_runs_nothing(study):
     """Fetch depends on the source that is chosen."""
     for name in ("cub_200_2011", "synthetic", "tiny_imagenet_200", "torchvision"):
-        add_comment(study / f"stages/sources/{name}.py")
+        add_comment(study / f"stages/datasets/{name}.py")
     assert repro(study) == []
 
 

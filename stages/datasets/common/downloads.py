@@ -1,0 +1,251 @@
+"""Download files: resumed after a cut, checked before use, and kept, so that no file comes over the network twice.
+
+Built on requests, with what a large archive over a poor line needs beside it: pooch keeps and checks files as well,
+but starts again after every cut.
+"""
+
+import contextlib
+import hashlib
+import re
+import time
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Annotated
+from urllib.parse import unquote, urlsplit
+
+import requests
+from pydantic import AfterValidator
+from tqdm import tqdm
+from urllib3 import Retry
+from urllib3.exceptions import HTTPError, ProtocolError, ReadTimeoutError
+
+from stages.runtime.errors import Problem
+from stages.runtime.files import UNFINISHED, read_json, write_json
+
+DOWNLOADS = Path("data/downloads")  # no stage's output, so that DVC never deletes it
+ORIGIN = ".origin"  # suffix of the note that says which URL and version of the file a download is
+CONNECT_TIMEOUT = 10.0  # seconds
+READ_TIMEOUT = 60.0  # seconds without a byte
+TRIES = 5  # in a row that bring nothing new
+FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0  # seconds between tries: doubled each time
+CHUNK = 1 << 16  # bytes read at a time, at most
+BUSY = (408, 425, 429, 500, 502, 503, 504)  # HTTP statuses that pass with time
+REASONS: tuple[tuple[type[Exception], str], ...] = (  # the first that fits
+    (requests.exceptions.ProxyError, "the proxy does not answer; check http_proxy and https_proxy"),
+    (requests.exceptions.SSLError, "its certificate cannot be trusted"),
+    (requests.exceptions.ConnectTimeout, "no connection in time"),
+    (requests.exceptions.ReadTimeout, "the server stopped sending"),
+    (ReadTimeoutError, "the server stopped sending"),
+    (requests.exceptions.ConnectionError, "no connection"),
+    (ProtocolError, "the connection was cut"),
+)
+
+
+def web_address(url: str) -> str:
+    """Return `url`; raise ValueError where no file can lie behind it."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must start with http:// or https:// and a host")
+    if file_name(url).startswith("."):
+        raise ValueError("must end in the name of a file")
+    return url
+
+
+def _checksum(text: str) -> str:
+    if not re.fullmatch("none|md5:[0-9a-f]{32}|sha256:[0-9a-f]{64}", text.lower()):
+        raise ValueError("must be none, md5: and 32, or sha256: and 64 hexadecimal digits")
+    return text.lower()
+
+
+def file_name(url: str) -> str:
+    """Return the last part of a URL's path, e.g. "birds.tgz" of "https://host/files/birds.tgz?download=1"."""
+    return PurePosixPath(unquote(urlsplit(url).path)).name or "."
+
+
+Url = Annotated[str, AfterValidator(web_address)]
+Checksum = Annotated[str, AfterValidator(_checksum)]
+
+
+class _Setback(Exception):
+    """A try that failed for a reason that may pass; `wait` is how many seconds the server asks to stay away."""
+
+    def __init__(self, reason: str, wait: float = 0.0) -> None:
+        super().__init__(reason)
+        self.wait = wait
+
+
+class _Refusal(Exception):
+    """The server's answer will not change."""
+
+
+def download(url: Url, checksum: Checksum, section: str) -> Path:
+    """Return data/downloads/<name of the file behind `url`>, without any network where it is there already.
+
+    A file counts as there when its `checksum` matches or, with "none", when it did not come from another URL.
+    `section` of params.yaml holds url and checksum. Proxies are those of the environment (http_proxy, https_proxy).
+    Raises Problem where the file cannot be had or has another checksum: it is removed, so that nothing can use it.
+    """
+    file = DOWNLOADS / file_name(url)
+    if _is_kept(file, url, checksum):
+        return file
+    unfinished = _beside(file, UNFINISHED)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        _receive(url, unfinished)
+    except (_Setback, _Refusal) as failure:
+        kept = "; what has come is kept, and the next run goes on from there" if unfinished.exists() else ""
+        raise Problem(
+            f"params.yaml: {section}.url = {url} cannot be downloaded: {failure}{kept}", by_hand(file, checksum)
+        ) from None
+    except OSError as error:
+        raise Problem(f"{error.filename or file}: cannot be written: {error.strerror or error}") from None
+    if (received := _digest(unfinished, checksum)) != checksum:
+        _remove(unfinished)
+        raise Problem(
+            f"params.yaml: {section}.checksum = {checksum}, but {url} has {received}; it was removed:"
+            " run again, or correct the checksum if you trust what the server has now"
+        )
+    unfinished.replace(file)
+    _beside(unfinished, ORIGIN).replace(_beside(file, ORIGIN))
+    return file
+
+
+def by_hand(file: Path, checksum: Checksum = "none") -> str:
+    """Return the sentence that says how to do without the network."""
+    known = "" if checksum == "none" else f" (its {checksum.replace(':', ' is ')})"
+    there = f"; what is there now has {_digest(file, checksum)}" if known and file.is_file() else ""
+    return f"offline? bring the file from elsewhere{known}, place it as {file}, and run again{there}"
+
+
+def pause(setbacks: int, asked: float = 0.0) -> None:
+    """Sleep after the given number of setbacks in a row: longer each time, and as long as the server `asked`."""
+    time.sleep(max(asked, min(LONGEST_WAIT, FIRST_WAIT * 2 ** (setbacks - 1))))
+
+
+def _is_kept(file: Path, url: str, checksum: str) -> bool:
+    if not file.is_file():
+        return False
+    if checksum != "none":
+        return _digest(file, checksum) == checksum
+    if _origin(file).get("url", url) == url:  # none is noted for a file that was placed by hand
+        return True
+    _remove(file)  # it has the name, but came from elsewhere
+    return False
+
+
+def _receive(url: str, unfinished: Path) -> None:
+    """Try until the file is complete, or until TRIES in a row brought nothing new."""
+    setbacks, furthest = 0, _size(unfinished)
+    while True:
+        try:
+            return _try(url, unfinished)
+        except _Setback as setback:
+            # measured against the most there ever was: a server that knows no ranges starts again each time
+            setbacks = 1 if _size(unfinished) > furthest else setbacks + 1
+            furthest = max(furthest, _size(unfinished))
+            if setbacks >= TRIES:
+                raise
+            pause(setbacks, setback.wait)
+
+
+def _try(url: str, unfinished: Path) -> None:
+    origin = _origin(unfinished)
+    version = origin.get("version", "") if origin.get("url") == url else ""
+    received = _size(unfinished) if version else 0
+    # identity: what is stored and counted are the file's own bytes
+    headers = {"Accept-Encoding": "identity"}
+    if received:
+        headers |= {"Range": f"bytes={received}-", "If-Range": version}
+    timeout = (CONNECT_TIMEOUT, READ_TIMEOUT)
+    try:
+        with requests.get(url, headers=headers, stream=True, timeout=timeout) as response:
+            _raise_for(response)
+            if response.status_code != 206 or not received:
+                _start(url, response, unfinished)
+            _append(response, unfinished)
+    except (requests.RequestException, HTTPError) as error:
+        raise _Setback(_reason(error)) from error
+
+
+def _raise_for(response: requests.Response) -> None:
+    """Raise where the answer is no file."""
+    status = f"the server says {response.status_code} {response.reason}"
+    if response.status_code in BUSY:
+        asked = Retry().get_retry_after(response.raw) or 0.0
+        if asked > LONGEST_WAIT:
+            raise _Refusal(f"{status}; try again in {asked:.0f} s, as it asks")
+        raise _Setback(status, asked)
+    if response.status_code not in (200, 206, 416):
+        raise _Refusal(status)
+
+
+def _start(url: str, response: requests.Response, unfinished: Path) -> None:
+    """Forget what an earlier try brought, and note which version of the file now comes."""
+    _remove(unfinished)
+    if response.status_code == 416:
+        raise _Setback("the server has less than what had come")
+    tag = response.headers.get("ETag", "")
+    # a weak tag may stand for two files that differ in bytes
+    version = tag if tag.startswith('"') else response.headers.get("Last-Modified", "")
+    write_json(_beside(unfinished, ORIGIN), {"url": url, "version": version})
+
+
+def _append(response: requests.Response, unfinished: Path) -> None:
+    received = _size(unfinished)
+    first, total = _range(response)
+    if first != received:
+        _remove(unfinished)
+        raise _Setback("the server sent another part than the one asked for")
+    bar = partial(tqdm, desc=file_name(response.url), unit="B", unit_scale=True, unit_divisor=1024, disable=None)
+    with unfinished.open("ab") as file, bar(initial=received, total=total) as progress:
+        # read1: what has come is written at once, rather than lost when the rest of a chunk does not come
+        while chunk := response.raw.read1(CHUNK, decode_content=False):
+            file.write(chunk)
+            progress.update(len(chunk))
+    if total is not None and _size(unfinished) < total:  # a server may send less than was asked for
+        raise _Setback("the connection was cut")
+
+
+def _range(response: requests.Response) -> tuple[int, int | None]:
+    """Return the number of the first byte that comes, and how many the file has where the server says so."""
+    if response.status_code == 206:
+        found = re.match(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
+        first, total = found.groups() if found else ("-1", "*")
+    else:
+        first, total = "0", response.headers.get("Content-Length", "*")
+    return int(first), int(total) if total.isdigit() else None
+
+
+def _reason(error: Exception) -> str:
+    return next((reason for kind, reason in REASONS if isinstance(error, kind)), str(error))
+
+
+def _beside(file: Path, suffix: str) -> Path:
+    return file.with_name(file.name + suffix)
+
+
+def _origin(file: Path) -> dict[str, str]:
+    """Return what is noted about a download: its `url`, and the `version` that a server knows it by."""
+    with contextlib.suppress(OSError, ValueError):
+        return dict(read_json(_beside(file, ORIGIN)))
+    return {}
+
+
+def _remove(file: Path) -> None:
+    for path in (file, _beside(file, ORIGIN)):
+        path.unlink(missing_ok=True)
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0
+
+
+def _digest(file: Path, checksum: str) -> str:
+    """Return the checksum of a file, in the same algorithm and form as `checksum`."""
+    if checksum == "none":
+        return checksum
+    algorithm = checksum.partition(":")[0]
+    with file.open("rb") as opened:
+        # against damage, not against malice: what the data sets' authors publish is md5
+        digest = hashlib.file_digest(opened, partial(hashlib.new, algorithm, usedforsecurity=False))
+    return f"{algorithm}:{digest.hexdigest()}"

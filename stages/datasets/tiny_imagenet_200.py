@@ -1,0 +1,91 @@
+"""Tiny ImageNet: 200 classes of ImageNet at 64 x 64 pixels, 500 training and 50 validation pictures each.
+
+The set of Stanford's course CS231n. Its test pictures have no labels: its validation pictures are our test set.
+"""
+
+import re
+from collections import Counter, defaultdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from stages.datasets.common.archives import unpack
+from stages.datasets.common.downloads import Checksum, Url, download
+from stages.datasets.common.selection import Selection
+from stages.runtime.config import Section
+from stages.runtime.errors import Problem
+
+TOP = "tiny-imagenet-200"
+Groups = dict[tuple[str, str], list[Path]]  # the files of each split and WordNet id
+
+
+class Settings(Section):
+    """params.yaml's section `dataset.tiny_imagenet_200`."""
+
+    url: Url
+    checksum: Checksum
+
+
+def fetch(settings: Settings, selection: Selection, seed: int, folder: Path) -> None:
+    """Write folder/train/<class>/<file> and folder/test/<class>/<file> for the chosen classes.
+
+    Raises Problem where the archive cannot be had, or is not laid out as the course laid it out.
+    """
+    archive = download(settings.url, settings.checksum, "dataset.tiny_imagenet_200")
+    with TemporaryDirectory(dir=folder, prefix=".unpacked.") as unpacked:
+        unpack(archive, Path(unpacked), selection.limits)
+        ids, groups = _read(Path(unpacked) / TOP, archive)
+        for name in selection.class_names({name: len(groups["train", key]) for name, key in ids.items()}):
+            for split in ("train", "test"):
+                (parent := folder / split / name).mkdir(parents=True)
+                for file in selection.pictures(groups[split, ids[name]]):
+                    file.rename(parent / file.name)
+
+
+def _read(top: Path, archive: Path) -> tuple[dict[str, str], Groups]:
+    """Return the WordNet id of each class by its name, and where the pictures are."""
+    try:
+        ids = (top / "wnids.txt").read_text(encoding="utf-8").split()
+        words = _words(top / "words.txt")
+        groups = _training(top / "train", ids) | _validation(top / "val")
+    except (OSError, ValueError) as error:
+        raise Problem(
+            f"{archive}: not laid out as Tiny ImageNet is ({type(error).__name__}: {error}); remove it and run again,"
+            " or correct dataset.tiny_imagenet_200.url in params.yaml"
+        ) from None
+    names = readable({key: words.get(key, key) for key in ids})
+    return {name: key for key, name in names.items()}, groups
+
+
+def readable(words: dict[str, str]) -> dict[str, str]:
+    """Return a folder name for each WordNet id: the first of its words, and the id where classes share a word.
+
+    Names that differ in case only count as shared: some file systems take them for one.
+    """
+    names = {key: re.sub(r"[\\/\s]+", "_", text.split(",")[0].strip()) for key, text in words.items()}
+    shared = Counter(name.casefold() for name in names.values())
+    return {key: f"{name}_{key}" if shared[name.casefold()] > 1 else name for key, name in names.items()}
+
+
+def _words(file: Path) -> dict[str, str]:
+    """Return the words for each WordNet id, e.g. "goldfish, Carassius auratus" for n01443537."""
+    lines = (line.partition("\t") for line in file.read_text(encoding="utf-8").splitlines())
+    return {key: words for key, _, words in lines if words.strip(" .")}
+
+
+def _training(folder: Path, ids: list[str]) -> Groups:
+    groups: Groups = defaultdict(list)
+    for key in ids:
+        if not re.fullmatch(r"n\d+", key):
+            raise ValueError(f"{key!r} in wnids.txt is no WordNet id")
+        groups["train", key] = list((folder / key / "images").iterdir())
+    return groups
+
+
+def _validation(folder: Path) -> Groups:
+    groups: Groups = defaultdict(list)
+    for line in (folder / "val_annotations.txt").read_text(encoding="utf-8").splitlines():
+        name, key, *_ = line.split("\t")
+        if Path(name).name != name or not (folder / "images" / name).is_file():
+            raise ValueError(f"val/images has no {name!r}, which val_annotations.txt names")
+        groups["test", key].append(folder / "images" / name)
+    return groups

@@ -1,0 +1,251 @@
+"""Any labelled image classification set of torchvision.datasets, got by torchvision's own downloader.
+
+Pictures that torchvision keeps as files are copied as they are; those it keeps as arrays become PNG files.
+"""
+
+import inspect
+import re
+import shutil
+import socket
+import tarfile
+import traceback
+import zipfile
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from http.client import HTTPException
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+from urllib.error import HTTPError
+
+from PIL import Image
+from pydantic import AfterValidator
+
+from stages.datasets.common import downloads
+from stages.datasets.common.selection import Selection
+from stages.runtime.config import Section
+from stages.runtime.errors import Problem
+from stages.runtime.files import finished_folder
+from stages.runtime.parallel import ordered_map
+
+Keywords = dict[str, str | bool]
+FAILURES = (OSError, RuntimeError, ValueError, EOFError, HTTPException, tarfile.TarError, zipfile.BadZipFile)
+PASSING = ("corrupted", "Error downloading")  # what torchvision says after a cut; its other RuntimeErrors stay true
+DEEP = ("1", "L", "RGB", "RGBA", "P", "I;16")  # modes that PNG keeps as they are
+
+
+class Splits(NamedTuple):
+    """The arguments of the constructor that give the official training and test pictures."""
+
+    train: tuple[Keywords, ...]
+    test: tuple[Keywords, ...] = ()
+
+
+def _split(*train: str, test: str) -> Splits:
+    return Splits(tuple({"split": name} for name in train), ({"split": test},))
+
+
+FLAG = Splits(({"train": True},), ({"train": False},))
+POOL = Splits(({},))  # has no official test set
+# Where torchvision offers validation pictures beside training and test ones, they are training pictures: prepare
+# chooses its own. Where the labels of the test set are secret, the validation set is what others report on.
+SETS = {
+    "CIFAR10": FLAG,
+    "CIFAR100": FLAG,
+    "CLEVRClassification": _split("train", test="val"),
+    "Caltech101": POOL,
+    "Caltech256": POOL,
+    "Country211": _split("train", "valid", test="test"),
+    "DTD": _split("train", "val", test="test"),
+    "EMNIST": Splits(({"split": "balanced", "train": True},), ({"split": "balanced", "train": False},)),
+    "EuroSAT": POOL,
+    "FER2013": _split("train", test="test"),
+    "FGVCAircraft": _split("trainval", test="test"),
+    "FashionMNIST": FLAG,
+    "Flowers102": _split("train", "val", test="test"),
+    "Food101": _split("train", test="test"),
+    "GTSRB": _split("train", test="test"),
+    "ImageNet": _split("train", test="val"),
+    "Imagenette": _split("train", test="val"),
+    "KMNIST": FLAG,
+    "LFWPeople": Splits(({"split": "10fold"},)),
+    "MNIST": FLAG,
+    "Omniglot": Splits(({"background": True},)),  # its other part has other classes
+    "OxfordIIITPet": _split("trainval", test="test"),
+    "PCAM": _split("train", "val", test="test"),
+    "Places365": Splits(({"split": "train-standard", "small": True},), ({"split": "val", "small": True},)),
+    "QMNIST": FLAG,
+    "RenderedSST2": _split("train", "val", test="test"),
+    "SEMEION": POOL,
+    "STL10": _split("train", test="test"),
+    "SUN397": POOL,
+    "SVHN": _split("train", test="test"),
+    "StanfordCars": _split("train", test="test"),
+    "USPS": FLAG,
+}
+
+
+def _labelled(name: str) -> str:
+    if name not in SETS:
+        raise ValueError(f"must be a labelled image classification set of torchvision: {', '.join(SETS)}")
+    return name
+
+
+class Settings(Section):
+    """params.yaml's section `dataset.torchvision`."""
+
+    name: Annotated[str, AfterValidator(_labelled)]
+
+
+class Item(NamedTuple):
+    """Where a picture is: in which part of the set, and where there."""
+
+    part: Any
+    position: int
+
+
+def fetch(settings: Settings, selection: Selection, seed: int, folder: Path) -> None:
+    """Write the chosen classes' pictures to folder/train/<class>/ and folder/test/<class>/, or to folder/<class>/.
+
+    The files of the set stay in data/downloads/torchvision/<name>, so that nothing is downloaded twice.
+    Raises Problem where torchvision cannot make the set ready.
+    """
+    train, test = _parts(settings.name)
+    groups = {"train": _by_label(train), "test": _by_label(test)} if test else {"": _by_label(train)}
+    if not all(groups.values()):
+        raise Problem(f"params.yaml: dataset.torchvision.name = {settings.name}: its test pictures have no labels here")
+    names = _class_names(train[0], sorted({label for group in groups.values() for label in group}))
+    trained = groups["train" if test else ""]
+    labels = {names[label]: label for label in trained}
+    copies: dict[Path, Item] = {}
+    for name in selection.class_names({name: len(trained[label]) for name, label in labels.items()}):
+        for split, group in groups.items():
+            items = {folder / split / name / f"{item:06d}": where for item, where in group[labels[name]].items()}
+            copies |= {path: items[path] for path in selection.pictures(items)}
+    for parent in sorted({path.parent for path in copies}):
+        parent.mkdir(parents=True)
+    pictures = ((path, item.part[item.position][0]) for path, item in copies.items())
+    for _ in ordered_map(_write, pictures, "writing", total=len(copies)):
+        pass
+
+
+def _parts(name: str) -> tuple[list[Any], list[Any]]:
+    """Return the training and the test parts of a set, each a list of datasets, downloaded if need be."""
+    root = downloads.DOWNLOADS / "torchvision" / name
+    keywords = (*SETS[name].train, *SETS[name].test)
+    if not root.exists():  # torchvision takes a half unpacked archive for a whole one
+        with finished_folder(root) as unfinished:
+            for some in keywords:
+                _ready(name, unfinished, root, some)
+    parts = [_ready(name, root, root, some) for some in keywords]
+    trained = len(SETS[name].train)
+    return parts[:trained], parts[trained:]
+
+
+def _ready(name: str, folder: Path, root: Path, keywords: Keywords) -> Any:
+    """Return a dataset whose files are in `folder`; try again where a failure may pass."""
+    for setbacks in range(1, downloads.TRIES + 1):
+        try:
+            with _read_timeout():
+                return _dataset(name, folder, keywords)
+        except FAILURES as error:
+            if isinstance(error, HTTPError):
+                error.close()  # it is the server's answer as well, with its connection
+            if setbacks == downloads.TRIES or not _may_pass(error):
+                raise Problem(*_advice(name, folder, root, error)) from None
+        downloads.pause(setbacks)
+    raise AssertionError  # the loop returns or raises
+
+
+def _dataset(name: str, folder: Path, keywords: Keywords) -> Any:
+    from torchvision import datasets  # takes seconds to import
+
+    kind = getattr(datasets, name)
+    # of base classes as well: ImageNet hands on what it does not name
+    known = {key for base in kind.__mro__[:-1] for key in inspect.signature(base.__init__).parameters}
+    if "download" in known and name != "StanfordCars":  # its server is gone: only files placed by hand serve
+        keywords = {**keywords, "download": True}
+    if "loader" in known:
+        return kind(folder, **keywords, loader=Path)  # the file itself rather than its pixels
+    return kind(folder, **keywords)
+
+
+@contextmanager
+def _read_timeout() -> Iterator[None]:
+    """Give torchvision's downloader, which would wait for ever, a timeout."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(downloads.READ_TIMEOUT)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _may_pass(error: Exception) -> bool:
+    if isinstance(error, HTTPError):
+        return error.code in downloads.BUSY
+    if isinstance(error, RuntimeError):
+        return any(words in str(error) for words in PASSING)
+    return isinstance(error, OSError | HTTPException) and not isinstance(error, FileNotFoundError)
+
+
+def _advice(name: str, folder: Path, root: Path, error: Exception) -> tuple[str, str]:
+    """Return what went wrong, and which file a person without a network has to place where."""
+    reason = " ".join(str(error).replace(str(folder), str(root)).split()) or type(error).__name__
+    frames = [frame.f_locals for frame, _ in traceback.walk_tb(error.__traceback__)]
+    file = next((known for known in reversed(frames) if {"url", "fpath", "md5"} <= set(known)), None)
+    url, place = f"the files of {name}", f"data/downloads/torchvision/{name}"
+    if file:  # the arguments of torchvision's download_url
+        checksum = f"md5:{file['md5']}" if file["md5"] else "none"
+        url, place = file["url"], str(file["fpath"]).replace(str(folder), str(root))
+        hint = downloads.by_hand(Path(place), checksum)
+    else:
+        page = f"https://docs.pytorch.org/vision/stable/generated/torchvision.datasets.{name}.html"
+        hint = f"offline, or no download? place the set's files below {place} as {page} says, and run again"
+    return f"params.yaml: dataset.torchvision.name = {name}: torchvision cannot get {url}: {reason}", hint
+
+
+def _by_label(parts: Iterable[Any]) -> dict[int, dict[int, Item]]:
+    """Return where the pictures of each label are, by their number in all parts."""
+    groups: dict[int, dict[int, Item]] = defaultdict(dict)
+    number = 0
+    for part in parts:
+        for position in range(len(part)):
+            picture, label = part[position]
+            if isinstance(picture, Image.Image):
+                picture.close()
+            if label is not None:  # some forms of FER2013 keep the labels of the test set secret
+                groups[int(label)][number] = Item(part, position)
+            number += 1
+    return groups
+
+
+def _class_names(part: Any, labels: list[int]) -> dict[int, str]:
+    """Return a folder name for each label: what torchvision calls it, or its number.
+
+    Names that differ in case only get their number as well: some file systems take them for one.
+    """
+    attributes = (getattr(part, name, None) for name in ("classes", "categories", "class_to_idx"))
+    known = list(next((names for names in attributes if names), []))
+    numbers = {label: f"{label:0{len(str(max(labels)))}d}" for label in labels}
+    names = {label: _folder_name(known[label]) if label < len(known) else numbers[label] for label in labels}
+    shared = Counter(name.casefold() for name in names.values())
+    return {
+        label: f"{name}_{numbers[label]}".lstrip("_") if shared[name.casefold()] > 1 or not name else name
+        for label, name in names.items()
+    }
+
+
+def _folder_name(name: str | tuple[str, ...]) -> str:
+    text = name if isinstance(name, str) else name[0]  # ImageNet lists synonyms
+    return re.sub(r"[\\/\s]+", "_", text).strip("._")
+
+
+def _write(item: tuple[Path, Path | Image.Image]) -> None:
+    """Write a picture at the given path, to which its suffix is added."""
+    path, picture = item
+    if isinstance(picture, Path):
+        shutil.copyfile(picture, path.with_name(path.name + picture.suffix.lower()))
+        return
+    kept = picture if picture.mode in DEEP else picture.convert("RGB")
+    kept.save(path.with_name(f"{path.name}.png"), "PNG")

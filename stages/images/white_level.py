@@ -1,0 +1,38 @@
+"""Find which value is white in a set's pictures of 16 bits a channel, where no file says so."""
+
+from functools import partial
+from pathlib import Path
+
+from stages.images.bit_depth import WHITE, may_be_deep
+from stages.images.reading import highest_level
+from stages.runtime.parallel import ordered_map
+
+FEW = 0.05  # of the pictures: so few that are brighter than all others may be another camera's
+
+
+def white_level(files: list[Path], pixel_limit: int) -> int:
+    """Return the white of all pictures of 16 bits a channel, and say what was found.
+
+    It is the highest value of as many bits as the brightest picture needs: one for all of them, so that brightness
+    still tells classes apart.
+    """
+    deep = [file for file in files if may_be_deep(file)]
+    if not deep:
+        return WHITE
+    found = ordered_map(partial(highest_level, pixel_limit=pixel_limit), deep, "white level")
+    highest = {file: level for file, level in zip(deep, found, strict=True) if level}
+    if not highest:
+        return WHITE
+    brightest = max(highest.values())
+    white = (1 << max(8, brightest.bit_length())) - 1
+    print(
+        f"{len(highest)} pictures have 16 bits a channel; the brightest value in them is {brightest}, so {white} is"
+        " white (prepare.white_level: auto)"
+    )
+    brighter = sorted(file for file, level in highest.items() if level > white // 2)
+    if len(brighter) < FEW * len(highest):
+        print(
+            f"only {len(brighter)} of them need {white.bit_length()} bits, {brighter[0]} for one: if they are not like"
+            " the others, which may come out dark, remove them or set prepare.white_level"
+        )
+    return white

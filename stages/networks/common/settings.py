@@ -1,0 +1,94 @@
+"""The recipe of a training: the settings that all networks share, to which each network's file adds its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from pydantic import Field, PositiveFloat
+
+from stages.runtime.config import Section
+
+if TYPE_CHECKING:
+    import optuna
+
+BATCH_SIZES = [16, 32, 64]
+
+
+class Training(Section):
+    """params.yaml's section `training`. A network's own settings extend it, and say what `freeze` may be."""
+
+    weights: str = Field(min_length=1)
+    freeze: str
+    backbone_learning_rate_factor: float = Field(ge=0, le=1)
+    epochs: int = Field(ge=1)
+    optimizer: Literal["adamw", "muon"]
+    batch_size: int = Field(ge=2)  # batch normalisation has no variance to work with in a batch of one
+    learning_rate: PositiveFloat
+    weight_decay: float = Field(ge=0)
+    warmup_epochs: float = Field(ge=0)
+    label_smoothing: float = Field(ge=0, lt=1)
+    ema_epochs: float = Field(ge=0)
+    equal_steps: bool
+    loss: Literal["cross_entropy", "cosine", "both"]
+    class_balance: Literal["none", "sampling", "loss"]
+    patience: int = Field(ge=0)
+    mirrored_prediction: bool
+
+
+class AnySizeTraining(Training):
+    """Settings of a network that takes pictures of any size, also of the one that its weights were trained on."""
+
+    input_size: Literal["weights", "prepared"]
+
+
+def suggest_training(trial: optuna.Trial, defaults: Training) -> dict[str, Any]:
+    """Return the settings that trials change of every network."""
+    return {
+        "learning_rate": trial.suggest_float("learning_rate", 1e-4, 1e-2, log=True),
+        "weight_decay": trial.suggest_float("weight_decay", 1e-3, 1.0, log=True),
+        "label_smoothing": trial.suggest_float("label_smoothing", 0.0, 0.2),
+        "batch_size": trial.suggest_categorical("batch_size", BATCH_SIZES),
+        "warmup_epochs": trial.suggest_float("warmup_epochs", 0.0, defaults.epochs / 5),
+    }
+
+
+class OnTheFly(Section):
+    """params.yaml's section `on_the_fly`: random changes to each training batch."""
+
+    enabled: bool
+    flip: bool
+    shift: float = Field(ge=0, le=0.5)
+    crop: float = Field(gt=0, le=1)
+    mixup: float = Field(ge=0)
+    cutmix: float = Field(ge=0)
+    trivial_augment: bool
+
+
+class Recipe(NamedTuple):
+    """All settings of a training: in data/hyperparameters/<network>, an entry per setting."""
+
+    settings: Training
+    on_the_fly: OnTheFly
+
+    def values(self) -> dict[str, Any]:
+        """Return it as JSON; `recipe_of` reads it."""
+        return {**self.settings.model_dump(), "on_the_fly": self.on_the_fly.model_dump()}
+
+
+def recipe_of(schema: type[Training], values: dict[str, Any]) -> Recipe:
+    """Return the recipe whose `values` these are, with settings of a network's `schema`."""
+    settings = {name: value for name, value in values.items() if name != "on_the_fly"}
+    return Recipe(schema(**settings), OnTheFly(**values["on_the_fly"]))
+
+
+class Search(Section):
+    """params.yaml's section `search`."""
+
+    trials: int = Field(ge=1)
+    minutes: float = Field(ge=0)
+    startup_trials: int = Field(ge=1)
+    first_rung_epochs: int = Field(ge=1)
+    reduction: int = Field(ge=2)
+    significance: float = Field(gt=0, le=1)
+    parallel_trials: int = Field(ge=1)
+    deterministic: bool

@@ -1,0 +1,245 @@
+"""The report as one page of HTML: what report.md says, with charts and pictures beside it."""
+
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import vl_convert
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+
+from stages.reporting import charts
+from stages.reporting.markdown import duration
+from stages.reporting.records import Costs, best_of, classes_of, means, qualities
+from stages.reporting.sections import Judged, worth_showing
+from stages.statistics.comparisons import Change, Records, accuracy_of
+
+TITLE = "Which network, which hyperparameters, which training data?"
+Markdown = Mapping[str, Sequence[str]]  # what report.md says, by section: paragraphs, tables and headings
+
+
+class Picture(NamedTuple):
+    """A picture to look at: encoded, what to say below it, and a heat map over it, "" where there is none."""
+
+    source: str
+    caption: str
+    heat_map: str = ""
+
+
+class Block(NamedTuple):
+    """A part of a section; one of its fields is filled."""
+
+    text: Markup = Markup()
+    chart: charts.Chart | None = None
+    says: str = ""  # what a chart shows, for those who do not see it
+    results: Sequence[Mapping[str, Any]] = ()
+    pictures: Sequence[Picture] = ()
+
+
+class Evidence(NamedTuple):
+    """What the page is made of."""
+
+    markdown: Markdown
+    scores: Records
+    costs: Costs
+    judged: Judged
+    histories: Mapping[str, Mapping[str, Sequence[float]]]  # of each run: accuracy and loss on validation by epoch
+    looks: Sequence[Mapping[str, Any]]  # the rows of the best run's looks.parquet
+    copies: Sequence[tuple[bytes, bytes, str]]  # an original, an altered copy, and what was drawn for it
+    commit: str  # of the code, "" where that is not known
+
+
+def page(evidence: Evidence) -> str:
+    """Return the page; the same evidence gives the same bytes."""
+    sections = [(name, blocks) for name, make in SECTIONS.items() if (blocks := list(make(evidence)))]
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    template = environment.get_template("page.html")
+    scripts = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").replace("</script", "<\\/script")
+    return template.render(title=TITLE, sections=sections, scripts=scripts, commit=evidence.commit)
+
+
+def said(evidence: Evidence, name: str) -> Iterator[Block]:
+    """Yield what report.md says in a section."""
+    if any(evidence.markdown.get(name, ())):
+        yield Block(text=html("\n\n".join(part for part in evidence.markdown[name] if part)))
+
+
+def html(markdown: str) -> Markup:
+    """Return Markdown as HTML; HTML within it is text."""
+    return Markup(MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown))  # noqa: S704  # escaped
+
+
+def titled(title: str) -> Block:
+    """Return a section's heading."""
+    return Block(text=html(f"## {title}"))
+
+
+def results(evidence: Evidence) -> Iterator[Block]:
+    """Yield the runs as a table, with their intervals as bars."""
+    names = qualities(evidence.scores)
+    rows = []
+    for configuration, records in evidence.scores.items():
+        sure, took = accuracy_of(evidence.scores, configuration), evidence.costs[configuration]
+        epochs = f"{took['best_epoch']:.0f} of {took['epochs']:.0f}"
+        cost = {"seconds": took["seconds"], "time": duration(took["seconds"]), "epochs": epochs}
+        bounds = {"low": 100 * sure.low, "high": 100 * sure.high, "best": configuration == best_of(evidence.scores)}
+        rows.append({"run": str(configuration), **means(records, names), **bounds, **cost})
+    yield titled("Results")
+    yield Block(results=rows)
+    yield Block(text=html(evidence.markdown["results"][-1]))
+
+
+def worth(evidence: Evidence) -> Iterator[Block]:
+    """Yield what each technique was worth."""
+    rows = []
+    for name, judgement in worth_showing(evidence.judged).items():
+        change = name if isinstance(name, Change) else name.change
+        axes = {} if isinstance(name, Change) else name.before._asdict()
+        same = ", ".join(value for axis, value in axes.items() if axis != change.axis) or "mean"
+        gain = {key: 100 * value for key, value in judgement.gain._asdict().items()}
+        points = {"points": gain["mean"], "low": gain["low"], "high": gain["high"], "verdict": judgement.verdict}
+        rows.append({"technique": str(change), "with": same, **points, "mean": isinstance(name, Change)})
+    heading, *parts = evidence.markdown["worth"] or ("",)
+    if heading:
+        yield Block(text=html(heading))
+    if rows:
+        yield Block(chart=charts.forest(rows), says="What each technique was worth, as in the table below.")
+    if any(parts):
+        yield Block(text=html("\n\n".join(part for part in parts if part)))
+
+
+def epochs(evidence: Evidence) -> list[dict[str, Any]]:
+    """Return accuracy and loss on validation of each run after each epoch."""
+    return [
+        {"run": run, "epoch": epoch, "accuracy": accuracy, "loss": loss}
+        for run, history in evidence.histories.items()
+        for epoch, (accuracy, loss) in enumerate(zip(history["accuracy"], history["loss"], strict=True), start=1)
+    ]
+
+
+def curves(evidence: Evidence) -> Iterator[Block]:
+    """Yield how each run learnt."""
+    says = "Accuracy and loss of every run on the validation pictures after each epoch. Drag to move, turn the wheel"
+    yield titled("Learning curves")
+    yield Block(chart=charts.curves(epochs(evidence)), says=f"{says} to zoom, double-click to go back.")
+
+
+def pareto(evidence: Evidence) -> Iterator[Block]:
+    """Yield what accuracy costs."""
+    rows = []
+    for configuration, records in evidence.scores.items():
+        accuracy = means(records, ["accuracy"])["accuracy"]
+        seconds = float(evidence.costs[configuration]["seconds"])
+        rows.append(
+            {"run": str(configuration), "network": configuration.network, "seconds": seconds, "accuracy": accuracy}
+        )
+    for row in rows:
+        row["front"] = "no" if any(_beats(other, row) for other in rows) else "yes"
+    if len(rows) > 1:
+        front = ", ".join(str(row["run"]) for row in rows if row["front"] == "yes")
+        yield titled("Accuracy against training time")
+        says = f"Runs that no other beats at once in accuracy and time: {front}."
+        yield Block(chart=charts.pareto(rows), says=says)
+
+
+def _beats(other: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
+    no_worse = other["accuracy"] >= row["accuracy"] and other["seconds"] <= row["seconds"]
+    return no_worse and (other["accuracy"], other["seconds"]) != (row["accuracy"], row["seconds"])
+
+
+def confusion(evidence: Evidence) -> Iterator[Block]:
+    """Yield what the best run takes for what."""
+    best, names = best_of(evidence.scores), classes_of(evidence.scores)
+    counts = np.array([record["confusion"] for record in evidence.scores[best]]).sum(axis=0)
+    order = charts.clustered(counts) if len(names) > charts.MANY_CLASSES else list(range(len(names)))
+    drawn = charts.confusion(counts[np.ix_(order, order)], [names[label] for label in order])
+    yield titled("What is taken for what")
+    says = f"Test pictures of {best}, a row per class and a column per class that they were taken for."
+    if len(names) > charts.MANY_CLASSES:
+        says += " Classes that are taken for each other stand together; turn the wheel to zoom, hover to see names."
+    yield Block(chart=drawn, says=says)
+    yield from said(evidence, "classes")
+
+
+def looks(evidence: Evidence) -> Iterator[Block]:
+    """Yield the most confident mistakes and the hardest classes of the best run."""
+    names = classes_of(evidence.scores)
+    for why, title in (("confident mistake", "The most confident mistakes"), ("hard class", "The hardest classes")):
+        rows = [row for row in evidence.looks if row["why"] == why]
+        pictures = [Picture(embedded(row["picture"]), told(row, names), embedded(row["heat_map"])) for row in rows]
+        if pictures:
+            yield titled(title)
+            yield Block(pictures=pictures)
+
+
+def told(look: Mapping[str, Any], names: Sequence[str]) -> str:
+    """Return what a picture is and what it was taken for, and how sure of that the run was."""
+    taken = f", taken for {names[look['predicted']]}" if look["predicted"] != look["label"] else ", correct"
+    return f"{names[look['label']]}{taken} ({100 * look['probability']:.0f}\u00a0%)"
+
+
+def copies(evidence: Evidence) -> Iterator[Block]:
+    """Yield what augmentation does to a few pictures."""
+    pairs = [
+        Picture(embedded(encoded), caption)
+        for original, copy, drawn in evidence.copies
+        for encoded, caption in ((original, "original"), (copy, drawn))
+    ]
+    if pairs:
+        yield titled("What augmentation does")
+        yield Block(pictures=pairs)
+
+
+def composition(evidence: Evidence) -> Iterator[Block]:
+    """Yield where the pictures come from, and what was left out."""
+    yield titled("Pictures")
+    yield from said(evidence, "pictures")
+
+
+def reliability(evidence: Evidence) -> list[dict[str, Any]]:
+    """Return stated probability and share correct of the best run's first seed, before and after scaling."""
+    tables = evidence.scores[best_of(evidence.scores)][0]["reliability"]
+    return [{"when": when, **row} for when in ("before", "after") for row in tables[when]]
+
+
+def calibration(evidence: Evidence) -> Iterator[Block]:
+    """Yield whether the best run's probabilities can be believed."""
+    best = best_of(evidence.scores)
+    heading, *parts = evidence.markdown["calibration"]
+    yield Block(text=html(heading))
+    says = f"{best}: stated probability against the share that is correct, before and after temperature scaling."
+    yield Block(chart=charts.reliability(reliability(evidence)), says=says)
+    yield Block(text=html("\n\n".join(parts)))
+
+
+def embedded(picture: bytes) -> str:
+    """Return a picture as the address of itself."""
+    kind = "png" if picture.startswith(b"\x89PNG") else "jpeg"
+    return f"data:image/{kind};base64,{b64encode(picture).decode()}"
+
+
+SECTIONS: dict[str, Callable[[Evidence], Iterator[Block]]] = {
+    "answer": lambda evidence: said(evidence, "answer"),
+    "results": results,
+    "worth": worth,
+    "curves": curves,
+    "cost-of-accuracy": pareto,
+    "confusion": confusion,
+    "looks": looks,
+    "augmentation": copies,
+    "calibration": calibration,
+    "pictures": composition,
+    "findings": lambda evidence: said(evidence, "findings"),
+    "times": lambda evidence: said(evidence, "times"),
+    "settings": lambda evidence: said(evidence, "settings"),
+    "cost": lambda evidence: said(evidence, "cost"),
+}

@@ -1,0 +1,54 @@
+"""The records of a study's runs, those together that differ in their seed alone."""
+
+from collections.abc import Sequence
+from statistics import mean
+from typing import Any
+
+from stages.runtime.names import in_order
+from stages.runtime.study import Configuration
+from stages.statistics.comparisons import Records
+
+Costs = dict[Configuration, dict[str, Any]]  # of each configuration: what its training took, means over seeds
+
+QUALITIES = ("accuracy", "top5_accuracy", "macro_f1", "loss")
+COSTS = ("seconds", "images_per_second", "peak_memory_megabytes", "parameters")
+FEW_CLASSES = 5  # of which the true one is always among the best five
+
+
+def qualities(scores: Records) -> list[str]:
+    """Return the names of the numbers that tell runs apart: of five classes, the best five are all."""
+    return [name for name in QUALITIES if name != "top5_accuracy" or len(classes_of(scores)) > FEW_CLASSES]
+
+
+def classes_of(scores: Records) -> list[str]:
+    """Return the names of the classes in the order of their labels."""
+    return in_order(next(iter(scores.values()))[0]["class_accuracy"])
+
+
+def best_of(scores: Records) -> Configuration:
+    """Return the first configuration with the highest accuracy."""
+    return max(scores, key=lambda configuration: means(scores[configuration], ["accuracy"])["accuracy"])
+
+
+def means(records: list[dict[str, Any]], names: Sequence[str]) -> dict[str, float]:
+    """Return the mean over seeds of each of the named numbers."""
+    return {name: mean(record[name] for record in records) for name in names}
+
+
+def cost(records: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return what a training of this configuration took, numbers as means over seeds."""
+    return records[0] | means(records, [name for name, value in records[0].items() if not isinstance(value, str)])
+
+
+def compared(cost: dict[str, Any]) -> dict[str, float]:
+    """Return what a person compares of a cost, to two digits: what a machine's mood changes is no difference."""
+    return {name: cost[name] if name == "parameters" else float(f"{cost[name]:.2g}") for name in COSTS}
+
+
+def nested(records: dict[Configuration, dict[str, Any]]) -> dict[str, Any]:
+    """Return {network: {hyperparameters: {data: record}}}."""
+    tree: dict[str, Any] = {}
+    for configuration, record in records.items():
+        network = tree.setdefault(configuration.network, {})
+        network.setdefault(configuration.hyperparameters, {})[configuration.data] = record
+    return tree

@@ -1,0 +1,40 @@
+"""With which hyperparameters each network was trained, which is what the study asks second."""
+
+from typing import Any
+
+from stages.reporting.markdown import escaped, table
+from stages.statistics.comparisons import Records
+
+Settings = dict[str, Any]
+
+
+def settings_section(scores: Records) -> list[str]:
+    """Return a table of what each network was trained with, by default and tuned; what differs is bold."""
+    columns: dict[tuple[str, str], Settings] = {
+        (configuration.network, configuration.hyperparameters): records[0]["settings"]
+        for configuration, records in scores.items()
+    }
+    names = dict.fromkeys(name for settings in columns.values() for name in settings)
+    rows = [[name, *(_shown(name, key, columns) for key in columns)] for name in sorted(names)]
+    found = [key for key, settings in columns.items() if settings != _defaults(key, columns)]
+    bold = " What the search found better than the defaults is bold." if found else ""
+    return [
+        "## Settings",
+        f"With what the networks were trained; `params.yaml` explains each.{bold}",
+        table(["setting", *(" ".join(key) for key in columns)], rows),
+    ]
+
+
+def _shown(name: str, key: tuple[str, str], columns: dict[tuple[str, str], Settings]) -> str:
+    if name not in columns[key]:
+        return "–"
+    value = columns[key][name]
+    text = f"{value:.4g}" if isinstance(value, float) else escaped(str(value))
+    if isinstance(value, bool):
+        text = text.lower()  # as YAML has it
+    return text if value == _defaults(key, columns).get(name) else f"**{text}**"
+
+
+def _defaults(key: tuple[str, str], columns: dict[tuple[str, str], Settings]) -> Settings:
+    """Return the settings of the same network's default runs, or where there are none its own."""
+    return columns.get((key[0], "default"), columns[key])

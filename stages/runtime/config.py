@@ -1,0 +1,141 @@
+"""Read a section of params.yaml through its schema; say every mistake in it at once, each with its line."""
+
+import difflib
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from stages.runtime.errors import Problem
+
+FILE = Path("params.yaml")
+Value = TypeVar("Value")
+
+
+class Section(BaseModel):
+    """Base of every schema of settings: what it does not name is a mistake, and nothing changes once read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def read(key: str, schema: type[Value]) -> Value:
+    """Return the value at the dotted `key` of params.yaml as `schema` defines it.
+
+    Raises Problem with one line per mistake, each naming file, line, key, value and what is allowed.
+    """
+    root = _document()
+    value, node = _value(root), root
+    for part in (steps := key.split(".")):
+        if not isinstance(value, dict) or part not in value:
+            raise Problem(f"{FILE}: {key} is missing; add the key (git log -p {FILE} shows how it was)")
+        value, node = value[part], _child(node, part)
+    try:
+        return TypeAdapter(schema).validate_python(value)
+    except ValidationError as invalid:
+        raise Problem(*(_line(root, steps, error, schema) for error in invalid.errors())) from None
+
+
+def read_overridden(
+    common: str, shared: type[BaseModel], own: str, schema: type[Value], besides: Collection[str] = ()
+) -> Value:
+    """Return the section `common` with what the section `own` has instead or besides, as `schema` defines both.
+
+    `shared` is the schema of what `common` may hold. `own` may be missing; its keys `besides` are for others to read.
+    Raises Problem as `read` does.
+    """
+    root = _document()
+    whole = _value(root)
+    settings, overrides = (_section(whole, key) for key in (common, own))
+    overrides = {name: value for name, value in overrides.items() if name not in besides}
+    errors = [
+        ErrorDetails(type="extra_forbidden", loc=(name,), msg="", input="")
+        for name in settings
+        if name not in shared.model_fields
+    ]
+    try:
+        value = TypeAdapter(schema).validate_python(
+            {name: settings[name] for name in settings if name in shared.model_fields} | overrides
+        )
+    except ValidationError as invalid:
+        errors += invalid.errors()
+    lines = []
+    for error in errors:
+        name = error["loc"][0]
+        is_own = name in overrides or (error["type"] == "missing" and name not in shared.model_fields)
+        lines.append(_line(root, (own if is_own else common).split("."), error, schema if is_own else shared))
+    if lines:
+        raise Problem(*lines)
+    return value
+
+
+def _section(whole: Any, key: str) -> dict[str, Any]:
+    for step in key.split("."):
+        whole = whole.get(step) if isinstance(whole, dict) else None
+    if whole is not None and not isinstance(whole, dict):
+        raise Problem(f"{FILE}: {key} = {whole!r} is no section; write `name: value` lines below {key}")
+    return whole or {}
+
+
+def section_names() -> list[str]:
+    """Return the keys on the first level of params.yaml."""
+    return list(_value(_document()))
+
+
+def _document() -> yaml.Node:
+    try:
+        node = yaml.compose(FILE.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    except FileNotFoundError:
+        raise Problem(f"{FILE} is missing; run from the project's top folder") from None
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise Problem(f"{FILE}, line {line}: not valid YAML: {error.problem}") from None
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise Problem(f"{FILE}: not valid YAML: {error}") from None
+    if not isinstance(node, yaml.MappingNode):
+        raise Problem(f"{FILE}: expected `key: value` lines")
+    return node
+
+
+def _value(node: yaml.Node) -> Any:
+    loader = yaml.SafeLoader("")
+    return loader.construct_document(node)
+
+
+def _child(node: yaml.Node, step: str | int) -> yaml.Node:
+    """Return the node below `node` at `step`, or `node` itself where there is none."""
+    if isinstance(node, yaml.MappingNode):
+        return next((value for name, value in node.value if name.value == str(step)), node)
+    if isinstance(node, yaml.SequenceNode) and isinstance(step, int):
+        children: list[yaml.Node] = node.value
+        return children[step]
+    return node
+
+
+def _line(root: yaml.Node, steps: list[str], error: ErrorDetails, schema: object) -> str:
+    node, path = root, [*steps, *error["loc"]]
+    named: list[str] = []
+    for step in path:
+        below = _child(node, step)
+        if below is node and error["type"] != "missing":
+            break  # a step inside a union or validator, not a key of the file
+        node = below
+        named.append(str(step))
+    where = f"{FILE}, line {node.start_mark.line + 1}: {'.'.join(named)}"
+    if error["type"] == "extra_forbidden":
+        return f"{where} is not a setting; {_allowed(path, schema)}"
+    if error["type"] == "missing":
+        return f"{where} is missing; add it"
+    return f"{where} = {error['input']!r} is not allowed: {_sentence(error['msg'])}"
+
+
+def _allowed(path: list[Any], schema: object) -> str:
+    fields = list(schema.model_fields) if isinstance(schema, type) and issubclass(schema, BaseModel) else []
+    close = difflib.get_close_matches(str(path[-1]), fields, n=1)
+    return f"did you mean {close[0]}?" if close else f"allowed here: {', '.join(fields)}"
+
+
+def _sentence(message: str) -> str:
+    return message.removeprefix("Value error, ").removeprefix("Input ")

@@ -1,0 +1,170 @@
+"""Spread work on pictures over a Dask cluster, where STUDY_CLUSTER names its scheduler: tcp://scheduler:8786.
+
+Results come in the order of the items, the same bytes whoever made them. Workers need this project's code and its
+libraries, in the same versions, but none of its data: what a picture's file holds is sent along.
+"""
+
+import hashlib
+import os
+import platform
+import sys
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from stages.runtime.errors import Problem
+from stages.runtime.parallel import AHEAD, CHUNK, Item, Result, ordered_map, with_bar
+
+VARIABLE = "STUDY_CLUSTER"
+PATIENCE = "10s"  # for the scheduler's first answer
+LATE = 30  # seconds to wait for a worker: those of a job start beside the study, and others take the place of lost ones
+SCHEMES = ("tcp://", "tls://", "ucx://", "ws://", "wss://")
+LIBRARIES = ("albumentations", "numpy", "opencv-python-headless", "pi-heif", "pillow", "scipy")  # that shape pictures
+CODE = Path(__file__).resolve().parents[1]
+
+
+def no_file(item: object) -> None:
+    """Say that nothing has to be read for an item."""
+
+
+def spread_map(
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    description: str,
+    total: int | None = None,
+    reads: Callable[[Item], Path | None] = no_file,
+) -> Iterator[Result]:
+    """Yield function(item) for each item, in order, as the cluster computes it; without one, as `ordered_map` does.
+
+    `reads` names the file, below the working directory, that `function` reads for an item. Raises Problem where there
+    is no cluster at that address, or one of other versions.
+    """
+    address = os.environ.get(VARIABLE)
+    if not address:
+        return ordered_map(function, items, description, total)
+    return with_bar(_on_cluster(address, function, items, reads), items, description, total)
+
+
+def _on_cluster(
+    address: str,
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    reads: Callable[[Item], Path | None],
+) -> Iterator[Result]:
+    with _client(address) as client:
+        from distributed import KilledWorker
+
+        remaining = iter(items)
+        chunks = iter(lambda: list(islice(remaining, CHUNK)), [])
+
+        def submitted() -> Any:
+            for chunk in chunks:
+                contents = [None if (file := reads(item)) is None else (file, file.read_bytes()) for item in chunk]
+                yield client.submit(apply, function, chunk, contents, fingerprint(), pure=False)
+
+        waiting = submitted()
+        futures: deque[Any] = deque()
+        try:
+            while True:
+                ahead = AHEAD * _threads(client, address)
+                futures.extend(islice(waiting, max(0, ahead - len(futures))))
+                if not futures:
+                    return
+                yield from _result(futures.popleft(), client, address)
+        except KilledWorker as error:
+            raise Problem(f"workers of {address} died over the same pictures again and again: {error}") from None
+        except (ImportError, AttributeError) as error:
+            raise Problem(f"a worker of {address} has no code like this project's here: {error}") from None
+
+
+def _threads(client: Any, address: str) -> int:
+    """Return how many threads the workers there have now, at least one: without any, wait for the first."""
+    threads: int = sum(client.nthreads().values())
+    if not threads:
+        print(f"waiting up to {LATE} s for workers of {address}", file=sys.stderr)
+        try:
+            client.wait_for_workers(1, timeout=LATE)
+        except TimeoutError:
+            raise Problem(
+                f"the scheduler at {address} has no workers; start `dask worker {address}` where they are"
+            ) from None
+        threads = sum(client.nthreads().values())
+    return max(1, threads)
+
+
+def _result(future: Any, client: Any, address: str) -> Any:
+    """Return what a worker made of a chunk; as long as it takes, but not for ever after the last worker is gone."""
+    while not future.done():
+        try:
+            return future.result(timeout=LATE)
+        except TimeoutError:
+            _threads(client, address)
+    return future.result()
+
+
+def _client(address: str) -> Any:
+    try:
+        from distributed import Client
+    except ImportError:
+        raise Problem(f"{VARIABLE} is set, but Dask is not installed; `make install` brings it") from None
+    if not address.startswith(SCHEMES):
+        raise Problem(f"{VARIABLE} is {address}; give a Dask scheduler's address, e.g. tcp://scheduler:8786")
+    try:
+        return Client(address, timeout=PATIENCE, set_as_default=False)  # type: ignore[no-untyped-call]  # Dask has no types
+    except (OSError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise Problem(f"{VARIABLE}: no Dask scheduler answers at {address}: {reason}") from None
+
+
+def apply(
+    function: Callable[[Item], Result],
+    chunk: list[Item],
+    contents: list[tuple[Path, bytes] | None],
+    expected: dict[str, str],
+) -> list[Result]:
+    """Return function(item) for each item of a chunk, on a worker, with the files that these read.
+
+    Raises Problem where the worker would give other bytes, for its code or libraries are others.
+    """
+    here = fingerprint()
+    if differing := [
+        f"{name}: {here.get(name)}, not {expected[name]}" for name in expected if here.get(name) != expected[name]
+    ]:
+        raise Problem(f"worker {platform.node()} would give other pictures; it has", *differing)
+    results = []
+    for item, content in zip(chunk, contents, strict=True):
+        if content is not None:
+            file, data = _folder() / content[0], content[1]
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(data)
+        results.append(function(item))
+        if content is not None:
+            file.unlink()
+    return results
+
+
+@cache
+def _folder() -> Path:
+    """Return a folder of this worker's own, and work in it from now on."""
+    folder = Path(tempfile.mkdtemp(prefix="pictures-"))
+    os.chdir(folder)
+    return folder
+
+
+@cache
+def fingerprint() -> dict[str, str]:
+    """Return what decides about the bytes of a picture: the versions of Python and libraries, a digest of the code."""
+    files = sorted(CODE.rglob("*.py"))
+    code = hashlib.sha256(b"".join(file.relative_to(CODE).as_posix().encode() + file.read_bytes() for file in files))
+    known = {"python": platform.python_version(), "code": code.hexdigest()[:12]}
+    for name in LIBRARIES:
+        try:
+            known[name] = version(name)
+        except PackageNotFoundError:
+            known[name] = "missing"
+    return known

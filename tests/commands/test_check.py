@@ -1,0 +1,115 @@
+"""`python -m stages`: every mistake in params.yaml is named before anything runs."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from benchmarks.studies import set_params
+from stages.commands.check import main
+from stages.runtime.errors import Problem
+
+
+@pytest.fixture(autouse=True)
+def _default_folder(project):
+    (project / "data/pictures").mkdir(parents=True)
+
+
+def lines() -> tuple[str, ...]:
+    with pytest.raises(Problem) as raised:
+        main()
+    return raised.value.lines
+
+
+def test_the_default_settings_are_right():
+    """What is committed passes."""
+    main()
+
+
+def test_settings_are_checked_without_torch():
+    """A person who mistyped one hears of it at once."""
+    code = "import sys\nfrom stages.commands.check import main\nmain()\nassert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_mistakes_in_all_sections_are_named_together(project):
+    """A person mends all of them after one attempt, those of sections that no run uses included."""
+    set_params(
+        project,
+        augmnet={},
+        seed=-1,
+        study__data=["original", "original"],
+        prepare__image_size=5,
+        augment__copies="two",
+        networks__resnet50__search__trials=0,
+        training__epochs=0,
+        dataset__folder__pth="x",
+    )
+    keys = ["augmnet", "seed", "study.data", "prepare.image_size", "augment.copies", "networks.resnet50.search.trials",
+            "training.epochs", "dataset.folder.pth"]  # fmt: skip
+    found = lines()
+    assert len(found) == len(keys)
+    for key in keys:
+        assert any(f": {key} " in line for line in found), key
+
+
+def test_a_network_without_a_module_is_named(project):
+    """With those there are."""
+    set_params(project, study__networks=["own_cnn", "resnet51"])
+    assert lines() == (
+        "params.yaml: networks.resnet51 is missing; add `resnet51: {}` to networks, with what it has other than"
+        " training",
+        "there is no network 'resnet51': stages/networks/resnet51.py is missing; there are convnext_tiny,"
+        " efficientnet_v2_s, mobilenet_v3_large, own_cnn, resnet50",
+    )
+
+
+def test_freezing_what_no_weights_brought_is_a_contradiction(project):
+    """A backbone of random weights that never learns is nobody's wish."""
+    set_params(project, networks__resnet50__freeze="backbone")
+    key = "networks.resnet50"
+    assert lines() == (f"params.yaml: {key}.freeze = backbone, but there is nothing to keep: weights = none",)
+
+
+def test_pictures_too_small_for_a_network_of_the_study_are_named(project):
+    """Before they are prepared; who leaves that network out may have them as small."""
+    set_params(project, prepare__image_size=48)
+    assert lines() == ("params.yaml: prepare.image_size = 48, but own_cnn needs 64 or more",)
+    set_params(project, study__networks=["resnet50"])
+    main()
+
+
+def test_a_missing_folder_is_named_before_dvc_stumbles(project):
+    """DVC would only say that a dependency is missing."""
+    set_params(project, dataset__folder__path="elsewhere")
+    assert lines() == (
+        "params.yaml: dataset.folder.path = elsewhere does not exist; DVC watches it whatever the source is",
+    )
+
+
+def test_files_at_which_dvc_would_stop_are_named(project):
+    """DVC opens all that is in the folder: at a pipe it would wait for ever, at a link to nothing it gives up."""
+    (project / "data/pictures/crow").mkdir()
+    (project / "data/pictures/crow/good.jpg").write_bytes(b"1")
+    (project / "data/pictures/crow/gone.jpg").symlink_to("/nowhere.jpg")
+    os.mkfifo(project / "data/pictures/crow/pipe")
+    advice = "DVC, which watches this folder, stops at it: mend or remove it"
+    assert lines() == (
+        f"data/pictures/crow/gone.jpg: a link to /nowhere.jpg, which does not exist; {advice}",
+        f"data/pictures/crow/pipe: a named pipe, no file; {advice}",
+    )
+
+
+def test_a_mistyped_key_of_the_dataset_is_answered_as_in_other_sections(project):
+    """With its line and what was meant, not with what all sources have set; an unknown source's section likewise."""
+    set_params(project, dataset__class=20, dataset__flickr={})
+    mistyped, unknown = lines()
+    assert mistyped.endswith("dataset.class is not a setting; did you mean classes?")
+    assert "dataset.flickr is not a setting; allowed here: source, classes" in unknown
+
+
+def test_the_reports_section_is_checked(project):
+    """Before anything runs, with what is allowed."""
+    set_params(project, report__published_study="sometimes")
+    assert "report.published_study = 'sometimes' is not allowed" in lines()[0]

@@ -1,0 +1,207 @@
+"""The birds of CUB-200-2011, from an archive of the true layout on a server of this machine."""
+
+import hashlib
+import io
+import tarfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stages.datasets.common import downloads
+from stages.datasets.common.selection import Selection
+from stages.datasets.cub_200_2011 import Settings, fetch
+from stages.runtime.errors import Problem
+from tests.servers import Cut, Stall, Status, serving
+
+ALBATROSS, AUKLET, BUNTING = SPECIES = ("001.Black_footed_Albatross", "007.Parakeet_Auklet", "014.Indigo_Bunting")
+# number in the lists: species, file, 1 for training; out of order, as nothing may depend on it
+PICTURES = {
+    5: (AUKLET, "Parakeet_Auklet_0001_7.jpg", 1),
+    2: (ALBATROSS, "Black_Footed_Albatross_0002_55.jpg", 0),
+    1: (ALBATROSS, "Black_Footed_Albatross_0046_18.jpg", 1),
+    3: (ALBATROSS, "Black_Footed_Albatross_0001_99.jpg", 1),
+    4: (AUKLET, "Parakeet_Auklet_0002_8.jpg", 0),
+    6: (BUNTING, "Indigo_Bunting_0003_1.jpg", 1),
+    7: (BUNTING, "Indigo_Bunting_0001_2.jpg", 0),
+}
+BOX = (8.5, 4.0, 15.0, 11.0)  # x, y, width, height: cuts pixels 8 and 23
+WIDTH, HEIGHT = 40, 30
+
+
+def jpeg(number):
+    """A grey picture, other for each number, with a coloured bird from (8, 4) to (24, 15)."""
+    picture = Image.new("RGB", (WIDTH, HEIGHT), (20 * number,) * 3)
+    picture.paste((200, 30, 60), (8, 4, 24, 15))
+    encoded = io.BytesIO()
+    picture.save(encoded, "JPEG", quality=95, subsampling=0)
+    return encoded.getvalue()
+
+
+def layout(**changes):
+    """The files of the archive, by path; `changes` replaces a list by its name without suffix."""
+    top = "CUB_200_2011"
+    lines = {
+        "images": [f"{number} {species}/{file}" for number, (species, file, _) in PICTURES.items()],
+        "image_class_labels": [f"{number} {SPECIES.index(value[0]) + 1}" for number, value in PICTURES.items()],
+        "classes": [f"{number} {species}" for number, species in enumerate(SPECIES, start=1)],
+        "train_test_split": [f"{number} {train}" for number, (_, _, train) in PICTURES.items()],
+        "bounding_boxes": [f"{number} {' '.join(map(str, BOX))}" for number in PICTURES],
+    } | changes
+    files = {f"{top}/{name}.txt": "".join(f"{line}\n" for line in text).encode() for name, text in lines.items()}
+    files |= {f"{top}/images/{species}/{file}": jpeg(number) for number, (species, file, _) in PICTURES.items()}
+    return files | {"attributes.txt": b"1 has_bill_shape::curved_(up_or_down)\n", f"{top}/README": b"birds\n"}
+
+
+def packed(files):
+    """A .tgz of the files."""
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w:gz") as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return archive.getvalue()
+
+
+ARCHIVE = packed(layout())
+CHECKSUM = f"sha256:{hashlib.sha256(ARCHIVE).hexdigest()}"
+
+
+@pytest.fixture(autouse=True)
+def quick(tmp_path, monkeypatch):
+    """Work in an empty project, in this process, without a proxy, and without waiting."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.setenv("STUDY_WORKERS", "1")
+    monkeypatch.setattr(downloads, "FIRST_WAIT", 0.001)
+
+
+@pytest.fixture
+def server():
+    """A server that has the archive."""
+    with serving({"CUB_200_2011.tgz": ARCHIVE}) as server:
+        yield server
+
+
+@pytest.fixture
+def fetched(server, tmp_path):
+    """Fetch, and return the written files by name."""
+
+    def fetched(selection=None, crop=False, checksum=CHECKSUM):
+        settings = Settings(url=server.url("CUB_200_2011.tgz?download=1"), checksum=checksum, crop_to_bounding_box=crop)
+        raw = tmp_path / f"raw{len(list(tmp_path.iterdir()))}"
+        raw.mkdir()
+        fetch(settings, selection or Selection(), 1, raw)
+        return {path.relative_to(raw).as_posix(): path.read_bytes() for path in raw.rglob("*") if path.is_file()}
+
+    return fetched
+
+
+EXPECTED = {
+    f"{'train' if train else 'test'}/{species}/{file}": jpeg(number)
+    for number, (species, file, train) in PICTURES.items()
+}
+
+
+def test_every_picture_is_where_its_split_and_label_say(fetched):
+    """Training and test pictures are those of the authors, under the authors' names, byte for byte."""
+    assert fetched() == EXPECTED
+
+
+def test_labels_come_from_the_lists(server, fetched):
+    """The list of labels counts, not the folder that a picture happens to lie in."""
+    swapped = {AUKLET: BUNTING, BUNTING: AUKLET, ALBATROSS: ALBATROSS}
+    labels = [f"{number} {SPECIES.index(swapped[species]) + 1}" for number, (species, _, _) in PICTURES.items()]
+    server.files["CUB_200_2011.tgz"] = packed(layout(image_class_labels=labels))
+    by_file = {name.split("/")[2]: name.split("/")[1] for name in fetched(checksum="none")}
+    assert by_file == {file: swapped[species] for species, file, _ in PICTURES.values()}
+
+
+def test_fewer_classes_are_the_first_of_all(fetched, server):
+    """The first N classes are a subset of all, and choosing them does not download again."""
+    some, every = fetched(Selection(2)), fetched(Selection("all"))
+    assert some == {name: content for name, content in every.items() if BUNTING not in name}
+    assert len(server.requests) == 1
+
+
+def test_a_cap_counts_in_training_and_test_each(fetched):
+    """With one picture per class, each split keeps its first in name order."""
+    capped = fetched(Selection("all", 1))
+    assert set(capped) == set(EXPECTED) - {f"train/{ALBATROSS}/Black_Footed_Albatross_0046_18.jpg"}
+
+
+def test_cropping_keeps_the_bird_and_no_more(fetched):
+    """A crop has all pixels that the box touches, and nothing of what lies around it."""
+    cropped = fetched(crop=True)
+    assert set(cropped) == set(EXPECTED)
+    for content in cropped.values():
+        with Image.open(io.BytesIO(content)) as picture:
+            pixels = np.asarray(picture).astype(int)
+            assert Image.Image.getexif(picture) == {}
+        assert pixels.shape == (11, 16, 3)
+        assert abs(pixels - (200, 30, 60)).max() <= 12
+
+
+def test_crops_keep_full_colour_resolution(fetched):
+    """Chroma is not subsampled: a crop is small enough already."""
+    with Image.open(io.BytesIO(next(iter(fetched(crop=True).values())))) as picture:
+        assert [layer[1:3] for layer in picture.layer] == [(1, 1)] * 3
+
+
+def test_a_box_beyond_the_edge_ends_at_the_edge(server, fetched):
+    """No crop has black borders that the photograph does not have."""
+    boxes = [f"{number} 30.0 20.0 100.0 100.0" for number in PICTURES]
+    server.files["CUB_200_2011.tgz"] = packed(layout(bounding_boxes=boxes))
+    for content in fetched(crop=True, checksum="none").values():
+        with Image.open(io.BytesIO(content)) as picture:
+            assert picture.size == (10, 10)
+
+
+def test_a_picture_that_cannot_be_cropped_is_left_to_prepare(server, fetched):
+    """A broken picture is written as it came, so that prepare lists it with all others."""
+    broken = f"CUB_200_2011/images/{BUNTING}/Indigo_Bunting_0001_2.jpg"
+    server.files["CUB_200_2011.tgz"] = packed(layout() | {broken: b"no picture"})
+    assert fetched(crop=True, checksum="none")[f"test/{BUNTING}/Indigo_Bunting_0001_2.jpg"] == b"no picture"
+
+
+@pytest.mark.parametrize(
+    ("list_name", "lines"),
+    [
+        ("images", ["1 ../../../secret.jpg"]),
+        ("images", ["1 /etc/passwd"]),
+        ("images", ["1 007.Parakeet_Auklet/missing.jpg"]),
+        ("classes", ["1 ../outside", "2 b", "3 c"]),
+        ("train_test_split", ["1 2"]),
+        ("bounding_boxes", [f"{number} 1.0 wide" for number in PICTURES]),
+        ("image_class_labels", []),
+    ],
+)
+def test_lists_that_make_no_sense_are_a_message(server, fetched, list_name, lines):
+    """An archive whose lists are broken, or lead out of it, is refused by name; nothing is written."""
+    server.files["CUB_200_2011.tgz"] = packed(layout(**{list_name: lines}))
+    with pytest.raises(Problem, match=r"data/downloads/CUB_200_2011.tgz: not laid out as CUB-200-2011 is"):
+        fetched(checksum="none")
+
+
+@pytest.mark.parametrize("fault", [Cut(500), Status(503), Stall(500)])
+def test_the_archive_survives_a_poor_line(server, fetched, monkeypatch, fault):
+    """A cut, a busy server or one that stalls delays the birds, and changes none."""
+    monkeypatch.setattr(downloads, "READ_TIMEOUT", 0.1)
+    server.faults = [fault]
+    assert fetched() == EXPECTED
+    assert server.bytes_sent == len(ARCHIVE)
+
+
+def test_a_wrong_checksum_is_refused_before_anything_is_unpacked(fetched, tmp_path):
+    """What is not the published archive is removed, and nothing of it is used."""
+    with pytest.raises(Problem, match=r"dataset\.cub_200_2011\.checksum"):
+        fetched(checksum="md5:97eceeb196236b17998738112f37df78")
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_a_missing_archive_is_named(server, fetched):
+    """A 404 names the key and the file to place."""
+    server.files.clear()
+    with pytest.raises(Problem, match=r"dataset\.cub_200_2011\.url[\s\S]+404[\s\S]+data/downloads/CUB_200_2011.tgz"):
+        fetched()

@@ -1,0 +1,339 @@
+"""Pictures of one's own: nothing that happens to them is silent."""
+
+import os
+import shutil
+import socket
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from benchmarks.studies import set_params
+from stages import fetch, prepare
+from stages.images.shards import read_rows
+from stages.runtime.errors import Problem
+from stages.runtime.files import read_csv
+from tests.conftest import write_pictures
+
+
+@pytest.fixture
+def mine(project):
+    """A folder of two classes of two pictures, which is the source."""
+    set_params(project, dataset__source="folder", dataset__classes="all", dataset__folder__path="mine")
+    return write_pictures(project / "mine", {"crow": 2, "jay": 2})
+
+
+def fetched() -> list[str]:
+    fetch.main()
+    raw = Path("data/raw")
+    return sorted(file.relative_to(raw).as_posix() for file in raw.rglob("*") if file.is_file())
+
+
+def refused() -> tuple[str, ...]:
+    with pytest.raises(Problem) as raised:
+        fetch.main()
+    assert not Path("data/raw").exists()
+    return raised.value.lines
+
+
+GOOD = ["crow/000.png", "crow/001.png", "jay/000.png", "jay/001.png"]
+
+
+def bad_files() -> dict[str, tuple[str, str]]:
+    return {row["file"]: (row["class"], row["reason"]) for row in read_csv("data/raw/bad_files.csv")}
+
+
+def test_what_is_no_file_is_listed_with_its_reason(mine):
+    """Links to nothing and in circles, pipes and sockets: each is a bad file of its class, and none is waited for."""
+    crow = mine / "crow"
+    (crow / "gone.jpg").symlink_to("/nowhere/gone.jpg")
+    (crow / "self.jpg").symlink_to("self.jpg")
+    (crow / "above").symlink_to("..")
+    (crow / "deep").mkdir()
+    (crow / "deep/again").symlink_to(crow)
+    os.mkfifo(crow / "pipe.jpg")
+    with socket.socket(socket.AF_UNIX) as opened:
+        os.chdir(crow)  # a socket's path must be short
+        opened.bind("socket")
+        os.chdir(mine.parent)
+    assert fetched() == ["bad_files.csv", *GOOD]
+    assert bad_files() == {
+        "crow/gone.jpg": ("crow", "a link to /nowhere/gone.jpg, which does not exist"),
+        "crow/self.jpg": ("crow", "a link that leads round in a circle"),
+        "crow/above": ("crow", "a link that leads round in a circle"),
+        "crow/deep/again": ("crow", "a link that leads round in a circle"),
+        "crow/pipe.jpg": ("crow", "a named pipe, no file"),
+        "crow/socket": ("crow", "a socket, no file"),
+    }
+
+
+def test_good_links_are_followed(mine):
+    """To files and to folders, wherever they lie."""
+    elsewhere = write_pictures(mine.parent / "elsewhere", {"more": 1})
+    (mine / "crow/linked.png").symlink_to(elsewhere / "more/000.png")
+    (mine / "crow/folder").symlink_to(elsewhere / "more")
+    (mine / "rook").symlink_to(elsewhere / "more")
+    assert fetched() == sorted([*GOOD, "crow/folder/000.png", "crow/linked.png", "rook/000.png"])
+    assert Path("data/raw/crow/linked.png").read_bytes() == (elsewhere / "more/000.png").read_bytes()
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="Linux alone has a file that its owner cannot read")
+def test_a_file_that_cannot_be_read_is_listed(mine):
+    """Permissions, a broken disk: the reason is the system's."""
+    (mine / "jay/broken.png").symlink_to("/proc/self/mem")
+    assert fetched() == ["bad_files.csv", *GOOD]
+    assert bad_files() == {"jay/broken.png": ("jay", "cannot be read (Input/output error)")}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_what_may_not_be_read_is_listed(mine):
+    """A file and a folder that belong to somebody else."""
+    (mine / "crow/closed.png").write_bytes(b"1")
+    (mine / "crow/closed.png").chmod(0)
+    (mine / "crow/closed").mkdir(mode=0)
+    assert fetched() == ["bad_files.csv", *GOOD]
+    assert bad_files() == {
+        "crow/closed": ("crow", "a folder that may not be read (permission denied)"),
+        "crow/closed.png": ("crow", "may not be read (permission denied)"),
+    }
+
+
+def test_pictures_outside_of_all_classes_are_listed(mine):
+    """As a link that might have been a class is; notes beside the classes are not."""
+    write_pictures(mine, {".": 1})
+    (mine / "notes.txt").write_text("-")
+    (mine / "rook").symlink_to("/nowhere")
+    assert fetched() == ["bad_files.csv", *GOOD]
+    assert bad_files() == {
+        "000.png": ("", "lies in no class's folder"),
+        "rook": ("", "a link to /nowhere, which does not exist"),
+    }
+
+
+def test_a_note_beside_the_folder_that_holds_all_does_no_harm(mine):
+    """birds/crow/, birds/jay/ and a README."""
+    (mine.parent / "wrapped").mkdir()
+    mine.rename(mine.parent / "wrapped/birds")
+    (mine.parent / "wrapped/README.txt").write_text("-")
+    set_params(mine.parent, dataset__folder__path="wrapped")
+    assert fetched() == GOOD
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "shown"),
+    [
+        ("Cat", "cat", ("'Cat'", "'cat'")),
+        ("cafe\u0301", "caf\u00e9", ("'cafe\u0301' (cafe\\u0301)", "'caf\u00e9' (caf\\xe9)")),
+    ],
+)
+def test_classes_that_some_systems_hold_for_one_are_refused(mine, one, other, shown):
+    """With both names, told apart where they look the same."""
+    write_pictures(mine, {one: 1, other: 1})
+    advice = "are one where case or how accents are composed does not count; rename or merge them"
+    assert refused() == (f"mine: classes {shown[0]} and {shown[1]} {advice}",)
+
+
+def test_classes_of_two_splits_that_some_systems_hold_for_one_are_refused(mine):
+    """train/crow and test/Crow are not two classes that the other lacks."""
+    for split, name in {"train": "crow", "test": "Crow"}.items():
+        write_pictures(mine.parent / "split" / split, {name: 1, "jay": 1})
+    set_params(mine.parent, dataset__folder__path="split")
+    (line,) = refused()
+    assert line.startswith("split: classes 'Crow' and 'crow' are one where case")
+
+
+def test_files_that_would_overwrite_each_other_elsewhere_are_refused(mine):
+    """Two pictures on Linux are one on macOS: nobody gets another data set; one of another class does no harm."""
+    (mine / "crow/Deep").mkdir()
+    for name in ("crow/a.PNG", "crow/A.png", "jay/a.png", "crow/Deep/x.png"):
+        (mine / name).write_bytes(b"1")
+    assert refused() == (
+        "mine: files 'crow/A.png' and 'crow/a.PNG' are one where case or how accents are composed does not count;"
+        " rename or merge them",
+    )
+
+
+def test_names_that_are_not_utf_8_are_refused(mine):
+    """As unzip leaves those of old archives; a class of such a name as well."""
+    (mine / os.fsdecode(b"caf\xe9")).mkdir()
+    for name in (b"caf\xe9/1.png", b"crow/\xff.png"):
+        (mine / os.fsdecode(name)).write_bytes(b"1")
+    advice = "is no name in UTF-8; rename it (convmv renames whole folders)"
+    assert refused() == (f"mine: 'caf\\udce9/1.png' {advice}", f"mine: 'crow/\\udcff.png' {advice}")
+
+
+def test_small_classes_can_be_left_out_and_are_listed(mine):
+    """The first N classes are N of those that are large enough."""
+    write_pictures(mine, {"ani": 1, "kea": 3, "rook": 1})
+    (mine / "daw").mkdir()
+    set_params(mine.parent, dataset__smallest_class=2, dataset__classes=3)
+    assert fetched() == sorted([*GOOD, "kea/000.png", "kea/001.png", "kea/002.png", "small_classes.csv"])
+    assert read_csv("data/raw/small_classes.csv") == [
+        {"class": "ani", "pictures": "1"}, {"class": "daw", "pictures": "0"}
+    ]  # fmt: skip
+    set_params(mine.parent, dataset__classes=["jay", "kea", "rook"])
+    fetch.main()
+    assert read_csv("data/raw/small_classes.csv") == [{"class": "rook", "pictures": "1"}]
+
+
+def test_classes_that_are_all_too_small_are_no_study(mine):
+    """The line names the setting."""
+    write_pictures(mine, {"kea": 3})
+    set_params(mine.parent, dataset__smallest_class=4)
+    assert refused() == (
+        "mine: params.yaml: dataset.smallest_class = 4 leaves 0 of 3 classes; lower it or add pictures",
+    )
+
+
+def test_a_class_that_a_split_lacks_counts_as_empty(mine):
+    """With smallest_class it is left out; without, it stops the study."""
+    for split, classes in {"train": {"crow": 2, "jay": 2, "rook": 2}, "val": {"crow": 1, "jay": 1, "daw": 1}}.items():
+        write_pictures(mine.parent / "split" / split, classes)
+    set_params(mine.parent, dataset__folder__path="split")
+    advice = "complete or remove it, or set dataset.smallest_class: 1"
+    assert refused() == (
+        f"split: class 'daw' is in val/ but not in train/; {advice}",
+        f"split: class 'rook' is in train/ but not in val/; {advice}",
+    )
+    set_params(mine.parent, dataset__smallest_class=1)
+    assert fetched() == [
+        "small_classes.csv", "train/crow/000.png", "train/crow/001.png", "train/jay/000.png", "train/jay/001.png",
+        "val/crow/000.png", "val/jay/000.png",
+    ]  # fmt: skip
+
+
+def test_classes_named_by_numbers_are_taken_in_their_order(mine):
+    """The first three of 1 to 12 are 1, 2 and 3."""
+    write_pictures(mine.parent / "numbers", {str(number): 1 for number in range(1, 13)})
+    set_params(mine.parent, dataset__folder__path="numbers", dataset__classes=3)
+    assert fetched() == ["1/000.png", "2/000.png", "3/000.png"]
+
+
+def write_table(folder: Path, *lines: str, name: str = "labels.csv", encoding: str = "utf-8") -> None:
+    (folder / name).write_text("\n".join(lines) + "\n", encoding=encoding)
+
+
+@pytest.fixture
+def table(project):
+    """Four pictures in a folder `photos`, and a study of the labels in photos/labels.csv."""
+    photos = write_pictures(project / "photos", {"a": 2, "b": 2})
+    set_params(project, dataset__source="folder", dataset__classes="all", dataset__folder__path="photos")
+    set_params(project, dataset__folder__labels="labels.csv")
+    return photos
+
+
+def test_labels_may_come_from_a_table(table):
+    """Paths are relative to it; where the pictures lie says nothing of their class."""
+    write_table(table, "file,label", "a/000.png,jay", "a/001.png,crow", "b/000.png,crow", "b/001.png,jay")
+    assert fetched() == ["crow/a/001.png", "crow/b/000.png", "jay/a/000.png", "jay/b/001.png"]
+    assert Path("data/raw/jay/a/000.png").read_bytes() == (table / "a/000.png").read_bytes()
+
+
+def test_a_table_may_tell_split_and_group(table):
+    """Both reach data/raw: the split as a folder, and both in a table for prepare."""
+    write_table(
+        table, "label,group,file,split", "jay,one,a/000.png,Training", "crow,two,a/001.png,TRAIN",
+        "crow,,b/000.png,test", "jay,one,b/001.png,test",
+    )  # fmt: skip
+    files = ["train/crow/a/001.png", "train/jay/a/000.png", "test/crow/b/000.png", "test/jay/b/001.png"]
+    assert fetched() == sorted([*files, "labels.csv"])
+    assert {row["file"]: (row["split"], row["group"]) for row in read_csv("data/raw/labels.csv")} == dict(
+        zip(files, [("train", "two"), ("train", "one"), ("test", ""), ("test", "one")], strict=True)
+    )
+
+
+def test_a_table_of_excel_and_windows_is_read(table):
+    """A mark at its beginning, semicolons, capitals, blanks and backslashes."""
+    write_table(
+        table, "File; Label;notes", "a\\000.png; jay ;x", "a\\001.png;crow;", "b\\000.png;crow", "b\\001.png;jay",
+        encoding="utf-8-sig",
+    )  # fmt: skip
+    assert fetched() == ["crow/a/001.png", "crow/b/000.png", "jay/a/000.png", "jay/b/001.png"]
+
+
+def test_rows_without_file_and_files_without_row_are_listed(table):
+    """And rows without a label; what is no picture needs no row."""
+    (table / "notes.txt").write_text("-")
+    write_table(table, "file,label", "a/000.png,jay", "a/001.png,", "b/000.png,crow", "c/9.png,crow")
+    assert fetched() == ["bad_files.csv", "crow/b/000.png", "jay/a/000.png"]
+    assert bad_files() == {
+        "a/001.png": ("", "line 3 of labels.csv gives it no label"),
+        "crow/c/9.png": ("crow", "line 5 of labels.csv names it, but there is no such file"),
+        "b/001.png": ("", "labels.csv has no row for it"),
+    }
+
+
+def test_a_table_may_lie_in_a_wrapped_archive(table):
+    """One more folder around the table and a folder of pictures, in which there are folders as well."""
+    write_table(table, "file,label", "photos/a/000.png,jay", "photos/a/001.png,crow")
+    wrapped = table.parent / "all/birds/set"
+    wrapped.mkdir(parents=True)
+    (table / "labels.csv").rename(wrapped / "labels.csv")
+    shutil.rmtree(table / "b")
+    table.rename(wrapped / "photos")
+    with tarfile.open("all.tar", "w") as tar:
+        tar.add("all", "all")
+    set_params(wrapped.parents[2], dataset__folder__path="all.tar")
+    assert fetched() == ["crow/photos/a/001.png", "jay/photos/a/000.png"]
+
+
+def test_a_picture_without_a_row_takes_no_other_ones_place(table):
+    """Of two files, one lies where the other one's class puts it: only the one without a row is a bad file."""
+    set_params(table.parent, prepare__image_size=32, prepare__on_bad_picture="skip")
+    write_pictures(table, {"crow": 6, ".": 6})
+    write_pictures(table, {"jay": 6}, (20, 31))
+    rows = [f"{number:03}.png,crow" for number in range(6)] + [f"jay/{number:03}.png,jay" for number in range(6)]
+    write_table(table, "file,label", *rows)
+    fetch.main()
+    prepare.main()
+    paths = [row.path for split in ("original", "validation", "test") for row in read_rows(f"data/{split}")]
+    assert sorted(paths) == [f"crow/{number:03}.png" for number in range(6)] + [
+        f"jay/jay/{number:03}.png" for number in range(6)
+    ]
+    assert {row["reason"] for row in read_csv("data/skipped.csv")} == {"labels.csv has no row for it"}
+    assert len(read_csv("data/skipped.csv")) == 10
+
+
+def test_what_a_table_contradicts_itself_in_is_named_with_its_line(table):
+    """All of it at once."""
+    write_table(
+        table, "file,label,split", "a/000.png,jay,train", "a/000.png,crow,train", "../x.png,jay,test",
+        "/etc/passwd,jay,test", "a/001.png,cat/dog,test", "b/000.png,crow,holdout", "b/001.png,crow,", ",crow,train",
+    )  # fmt: skip
+    assert [line.removeprefix("photos/labels.csv, ") for line in refused()] == [
+        "line 4: '../x.png' leads out of the table's folder; name files relative to the table",
+        "line 5: '/etc/passwd' leads out of the table's folder; name files relative to the table",
+        "line 6: label 'cat/dog' cannot be the name of a folder, which classes are kept in; call it otherwise",
+        "line 7: split 'holdout' is none of train, training, val, valid, validation, dev, test, testing",
+        "line 9: names no file",
+        "line 3: 'a/000.png' has a row already, line 2",
+        "line 8: has no split, and others have",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lines", "wrong"),
+    [
+        (["name,class", "a,b"], "photos/labels.csv: has the columns name, class; expected columns file and label, and"),
+        (["file,label"], "photos/labels.csv, line 1: no row follows; expected columns file and label, and"),
+        (["file,label,split", "a/000.png,x,test", "b/000.png,y,val"], "photos/labels.csv, column split: no row says"),
+        (
+            ["file,label", "a/000.png,train", "b/000.png,test"],
+            "photos/labels.csv, column label: test, train are splits",
+        ),
+    ],
+)
+def test_a_table_that_says_too_little_is_refused(table, lines, wrong):
+    """With what is expected."""
+    write_table(table, *lines)
+    assert refused()[0].startswith(wrong)
+
+
+def test_a_table_that_is_missing_or_in_another_encoding_is_named(table):
+    """With the key, or with what to do."""
+    assert refused() == ("params.yaml: dataset.folder.labels = labels.csv, but photos has no such file",)
+    write_table(table, "file,label", "a/000.png,blåmes", encoding="latin-1")
+    assert refused() == ("photos/labels.csv: not UTF-8; save it as CSV UTF-8",)
+    set_params(table.parent, dataset__folder__labels="../labels.csv")
+    (line,) = refused()
+    assert "dataset.folder.labels = '../labels.csv' is not allowed: must be none, or a file within" in line

@@ -1,0 +1,61 @@
+"""Which pictures a person is shown."""
+
+import cv2
+import numpy as np
+import pyarrow.parquet as pq
+
+from stages.evaluation.examples import HARD_CLASS, MISTAKE, Look, png_of_map, worth_a_look, write_predictions
+
+
+def said(*rows: tuple[float, float, float]) -> np.ndarray:
+    return np.array(rows)
+
+
+def test_the_surest_mistakes_come_first_then_the_hardest_classes():
+    """A class that is always named correctly is not hard; no picture comes twice."""
+    probabilities = said((0.9, 0.1, 0.0), (0.2, 0.7, 0.1), (0.6, 0.3, 0.1), (0.1, 0.8, 0.1), (0.4, 0.5, 0.1), (0, 0, 1))
+    labels = np.array([0, 0, 1, 1, 1, 2])
+    assert worth_a_look(probabilities, labels) == [
+        Look(1, MISTAKE),
+        Look(2, MISTAKE),
+        Look(0, HARD_CLASS),  # of class 0 half are correct, of class 1 two in three
+        Look(4, HARD_CLASS),
+        Look(3, HARD_CLASS),
+    ]
+
+
+def test_equally_sure_mistakes_come_in_the_order_of_the_pictures():
+    """The same pictures each time."""
+    assert [look.row for look in worth_a_look(np.full((4, 3), 1 / 3), np.array([1, 1, 2, 2]))] == [0, 1, 2, 3]
+
+
+def test_where_all_is_correct_there_is_nothing_to_see():
+    """Neither a mistake nor a hard class."""
+    assert worth_a_look(np.eye(3), np.array([0, 1, 2])) == []
+
+
+def test_of_many_mistakes_in_many_classes_a_few_are_shown():
+    """12, and two of each of 6 classes."""
+    looks = worth_a_look(np.roll(np.eye(200), 1, axis=1).repeat(5, axis=0), np.arange(200).repeat(5))
+    assert [look.why for look in looks] == [MISTAKE] * 12 + [HARD_CLASS] * 12
+    assert len({look.row for look in looks}) == 24
+
+
+def test_predictions_are_a_table_that_says_what_it_is(tmp_path):
+    """And the same bytes each time."""
+    columns = {"path": ["a.jpg", "b.jpg"], "label": [0, 1], "logits": [[0.5, 1.5], [2.0, 0.0]]}
+    for name in ("one", "two"):
+        write_predictions(tmp_path / name / "predictions.parquet", columns, {"class_names": ["jay", "Eule ü"]})
+    table = pq.read_table(tmp_path / "one/predictions.parquet")
+    assert table.to_pydict() == columns
+    assert table.schema.metadata == {b"study": '{"class_names": ["jay", "Eule ü"]}'.encode()}
+    assert (tmp_path / "one/predictions.parquet").read_bytes() == (tmp_path / "two/predictions.parquet").read_bytes()
+
+
+def test_a_heat_map_is_kept_as_a_small_grey_picture():
+    """Black to white."""
+    heat_map = np.zeros((4, 4), np.float32)
+    heat_map[0, 3] = 1
+    picture = cv2.imdecode(np.frombuffer(png_of_map(heat_map), np.uint8), cv2.IMREAD_UNCHANGED)
+    assert picture.shape == (64, 64)
+    assert (picture[0, 63], picture[63, 0]) == (255, 0)

@@ -1,0 +1,66 @@
+"""DVC's plots: what dvc.yaml names is there, and `make plots` draws it without a network."""
+
+import csv
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from benchmarks.studies import ENVIRONMENT, ROOT
+from stages import report
+from stages.commands import plots
+from stages.runtime.errors import Problem
+from tests.records import write_data, write_run
+from tests.test_report import RUNS
+
+PLOTS = [
+    plot for each in yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["plots"] for plot in each.items()
+]
+
+
+@pytest.fixture
+def study(project, monkeypatch) -> Path:
+    """A made-up study with its report, in a repository of Git and DVC."""
+    monkeypatch.setattr("vl_convert.javascript_bundle", lambda _: "window.vegaEmbed = 0;")
+    for name in ("dvc.yaml", ".dvc/config", ".dvc/plots"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copyfile
+        (project / name).parent.mkdir(exist_ok=True)
+        copy(ROOT / name, project / name)
+    for number, run in enumerate(RUNS):
+        write_run(run, 20 + 2 * number, seconds=60.0 + number)
+    for network in ("own_cnn", "resnet50"):
+        trials = Path(f"data/hyperparameters/{network}/trials.csv")
+        trials.parent.mkdir(parents=True)
+        trials.write_text("trial,state,validation_scaled_loss\n0,complete,1.5\n1,pruned,2.25\n", encoding="utf-8")
+    write_data()
+    report.main()
+    subprocess.run(["git", "init", "-q"], check=True)
+    return project
+
+
+@pytest.mark.parametrize(("title", "plot"), PLOTS, ids=[title for title, _ in PLOTS])
+def test_what_a_plot_names_is_in_its_file(study, title, plot):
+    """Columns for both axes, in files with rows."""
+    for file, column in plot["y"].items():
+        with Path(file).open(encoding="utf-8", newline="") as rows:
+            found = list(csv.DictReader(rows))
+        assert {column, plot["x"]} <= found[0].keys(), title
+
+
+def test_the_page_of_plots_needs_no_network(study, monkeypatch):
+    """All of them are on it; its scripts lie within."""
+    monkeypatch.setattr("os.environ", ENVIRONMENT)
+    plots.main()
+    page = Path("data/plots/index.html").read_text(encoding="utf-8")
+    assert all(title in page for title, _ in PLOTS)
+    assert "window.vegaEmbed = 0;" in page
+    assert re.findall(r"<(?:script|link)[^>]+(?:src|href)", page) == []
+
+
+def test_a_branch_that_is_not_there_is_said_in_words(study):
+    """DVC would draw the rest as if nothing were missing."""
+    with pytest.raises(Problem, match="WITH=nonsense is no branch"):
+        plots.main("nonsense")

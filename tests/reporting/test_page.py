@@ -1,0 +1,119 @@
+"""The report's page holds what report.md says, and pictures."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from stages import report
+from stages.reporting.page_images import told
+from stages.runtime.runs import Run
+from tests.records import write_data, write_run
+from tests.test_report import RUNS
+
+PAGE = Path("data/report/index.html")
+
+
+class Content(HTMLParser):
+    """The elements of a page and its visible text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        """Note an element."""
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        """Note a text."""
+        self.words.append(data)
+
+    def text(self) -> str:
+        """Return all text, blanks alike."""
+        return " ".join(" ".join(self.words).split())
+
+
+@pytest.fixture
+def content(project, monkeypatch) -> Content:
+    monkeypatch.setattr("vl_convert.javascript_bundle", lambda _: "")
+    for number, run in enumerate(RUNS):
+        write_run(run, 20 + 2 * number, seconds=60.0 + number)
+    write_data()
+    report.main()
+    return Content(PAGE.read_text(encoding="utf-8"))
+
+
+def test_the_page_says_what_report_md_says(content):
+    """The answer first, then every section that report.md has."""
+    headings = re.findall(r"^## (.*)$", Path("metrics/report.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert all(heading in content.text() for heading in headings)
+    sections = [attributes["id"] for tag, attributes in content.elements if tag == "section"]
+    assert sections[:3] == ["answer", "results", "worth"]
+    assert "The best of 8 configurations is resnet50-tuned-augmented" in content.text()
+
+
+def test_pictures_say_what_they_are(content):
+    """The best run's mistake with its heat map; copies with what was drawn."""
+    shown = [attributes for tag, attributes in content.elements if tag == "img"]
+    assert [each["alt"] for each in shown if each["alt"].startswith("crow")] == ["crow, taken for jay (90\u00a0%)"]
+    assert "right +10\u00a0%, down -5\u00a0%, hue +10°, gamma 1.25, turned -15°" in [each["alt"] for each in shown]
+    assert sum(each.get("class") == "map" for each in shown) == 2
+    assert all(each["src"].startswith(("data:image/jpeg;base64,", "data:image/png;base64,")) for each in shown)
+
+
+def test_the_page_names_its_code(content, monkeypatch):
+    """Where Git knows it."""
+    assert "footer" not in [tag for tag, _ in content.elements]
+    monkeypatch.setattr(report, "commit", lambda: "1a2b3c4, with edits of <b>.py")
+    report.main()
+    assert (
+        "Made by the code of commit 1a2b3c4, with edits of <b>.py." in Content(PAGE.read_text(encoding="utf-8")).text()
+    )
+
+
+def test_nothing_is_asked_of_a_network(content):
+    """No element names an address outside the page, and the page itself forbids it."""
+    policy = [attributes["content"] for tag, attributes in content.elements if "http-equiv" in attributes]
+    assert policy[0].startswith("default-src 'none'; img-src data:;")
+    addresses = [attributes.get(name) or "data:" for _, attributes in content.elements for name in ("src", "href")]
+    assert all(address.startswith("data:") for address in addresses)
+
+
+def test_the_same_records_give_the_same_bytes(content):
+    """DVC would store another page for every run."""
+    before = PAGE.read_bytes()
+    report.main()
+    assert PAGE.read_bytes() == before
+
+
+def test_what_was_drawn_is_said_in_words():
+    """Shifts in per cent, angles in degrees."""
+    assert told({"shift_x": -0.031, "gamma": 0.8, "rotation": 4.4}) == "right -3\u00a0%, gamma 0.80, turned +4°"
+
+
+def test_a_study_without_augmentation_shows_none(project, monkeypatch):
+    """Nor a comparison of one run with itself."""
+    monkeypatch.setattr("vl_convert.javascript_bundle", lambda _: "")
+    from benchmarks.studies import set_params
+
+    set_params(Path(), study__networks=["own_cnn"], study__hyperparameters=["default"], study__data=["original"])
+    write_run(Run("own_cnn", "default", "original", 1), 40)
+    write_data()
+    report.main()
+    text = Content(PAGE.read_text(encoding="utf-8")).text()
+    assert "Accuracy against training time" not in text
+    assert "What each technique was worth" not in text
+
+
+def test_pictures_of_another_version_are_not_shown(content, capsys):
+    """Nor missing ones; the page is made without, and a line says how to get them."""
+    file = Path(f"data/predictions/{RUNS[-1]}/looks.parquet")
+    for change in (lambda: file.write_bytes(file.read_bytes() + b" "), file.unlink):
+        change()
+        report.main()
+        assert "The most confident mistakes" not in Content(PAGE.read_text(encoding="utf-8")).text()
+        assert "the page lacks its pictures; `dvc pull` brings them" in capsys.readouterr().out

@@ -1,0 +1,50 @@
+"""What a search leaves says what the trials say."""
+
+import pytest
+from matplotlib.figure import Figure
+from optuna.distributions import FloatDistribution
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from stages.tuning.results import draw_importances, importances
+
+SPACE = {name: FloatDistribution(0, 1) for name in ("decisive", "idle")}
+
+
+def trial(decisive: float, idle: float, value: float, state: TrialState = TrialState.COMPLETE) -> FrozenTrial:
+    params = {"decisive": decisive, "idle": idle}
+    return create_trial(state=state, params=params, distributions=SPACE, value=value, intermediate_values={1: value})
+
+
+def test_what_decides_is_more_important_than_what_does_not():
+    """Both together make one."""
+    found = importances([trial(number / 40, number * 7 % 40 / 40, number / 40) for number in range(40)])
+    assert list(found) == ["decisive", "idle"]
+    assert found["decisive"] > 0.8
+    assert sum(found.values()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("count", [1, 9])
+def test_of_few_trials_nothing_is_said(count):
+    """Nine may be chance."""
+    assert importances([trial(number / 10, 0.5, number / 10) for number in range(count)]) == {}
+
+
+def test_of_trials_that_are_all_alike_nothing_is_said():
+    """None was better for any reason."""
+    assert importances([trial(number / 40, 0.5, 0.25) for number in range(40)]) == {}
+
+
+def test_where_importances_cannot_be_told_the_picture_says_so():
+    """In words, and without axes that would show nothing."""
+    axes = Figure().add_subplot()
+    draw_importances(axes, {})
+    assert not axes.axison
+    assert "10 complete trials" in axes.texts[0].get_text()
+
+
+def test_the_most_important_hyperparameter_is_drawn_on_top():
+    """Bars go upwards."""
+    axes = Figure().add_subplot()
+    draw_importances(axes, {"decisive": 0.75, "idle": 0.25})
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["idle", "decisive"]
+    assert [bar.get_width() for bar in axes.patches] == [0.25, 0.75]
