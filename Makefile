@@ -12,7 +12,7 @@ export NO_ALBUMENTATIONS_UPDATE = 1
 MADE = raw original validation test augmented skipped.csv duplicates.csv composition.json hyperparameters trained \
 	checkpoints decoded predictions report plots copies.parquet
 GIVEN = $(wildcard data/*.dvc data/pretrained/*/*.dvc)
-.PHONY: study parallel join install repository pictures test test-trust bench weights compare plots check lock upgrade clean help
+.PHONY: study parallel join install repository images test test-trust bench weights compare plots check lock upgrade clean help
 
 study: repository install ## Install, run what changed of the study, and show the results (plain `make`)
 	@python -m stages

@@ -9,8 +9,8 @@
 Trains the network of params.yaml on data/original (or data/augmented) once for each seed: by a plain loop, as the
 settings say (""), and with one part after the other switched off, or with the settings that are named; "torch's layers"
 trains as the settings say, without the faster layers of stages/kernels. `unequal` are 10 of data/original's
-pictures of every second class and at most 100 of every other. Prints mean and standard deviation of the accuracy on the
-test pictures, and the mean of their macro F1. Every result goes to benchmarks/ablation.json at once; what is there is
+images of every second class and at most 100 of every other. Prints mean and standard deviation of the accuracy on the
+test images, and the mean of their macro F1. Every result goes to benchmarks/ablation.json at once; what is there is
 not trained again.
 """
 
@@ -32,15 +32,15 @@ from stages.commands.check import settings_of
 from stages.evaluation.metrics import scores
 from stages.hardware import device
 from stages.networks.common.contract import network_named
-from stages.networks.common.image_set import PictureSet, load_pictures
+from stages.networks.common.image_set import ImageSet, load_images
 from stages.networks.common.prediction import predict
-from stages.networks.common.pretrained import expected_pictures
-from stages.networks.common.settings import OnTheFly, Recipe, recipe_of
+from stages.networks.common.pretrained import expected_input
+from stages.networks.common.settings import OnlineAugmentation, TrainingConfig, config_from
 from stages.reporting.markdown import percent, points, table
 from stages.runtime.config import read
-from stages.runtime.seeding import stream, stream_seed
-from stages.training.learner import Task
+from stages.runtime.seeding import derived_seed, stream
 from stages.training.loop import fit
+from stages.training.state import Task
 
 RESULTS = Path("benchmarks/ablation.json")
 PLAIN, TORCH_LAYERS = "plain", "torch's layers"
@@ -50,19 +50,19 @@ OFF = {
     "label_smoothing": "0", "ema_epochs": "0", "weight_decay": "0", "warmup_epochs": "0", "dropout": "0",
     "stochastic_depth": "0", "flip": "false", "shift": "0", "crop": "1", "mixup": "0", "cutmix": "0",
     "enabled": "false", "trivial_augment": "false", "loss": "cross_entropy", "class_balance": "none", "patience": "0",
-    "mirrored_prediction": "false", "optimizer": "adamw",
+    "flip_tta": "false", "optimizer": "adamw",
 }  # fmt: skip
 
 
-class Pictures(NamedTuple):
+class Images(NamedTuple):
     """The sets that every variant shares."""
 
-    training: PictureSet
-    validation: PictureSet
-    test: PictureSet
+    training: ImageSet
+    validation: ImageSet
+    test: ImageSet
 
 
-Loop = Callable[[str, Pictures, dict[str, Any], int], torch.nn.Module]
+Loop = Callable[[str, Images, dict[str, Any], int], torch.nn.Module]
 
 
 def main(network: str, data: str, seeds: list[int], wanted: list[str]) -> None:
@@ -70,16 +70,16 @@ def main(network: str, data: str, seeds: list[int], wanted: list[str]) -> None:
     device.be_deterministic()
     device.keep_freed_memory()
     settings = settings_of(network_named(network))
-    expected = expected_pictures(network_named(network), settings)
-    pictures = Pictures(
+    expected = expected_input(network_named(network), settings)
+    images = Images(
         *(
-            load_pictures(f"data/{name}", device.device(), *expected)
+            load_images(f"data/{name}", device.device(), *expected)
             for name in ("original" if data == UNEQUAL else data, "validation", "test")
         )
     )
     if data == UNEQUAL:
-        pictures = pictures._replace(training=unequal(pictures.training))
-    base = Recipe(settings, read("on_the_fly", OnTheFly))
+        images = images._replace(training=unequal(images.training))
+    base = TrainingConfig(settings, read("online_augmentation", OnlineAugmentation))
     known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     found: dict[str, list[dict[str, float]]] = {}
     for seed in seeds:
@@ -88,70 +88,70 @@ def main(network: str, data: str, seeds: list[int], wanted: list[str]) -> None:
             values = {} if loop == PLAIN else changed(base, "" if loop else variant)
             key = json.dumps([network, data, seed, loop, values], sort_keys=True)
             if "macro_f1" not in known.get(key, {}):
-                known[key] = measured(LOOPS[loop], network, pictures, values, seed)
+                known[key] = measured(LOOPS[loop], network, images, values, seed)
                 RESULTS.write_text(json.dumps(known, indent=0), encoding="utf-8")
                 accuracy, seconds = known[key]["accuracy"], known[key]["seconds"]
                 print(f"seed {seed}, {variant or 'as set'}: {percent(accuracy)}, {seconds:.0f} s", flush=True)
             found.setdefault(variant, []).append(known[key])
-    print(f"\n{network}, {data}, {len(pictures.training)} pictures, {len(seeds)} seeds, {device.description()}\n")
+    print(f"\n{network}, {data}, {len(images.training)} images, {len(seeds)} seeds, {device.description()}\n")
     print(formatted(found))
 
 
-def unequal(pictures: PictureSet) -> PictureSet:
-    """Return a set of originals without all but a few pictures of every second class and many of every other."""
-    classes = range(len(pictures.class_names))
-    kept = [torch.nonzero(pictures.labels == number)[: FEW if number % 2 else MANY, 0] for number in classes]
+def unequal(images: ImageSet) -> ImageSet:
+    """Return a set of originals without all but a few images of every second class and many of every other."""
+    classes = range(len(images.class_names))
+    kept = [torch.nonzero(images.labels == number)[: FEW if number % 2 else MANY, 0] for number in classes]
     rows = torch.cat(kept).sort().values
-    paths = [pictures.paths[row] for row in rows.tolist()]
-    held = pictures.pictures[rows.to(pictures.pictures.device)]
-    return replace(pictures, pictures=held, labels=pictures.labels[rows], paths=paths, copies=None)
+    paths = [images.paths[row] for row in rows.tolist()]
+    held = images.pixels[rows.to(images.pixels.device)]
+    return replace(images, pixels=held, labels=images.labels[rows], paths=paths, copies=None)
 
 
-def switched_off(base: Recipe) -> list[str]:
+def switched_off(base: TrainingConfig) -> list[str]:
     """Return a variant for each part of the recipe that is in use."""
-    values = base.settings.model_dump() | base.on_the_fly.model_dump()
+    values = base.settings.model_dump() | base.online_augmentation.model_dump()
     return [f"{name}={off}" for name, off in OFF.items() if name in values and values[name] != yaml.safe_load(off)]
 
 
-def changed(base: Recipe, variant: str) -> dict[str, Any]:
+def changed(base: TrainingConfig, variant: str) -> dict[str, Any]:
     """Return the values of a recipe with the changes that `variant` names, e.g. "mixup=0,epochs=60"."""
     values = base.values()
     for change in filter(None, variant.split(",")):
         name, _, value = change.partition("=")
-        section = values if name in values else values["on_the_fly"]
+        section = values if name in values else values["online_augmentation"]
         if name not in section:
             sys.exit(f"{name} is no setting of this network")
         section[name] = yaml.safe_load(value)
     return values
 
 
-def measured(loop: Loop, network: str, pictures: Pictures, values: dict[str, Any], seed: int) -> dict[str, float]:
+def measured(loop: Loop, network: str, images: Images, values: dict[str, Any], seed: int) -> dict[str, float]:
     """Return test accuracy, macro F1 and seconds of one training."""
     start = time.perf_counter()
-    model = loop(network, pictures, values, seed)
+    model = loop(network, images, values, seed)
     seconds = time.perf_counter() - start
-    probabilities = predict(model, pictures.test).double().softmax(1).numpy()
-    found = scores(probabilities, pictures.test.labels.cpu().numpy(), pictures.test.class_names)
+    probabilities = predict(model, images.test).double().softmax(1).numpy()
+    found = scores(probabilities, images.test.labels.cpu().numpy(), images.test.class_names)
     return {"accuracy": found["accuracy"], "macro_f1": found["macro_f1"], "seconds": round(seconds, 1)}
 
 
-def ours(network: str, pictures: Pictures, values: dict[str, Any], seed: int) -> torch.nn.Module:
+def ours(network: str, images: Images, values: dict[str, Any], seed: int) -> torch.nn.Module:
     """Return the network as stage train makes it."""
     chosen = network_named(network)
-    recipe = recipe_of(chosen.schema, values)
-    return fit(Task(chosen, recipe, pictures.training, pictures.validation, seed), f"{network}, seed {seed}").model
+    config = config_from(chosen.schema, values)
+    return fit(Task(chosen, config, images.training, images.validation, seed), f"{network}, seed {seed}").model
 
 
-def by_torch_layers(network: str, pictures: Pictures, values: dict[str, Any], seed: int) -> torch.nn.Module:
+def by_torch_layers(network: str, images: Images, values: dict[str, Any], seed: int) -> torch.nn.Module:
     """Return the network as stage train would make it with torch's own layers."""
-    with patch("stages.training.learner.with_faster_layers", lambda model: model):
-        return ours(network, pictures, values, seed)
+    with patch("stages.training.state.accelerate", lambda model: model):
+        return ours(network, images, values, seed)
 
 
-def plain(network: str, pictures: Pictures, _: dict[str, Any], seed: int) -> torch.nn.Module:
+def plain(network: str, images: Images, _: dict[str, Any], seed: int) -> torch.nn.Module:
     """Return the network after 30 epochs of Adam at 1e-3, in float32, with no schedule and no augmentation."""
-    module, training = network_named(network), pictures.training
-    torch.manual_seed(stream_seed(seed, "plain"))
+    module, training = network_named(network), images.training
+    torch.manual_seed(derived_seed(seed, "plain"))
     values = {"weights": "none", "freeze": "none", "dropout": PLAIN_DROPOUT}
     settings = settings_of(module).model_copy(update=values)
     model: torch.nn.Module = module.build(settings, len(training.class_names), training.image_size)
@@ -162,9 +162,9 @@ def plain(network: str, pictures: Pictures, _: dict[str, Any], seed: int) -> tor
         order = torch.from_numpy(stream(seed, "plain batches", epoch).permutation(len(training)))
         for rows in torch.split(order.to(device.device()), PLAIN_BATCH):
             if len(rows) > 1:
-                images, labels = training.batch(rows)
+                batch, labels = training.batch(rows)
                 optimizer.zero_grad()
-                functional.cross_entropy(model(images), labels).backward()  # type: ignore[no-untyped-call]
+                functional.cross_entropy(model(batch), labels).backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
     return model
 

@@ -29,12 +29,12 @@ from stages.runtime.files import read_csv
 # What is known of the archive
 RIGHT = {
     "classes": 200,
-    "training pictures (official)": 5994,
-    "test pictures (official)": 5794,
-    "pictures in both": 0,
+    "training images (official)": 5994,
+    "test images (official)": 5794,
+    "images in both": 0,
     "exact pairs of copies, within a class of train": 1,
     "exact copies elsewhere": 0,
-    "grey pictures": 8,
+    "grey images": 8,
     "bad files": 0,
     "altered copies": 5994,
 }
@@ -99,21 +99,21 @@ def facts(folder: Path) -> dict[str, int]:
         altered = sum("#" in row.path for row in read_rows("data/augmented"))
         return {
             "classes": len(class_names("data/test")),
-            "training pictures (official)": len(training) + dropped,
-            "test pictures (official)": len(test),
-            "pictures in both": len(names[0] & names[1]),
+            "training images (official)": len(training) + dropped,
+            "test images (official)": len(test),
+            "images in both": len(names[0] & names[1]),
             "exact pairs of copies, within a class of train": len(within),
             "exact copies elsewhere": len(exact) - len(within),
-            "grey pictures": sum(map(is_grey, raw)),
+            "grey images": sum(map(is_grey, raw)),
             "bad files": len(read_csv("data/skipped.csv")),
             "altered copies": altered + len(validation) + dropped,
         }
 
 
 def is_grey(file: Path) -> bool:
-    """Say whether a picture is stored as grey alone; one more is grey in three equal channels."""
-    with Image.open(file) as picture:
-        return picture.mode == "L"
+    """Say whether an image is stored as grey alone; one more is grey in three equal channels."""
+    with Image.open(file) as image:
+        return image.mode == "L"
 
 
 if __name__ == "__main__":

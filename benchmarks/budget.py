@@ -1,9 +1,9 @@
-"""More pictures than memory: what each stage holds, and whether training is as fast as with all in memory.
+"""More images than memory: what each stage holds, and whether training is as fast as with all in memory.
 
     python -m benchmarks.budget 100000 [PIXELS] [stages]
 
-Makes so many JPEG pictures of PIXELS a side (64) in 200 classes and runs fetch, prepare, augment and one epoch of the
-own CNN, all with STUDY_MEMORY=1 (gigabytes); then, on a 25th of the pictures, epochs with and without that budget in
+Makes so many JPEG images of PIXELS a side (64) in 200 classes and runs fetch, prepare, augment and one epoch of the
+own CNN, all with STUDY_MEMORY=1 (gigabytes); then, on a 25th of the images, epochs with and without that budget in
 turns. With `stages` it ends after augment. Own memory is what the processes of a stage hold beside mapped files, whose
 pages the system takes back as it needs them.
 """
@@ -16,8 +16,8 @@ from statistics import median
 from tempfile import TemporaryDirectory
 
 from benchmarks.growth import OUTS, run
+from benchmarks.image_files import write_images
 from benchmarks.measuring import machine, own, write_results
-from benchmarks.pictures import write_pictures
 from benchmarks.studies import ENVIRONMENT, ROOT, set_params
 from stages.images.shards import row_count
 from stages.reporting.markdown import table
@@ -25,7 +25,7 @@ from stages.runtime.files import read_json
 
 CLASSES, BUDGET = 200, "1"
 ROUNDS = 9
-COLUMNS = ["stage", "pictures", "seconds", "pictures/s", "peak of own memory"]
+COLUMNS = ["stage", "images", "seconds", "images/s", "peak of own memory"]
 
 
 def main(count: int, pixels: int, last: str) -> None:
@@ -45,10 +45,10 @@ def main(count: int, pixels: int, last: str) -> None:
 
 
 def stages(folder: Path, count: int, pixels: int) -> list[tuple[str, int, float, int]]:
-    """Make pictures and run the stages that work on them; return what each took."""
-    write_pictures(folder / "pictures", count, pixels, CLASSES)
+    """Make images and run the stages that work on them; return what each took."""
+    write_images(folder / "images", count, pixels, CLASSES)
     (folder / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
-    set_params(folder, dataset__source="folder", dataset__classes="all", dataset__folder__path="pictures")
+    set_params(folder, dataset__source="folder", dataset__classes="all", dataset__folder__path="images")
     set_params(folder, prepare__image_size=pixels, prepare__duplicates="keep", networks__own_cnn__epochs=1)
     set_params(folder, study__hyperparameters=["default"])
     measured = []
@@ -82,7 +82,7 @@ def compare(count: int, pixels: int) -> None:
                 rounds.append(read_json(next(folder.glob("data/trained/*/timing.json")))["seconds"])
     pairs = list(zip(*seconds.values(), strict=True))[1:]  # the first decodes
     ratio = median(free / tight for tight, free in pairs)
-    print(f"\n{count:,} pictures: with the budget {ratio:.2f} times as fast as without; rounds {pairs} seconds")
+    print(f"\n{count:,} images: with the budget {ratio:.2f} times as fast as without; rounds {pairs} seconds")
 
 
 def forget(folder: Path) -> None:

@@ -1,6 +1,6 @@
 """prepare and augment on a Dask cluster: the same bytes as on one machine, and what a second worker brings.
 
-    python -m benchmarks.cluster [PICTURES]      (root, Linux, iproute2)
+    python -m benchmarks.cluster [IMAGES]      (root, Linux, iproute2)
 
 Machines are network namespaces of this one, so that they share its cores: one has the study and the scheduler, the
 others a worker of one thread each, and none of the study's files.
@@ -16,15 +16,15 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from benchmarks.image_files import write_images
 from benchmarks.machines import Machine, machines
 from benchmarks.measuring import machine, write_results
-from benchmarks.pictures import write_pictures
 from benchmarks.studies import ROOT, set_params
 from stages.reporting.markdown import table
 
 STAGES = ("prepare", "augment")
 OUTS = ("original", "validation", "test", "augmented")
-COLUMNS = ["computed by", *STAGES, "pictures/s", "bytes as on one machine"]
+COLUMNS = ["computed by", *STAGES, "images/s", "bytes as on one machine"]
 
 
 def main(count: int) -> None:
@@ -46,12 +46,12 @@ def main(count: int) -> None:
         [who, *(f"{each:.1f} s" for each in seconds), f"{count / sum(seconds):,.0f}", "yes" if same else "no"]
         for who, seconds, same in rows
     ]
-    print(f"{machine()}; {count:,} pictures of 64 pixels, one run each\n\n{table(COLUMNS, shown)}")
+    print(f"{machine()}; {count:,} images of 64 pixels, one run each\n\n{table(COLUMNS, shown)}")
 
 
 def make(folder: Path, count: int) -> None:
-    """Write pictures as fetch leaves them."""
-    write_pictures(folder / "data/raw", count, 64)
+    """Write images as fetch leaves them."""
+    write_images(folder / "data/raw", count, 64)
     (folder / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     set_params(folder, prepare__duplicates="keep")
 

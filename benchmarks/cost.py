@@ -1,9 +1,9 @@
-"""What a study costs, stage by stage, in pictures, pixels and classes; and from that, what large studies will.
+"""What a study costs, stage by stage, in images, pixels and classes; and from that, what large studies will.
 
     python -m benchmarks.cost
 
 Each constant is the difference between a larger and a smaller set of drawn clouds of colour, so that no stage's start
-is in it, and holds for this machine. Pictures come in the size of photographs, 433 pixels a side as many as 500 x 375
+is in it, and holds for this machine. Images come in the size of photographs, 433 pixels a side as many as 500 x 375
 have. Training and scoring are measured at 64 pixels and grow with the pixels; classes hardly matter: the last layer
 alone grows with them, by 128 or 2,048 weights each.
 """
@@ -14,19 +14,19 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.growth import OUTS, run
+from benchmarks.image_files import write_images
 from benchmarks.measuring import machine, write_results
-from benchmarks.pictures import write_pictures
 from benchmarks.studies import ROOT, set_params
 from stages.reporting.markdown import duration, table
 from stages.runtime.files import read_json
 
 NETWORKS = ("own_cnn", "resnet50")
-SIDES = (64, 224)  # pixels, of the pictures that networks see
-SMALL, LARGE, PHOTOGRAPH = 500, 2_500, 433  # pictures, and pixels a side of a source's
-EPOCHS, TRAINED, TESTED = 10, 0.595, 0.3  # shares of the pictures, as params.yaml has them
+SIDES = (64, 224)  # pixels, of the images that networks see
+SMALL, LARGE, PHOTOGRAPH = 500, 2_500, 433  # images, and pixels a side of a source's
+EPOCHS, TRAINED, TESTED = 10, 0.595, 0.3  # shares of the images, as params.yaml has them
 COPIES = 1
 
-Constants = dict[str, float]  # milliseconds a picture, of all the pictures there are; bytes a picture
+Constants = dict[str, float]  # milliseconds an image, of all the images there are; bytes an image
 
 
 def main() -> None:
@@ -37,10 +37,10 @@ def main() -> None:
     names = {"prepare": 1.0, "augment": TRAINED * COPIES}
     names |= {f"train {name}": TRAINED for name in NETWORKS} | {f"evaluate {name}": TESTED for name in NETWORKS}
     of = {
-        "prepare": "a picture",
+        "prepare": "an image",
         "augment": "a copy",
-        "train": "a training picture and epoch",
-        "evaluate": "a test picture",
+        "train": "a training image and epoch",
+        "evaluate": "a test image",
     }
     rows = [
         [
@@ -53,7 +53,7 @@ def main() -> None:
     print(f"{machine()}; prepare from {PHOTOGRAPH} pixels\n")
     print(table(["stage", "for", *(f"{side} pixels" for side in SIDES)], rows), "\n")
     head = [
-        "pictures",
+        "images",
         "pixels",
         "prepare",
         "augment",
@@ -65,16 +65,16 @@ def main() -> None:
 
 
 def constants(folder: Path, side: int) -> Constants:
-    """Return what a picture more costs in each stage, at so many pixels a side."""
+    """Return what an image more costs in each stage, at so many pixels a side."""
     small, large = (dict(measured(folder / str(count), count, side)) for count in (SMALL, LARGE))
     return {name: (large[name] - small[name]) / (LARGE - SMALL) for name in small}
 
 
 def measured(folder: Path, count: int, side: int) -> Iterator[tuple[str, float]]:
-    """Yield the milliseconds of each stage on so many pictures, and the bytes of shards."""
-    write_pictures(folder / "pictures", count, PHOTOGRAPH)
+    """Yield the milliseconds of each stage on so many images, and the bytes of shards."""
+    write_images(folder / "images", count, PHOTOGRAPH)
     (folder / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
-    set_params(folder, dataset__source="folder", dataset__classes="all", dataset__folder__path="pictures")
+    set_params(folder, dataset__source="folder", dataset__classes="all", dataset__folder__path="images")
     set_params(folder, prepare__duplicates="keep", study__hyperparameters=["default"], networks__own_cnn__epochs=1)
     set_params(folder, networks__resnet50__epochs=1, prepare__image_size=side)
     for stage, outs in OUTS.items():
@@ -90,15 +90,15 @@ def measured(folder: Path, count: int, side: int) -> Iterator[tuple[str, float]]
         yield f"evaluate {network}", 1e3 * run(folder, "-m", "stages.evaluate", network, "default", "original", "1")[0]
 
 
-def large(known: dict[int, Constants], pictures: int, side: int) -> list[str]:
+def large(known: dict[int, Constants], images: int, side: int) -> list[str]:
     """Return a line of the table: what a study of so many photographs, of this many pixels a side, takes."""
     own, grown = known[side], (side / SIDES[0]) ** 2
     milliseconds = [own["prepare"], own["augment"]]
     milliseconds += [EPOCHS * grown * known[SIDES[0]][f"train {name}"] for name in NETWORKS]
     decoded = 3 * side * side * TRAINED * (1 + COPIES)
     stored = own["prepare bytes"] + own["augment bytes"]
-    sizes = [f"{pictures * size / 1e9:,.1f} GB" for size in (decoded, stored)]
-    return [f"{pictures:,}", str(side), *(duration(pictures * each / 1e3) for each in milliseconds), *sizes]
+    sizes = [f"{images * size / 1e9:,.1f} GB" for size in (decoded, stored)]
+    return [f"{images:,}", str(side), *(duration(images * each / 1e3) for each in milliseconds), *sizes]
 
 
 if __name__ == "__main__":

@@ -1,15 +1,15 @@
-"""What tuning is worth: the own CNN's `tuned` less its `default` on test pictures, over studies with other seeds.
+"""What tuning is worth: the own CNN's `tuned` less its `default` on test images, over studies with other seeds.
 
     python -m benchmarks.gain synthetic 5 [SETTING=VALUE...]
     python -m benchmarks.gain synthetic 6-15
     python -m benchmarks.gain tiny-imagenet-20.tar 3
     python -m benchmarks.gain CUB_200_2011-128px.tgz 3
 
-Each study has a seed of its own, 1 to 5 or 6 to 15: of drawn birds other pictures, of photographs other validation
-pictures, trainings and search. It runs with the settings of params.yaml but for those that are named
-(search.trials=12), on original pictures, where the runs are trials of the search; and once more with
+Each study has a seed of its own, 1 to 5 or 6 to 15: of drawn birds other images, of photographs other validation
+images, trainings and search. It runs with the settings of params.yaml but for those that are named
+(search.trials=12), on original images, where the runs are trials of the search; and once more with
 `search.significance: 1`, where the best trial becomes `tuned` in any case. Prints both for each study, and means with
-t-intervals. The pictures are an archive of folders, or one of birds in the layout of the published archive, of which
+t-intervals. The images are an archive of folders, or one of birds in the layout of the published archive, of which
 the first 20 classes are taken.
 """
 
@@ -37,15 +37,15 @@ STUDY: dict[str, Any] = {"study__networks": ["own_cnn"], "study__data": ["origin
 SURE, ANY = "where surely better", "in any case"  # when the best trial becomes `tuned`
 
 
-def main(pictures: str, seeds: range, changes: dict[str, Any]) -> None:
-    """Run a study of the pictures for each seed, in both ways; print what tuning was worth."""
+def main(images: str, seeds: range, changes: dict[str, Any]) -> None:
+    """Run a study of the images for each seed, in both ways; print what tuning was worth."""
     print(
-        f"{machine()}; {pictures}, {' '.join(f'{key}={value}' for key, value in changes.items()) or 'default settings'}"
+        f"{machine()}; {images}, {' '.join(f'{key}={value}' for key, value in changes.items()) or 'default settings'}"
     )
     found: dict[str, list[float]] = {SURE: [], ANY: []}
     rows = []
     for seed in seeds:
-        accuracies = study(pictures, seed, changes)
+        accuracies = study(images, seed, changes)
         default = accuracies[SURE][0]
         for way, gains in found.items():
             gains.append(accuracies[way][1] - default)
@@ -57,13 +57,13 @@ def main(pictures: str, seeds: range, changes: dict[str, Any]) -> None:
     )
 
 
-def study(pictures: str, seed: int, changes: dict[str, Any]) -> dict[str, tuple[float, ...]]:
+def study(images: str, seed: int, changes: dict[str, Any]) -> dict[str, tuple[float, ...]]:
     """Return the test accuracies of RUNS for each way of taking the best trial."""
     found = {}
     with TemporaryDirectory(prefix="gain.") as temporary:
         folder = Path(temporary)
         copy_project(folder)
-        set_params(folder, **STUDY, **source(pictures, folder), **changes)
+        set_params(folder, **STUDY, **source(images, folder), **changes)
         set_params(folder, seed=seed, study__seeds=[seed])
         runs = [f"{run}-{seed}" for run in RUNS]
         for way, significance in ((SURE, None), (ANY, 1)):
@@ -75,16 +75,16 @@ def study(pictures: str, seed: int, changes: dict[str, Any]) -> dict[str, tuple[
     return found
 
 
-def source(pictures: str, folder: Path) -> dict[str, Any]:
-    """Return the settings of the pictures, of which the study's folder has what these settings name."""
-    if pictures == "synthetic":
+def source(images: str, folder: Path) -> dict[str, Any]:
+    """Return the settings of the images, of which the study's folder has what these settings name."""
+    if images == "synthetic":
         return {}
-    if pictures.endswith(".tgz"):
-        name = Path(pictures).name
+    if images.endswith(".tgz"):
+        name = Path(images).name
         (folder / "data/downloads").mkdir(parents=True)
-        shutil.copyfile(pictures, folder / "data/downloads" / name)
+        shutil.copyfile(images, folder / "data/downloads" / name)
         return BIRDS | {"dataset__cub_200_2011__url": f"https://localhost/{name}"}
-    whole = str(Path(pictures).resolve())
+    whole = str(Path(images).resolve())
     return {"dataset__source": "folder", "dataset__classes": "all", "dataset__folder__path": whole}
 
 

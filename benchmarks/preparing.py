@@ -1,12 +1,12 @@
-"""Stages augment and prepare, beside what a plain script would call on one core: pictures/s.
+"""Stages augment and prepare, beside what a plain script would call on one core: images/s.
 
     python -m benchmarks.preparing
 
 Augment at the published study's 224 pixels against Albumentations' own Compose, of four transforms and with shift and
-rotation as one, and against torchvision.transforms.v2, all with the same JPEG encoding, of pictures that are decoded
+rotation as one, and against torchvision.transforms.v2, all with the same JPEG encoding, of images that are decoded
 already; augment decodes and stores them as well. Prepare against Pillow opening, resizing and saving each file. Sides
 take turns, five rounds each after one that does not count. The stages' time includes starting their workers; Python's
-own start and imports are in benchmarks/pipeline.py. Scripts do fewer pictures a round: they have no start.
+own start and imports are in benchmarks/pipeline.py. Scripts do fewer images a round: they have no start.
 """
 
 import os
@@ -24,8 +24,8 @@ import cv2
 import numpy as np
 import yaml
 
+from benchmarks.image_files import write_images
 from benchmarks.measuring import Pause, Side, Turn, machine, ratio, take_turns, write_results
-from benchmarks.pictures import write_pictures
 from benchmarks.studies import ROOT, set_params
 from stages.augment import Settings
 from stages.images.reading import decode, encode
@@ -45,12 +45,12 @@ def main() -> None:
     """Measure both stages."""
     with TemporaryDirectory(prefix="preparing.") as name, ExitStack() as stack:
         folder = Path(name)
-        files = make_pictures(folder / "small", AUGMENTED, SIZE)
+        files = make_images(folder / "small", AUGMENTED, SIZE)
         names = sorted({path.parent.name for path in files})
         with ShardWriter(folder / "data/original", names) as writer:
             for path in files:
                 writer.add(Row(path.read_bytes(), f"{path.parent.name}/{path.name}", names.index(path.parent.name)))
-        make_pictures(folder / "data/raw", PREPARED, WIDE)
+        make_images(folder / "data/raw", PREPARED, WIDE)
         shutil.copyfile(ROOT / "params.yaml", folder / "params.yaml")
         set_params(folder, augment__copies=1, prepare__image_size=SIZE)
         augmenting: Sides = {
@@ -75,25 +75,25 @@ def main() -> None:
     )
     augmented = {name: BY_SCRIPTS if name.endswith(SCRIPTS) else AUGMENTED for name in augmenting}
     rows = rows_of(turns, augmented) + rows_of(turns, dict.fromkeys(preparing, PREPARED))
-    print(table(["side", "pictures/s", "times the script on 1 core"], rows))
+    print(table(["side", "images/s", "times the script on 1 core"], rows))
 
 
 def rows_of(turns: dict[str, list[Turn]], counts: dict[str, int]) -> list[list[str]]:
-    """Return a row for each side that made so many pictures a round: rate, and how many times the first script's."""
+    """Return a row for each side that made so many images a round: rate, and how many times the first script's."""
     each = {name: [turn.seconds / count for turn in turns[name]] for name, count in counts.items()}
     script = next(name for name in counts if name.endswith(SCRIPTS))
     return [[name, f"{1 / median(each[name]):,.0f}", f"{ratio(each[name], each[script]):.2f}"] for name in counts]
 
 
-def make_pictures(folder: Path, count: int, size: int) -> list[Path]:
-    """Write pictures; return their files."""
+def make_images(folder: Path, count: int, size: int) -> list[Path]:
+    """Write images; return their files."""
     folder.mkdir(parents=True)
-    write_pictures(folder, count, size)
+    write_images(folder, count, size)
     return sorted(folder.rglob("*.jpg"))
 
 
 def stage(folder: Path, name: str, workers: int, pause: Pause) -> None:
-    """Run a stage's `main` in a folder of its own that shares the pictures."""
+    """Run a stage's `main` in a folder of its own that shares the images."""
     from importlib import import_module
 
     here = folder / f"{name}-{workers}"
@@ -137,7 +137,7 @@ def three_transforms(folder: Path, pause: Pause) -> None:
 
 
 def composed(folder: Path, pause: Pause, moves: list[Any]) -> None:
-    """Alter and encode each picture with `moves`, then hue and gamma."""
+    """Alter and encode each image with `moves`, then hue and gamma."""
     import albumentations
 
     cv2.setNumThreads(0)
@@ -146,15 +146,15 @@ def composed(folder: Path, pause: Pause, moves: list[Any]) -> None:
     hue = albumentations.HueSaturationValue((-most, most), 0, 0, p=1)
     gamma = albumentations.RandomGamma(tuple(round(100 * bound) for bound in chosen.gamma), p=1)
     transform = albumentations.Compose([*moves, hue, gamma])
-    pictures = [decode(row.encoded) for row in rows(folder)]
+    images = [decode(row.encoded) for row in rows(folder)]
     while True:
         pause()
-        for picture in pictures:
-            encode(transform(image=picture)["image"], QUALITY)
+        for image in images:
+            encode(transform(image=image)["image"], QUALITY)
 
 
 def torchvision_v2(folder: Path, pause: Pause) -> None:
-    """Alter and encode each picture with torchvision's transforms on Pillow's pictures."""
+    """Alter and encode each image with torchvision's transforms on Pillow's images."""
     from PIL import Image
     from torchvision.transforms import v2
     from torchvision.transforms.v2 import functional
@@ -163,11 +163,11 @@ def torchvision_v2(folder: Path, pause: Pause) -> None:
     rng = np.random.default_rng(1)
     move = v2.RandomAffine(chosen.rotation, (chosen.shift, chosen.shift), interpolation=v2.InterpolationMode.BILINEAR)
     colour = v2.ColorJitter(hue=chosen.hue / 360)
-    pictures = [Image.open(BytesIO(row.encoded)).convert("RGB") for row in rows(folder)]
+    images = [Image.open(BytesIO(row.encoded)).convert("RGB") for row in rows(folder)]
     while True:
         pause()
-        for picture in pictures:
-            altered = functional.adjust_gamma(colour(move(picture)), rng.uniform(*chosen.gamma))
+        for image in images:
+            altered = functional.adjust_gamma(colour(move(image)), rng.uniform(*chosen.gamma))
             altered.save(BytesIO(), "jpeg", quality=QUALITY, subsampling=0)
 
 
@@ -179,8 +179,8 @@ def pillow(folder: Path, pause: Pause) -> None:
     while True:
         pause()
         for path in files:
-            with Image.open(path) as picture:
-                picture.convert("RGB").resize((SIZE, SIZE), Image.Resampling.LANCZOS).save(
+            with Image.open(path) as image:
+                image.convert("RGB").resize((SIZE, SIZE), Image.Resampling.LANCZOS).save(
                     BytesIO(), "jpeg", quality=QUALITY
                 )
 
@@ -191,7 +191,7 @@ def settings(folder: Path) -> Settings:
 
 
 def rows(folder: Path) -> list[Row]:
-    """Return the pictures that scripts alter."""
+    """Return the images that scripts alter."""
     return list(islice(read_rows(folder / "data/original"), BY_SCRIPTS))
 
 

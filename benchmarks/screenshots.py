@@ -1,4 +1,4 @@
-"""Pictures of the report's page, as docs/ shows them: data/report/index.html in a real browser without a window.
+"""Images of the report's page, as docs/ shows them: data/report/index.html in a real browser without a window.
 
     python -m benchmarks.screenshots docs          # docs/page.png and docs/page-dark.png
     python -m benchmarks.screenshots /tmp/all all  # the whole page at 360, 768 and 1440 pixels, light and dark
@@ -26,22 +26,22 @@ WIDTH = 1100  # pixels of the page that docs/ show
 
 
 def main(folder: Path, everything: bool) -> None:
-    """Write the pictures to a folder."""
+    """Write the images to a folder."""
     if not PAGE.exists():
         sys.exit(f"{PAGE} is missing; `dvc repro` makes it")
     folder.mkdir(parents=True, exist_ok=True)
     with browser() as driver:
         if not everything:
-            write_small(folder / "page.png", picture(driver, WIDTH, "light", ("header", 1530)))
-            write_small(folder / "page-dark.png", picture(driver, WIDTH, "dark", ("#looks", 1000)))
+            write_small(folder / "page.png", image(driver, WIDTH, "light", ("header", 1530)))
+            write_small(folder / "page-dark.png", image(driver, WIDTH, "dark", ("#looks", 1000)))
             return
         for width in WIDTHS:
             for scheme in SCHEMES:
-                (folder / f"page-{width}-{scheme}.png").write_bytes(picture(driver, width, scheme))
+                (folder / f"page-{width}-{scheme}.png").write_bytes(image(driver, width, scheme))
 
 
 def write_small(path: Path, png: bytes) -> None:
-    """Write a picture in 256 colours, for whoever clones the project."""
+    """Write an image in 256 colours, for whoever clones the project."""
     Image.open(BytesIO(png)).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
@@ -59,7 +59,7 @@ def browser() -> Iterator[webdriver.Chrome]:
         driver.quit()
 
 
-def picture(driver: webdriver.Chrome, width: int, scheme: str, part: tuple[str, int] | None = None) -> bytes:
+def image(driver: webdriver.Chrome, width: int, scheme: str, part: tuple[str, int] | None = None) -> bytes:
     """Return the page at a width as PNG: all of it, or from an element on so many pixels of it."""
     size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < min(WIDTHS[1:])}
     wanted = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}

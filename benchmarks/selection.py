@@ -3,7 +3,7 @@
     python -m benchmarks.selection own_cnn 24
 
 In a study that has been prepared: trains a network of it with so many random settings to the end, and looks at the test
-pictures after each epoch, which no stage ever does. Prints the rank correlation (Spearman) over settings of what
+images after each epoch, which no stage ever does. Prints the rank correlation (Spearman) over settings of what
 validation says at 10, 30 and 100 % of the epochs with the final test accuracy; with the schedule cut (the training as
 it is, looked at early) and shortened (a training of so many epochs). And the mean test accuracy of the epochs that
 rules would have kept. `scaled` is the cross entropy at the temperature that makes it lowest. Results are kept in
@@ -24,22 +24,20 @@ from scipy.stats import spearmanr
 from stages.commands.check import settings_of
 from stages.hardware import device
 from stages.networks.common.contract import network_named
-from stages.networks.common.image_set import PictureSet, load_pictures
+from stages.networks.common.image_set import ImageSet, load_images
 from stages.networks.common.prediction import predict
-from stages.networks.common.pretrained import expected_pictures
-from stages.networks.common.settings import OnTheFly, Recipe, recipe_of
+from stages.networks.common.pretrained import expected_input
+from stages.networks.common.settings import OnlineAugmentation, TrainingConfig, config_from
 from stages.reporting.markdown import percent, table
 from stages.runtime.config import read
 from stages.training import loop
-from stages.training.learner import Task
 from stages.training.loop import DivergedError, fit
+from stages.training.state import Task
 
 RESULTS = Path("benchmarks/selection.json")
 PARTS = (0.1, 0.3, 1.0)
 
-Record = list[
-    dict[str, float]
-]  # an epoch each: loss, scaled loss and accuracy on validation, accuracy on test pictures
+Record = list[dict[str, float]]  # an epoch each: loss, scaled loss and accuracy on validation, accuracy on test images
 
 
 def main(network: str, count: int) -> None:
@@ -49,9 +47,9 @@ def main(network: str, count: int) -> None:
     device.keep_freed_memory()
     chosen = network_named(network)
     settings = settings_of(chosen)
-    expected = expected_pictures(chosen, settings)
-    sets = [load_pictures(f"data/{name}", device.device(), *expected) for name in ("original", "validation", "test")]
-    defaults = Recipe(settings, read("on_the_fly", OnTheFly)).values()
+    expected = expected_input(chosen, settings)
+    sets = [load_images(f"data/{name}", device.device(), *expected) for name in ("original", "validation", "test")]
+    defaults = TrainingConfig(settings, read("online_augmentation", OnlineAugmentation)).values()
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
     known: dict[str, Record] = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     whole: list[Record] = []
@@ -64,7 +62,7 @@ def main(network: str, count: int) -> None:
     print(
         f"\n{network}, {count} settings, {settings.epochs} epochs, {len(sets[0])} training, {len(sets[1])} validation"
     )
-    print(f"and {len(sets[2])} test pictures, {device.description()}\n")
+    print(f"and {len(sets[2])} test images, {device.description()}\n")
     print(correlations(whole, short, settings.epochs), "\n")
     print(kept_epochs(whole))
 
@@ -74,7 +72,7 @@ def at(part: float, epochs: int) -> int:
     return max(1, round(part * epochs))
 
 
-def recorded(known: dict[str, Record], network: str, values: dict[str, Any], sets: list[PictureSet]) -> Record:
+def recorded(known: dict[str, Record], network: str, values: dict[str, Any], sets: list[ImageSet]) -> Record:
     """Return what each epoch of a training came to, from before where it is known."""
     key = json.dumps([network, values], sort_keys=True)
     if "scaled" not in known.get(key, [{}])[0]:  # it is missing, or of a version that did not scale
@@ -85,20 +83,20 @@ def recorded(known: dict[str, Record], network: str, values: dict[str, Any], set
     return known[key]
 
 
-def trained(network: str, values: dict[str, Any], sets: list[PictureSet]) -> Record:
-    """Train, and look at the test pictures whenever the validation pictures are looked at."""
-    chosen, (pictures, validation, test) = network_named(network), sets
+def trained(network: str, values: dict[str, Any], sets: list[ImageSet]) -> Record:
+    """Train, and look at the test images whenever the validation images are looked at."""
+    chosen, (images, validation, test) = network_named(network), sets
     record: Record = []
     validate = loop._validate
 
-    def both(model: Any, _: PictureSet) -> tuple[float, float, float]:
+    def both(model: Any, _: ImageSet) -> tuple[float, float, float]:
         correct = predict(model, test).argmax(1) == test.labels.cpu()
         loss, accuracy, scaled = validate(model, validation)
         said = {"loss": loss, "accuracy": accuracy, "scaled": scaled}
         record.append(said | {"test": correct.double().mean().item()})
         return loss, accuracy, scaled
 
-    task = Task(chosen, recipe_of(chosen.schema, values), pictures, validation, 1)
+    task = Task(chosen, config_from(chosen.schema, values), images, validation, 1)
     try:
         with patch.object(loop, "_validate", both):
             fit(task, f"{network}, random settings")
@@ -116,9 +114,11 @@ def correlations(whole: list[Record], short: dict[float, list[Record]], epochs: 
         ways = {"cut": [record[min(number, len(record)) - 1] for record in whole]}
         if part in short:
             ways["shortened"] = [record[-1] for record in short[part]]
-        for schedule, looks in ways.items():
+        for schedule, examples in ways.items():
             signs = {"accuracy": 1, "loss": -1, "scaled": -1}
-            said = [spearmanr([sign * look[name] for look in looks], final).statistic for name, sign in signs.items()]
+            said = [
+                spearmanr([sign * look[name] for look in examples], final).statistic for name, sign in signs.items()
+            ]
             rows.append([f"{100 * part:.0f} %", schedule, *(f"{each:.2f}" for each in said)])
     return table(["of the epochs", "schedule", "accuracy", "cross entropy", "the same, scaled"], rows, left=2)
 

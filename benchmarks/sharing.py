@@ -1,4 +1,4 @@
-"""Pushing and pulling prepared pictures as shards, beside the same pictures as loose files.
+"""Pushing and pulling prepared images as shards, beside the same images as loose files.
 
     python -m benchmarks.sharing
 
@@ -11,13 +11,13 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
+from benchmarks.image_files import write_images
 from benchmarks.measuring import machine, write_results
-from benchmarks.pictures import write_pictures
 from benchmarks.studies import run
 from stages.images.shards import Row, ShardWriter
 from stages.reporting.markdown import table
 
-PICTURES, SIZE, ROUNDS = 10_000, 64, 5
+IMAGES, SIZE, ROUNDS = 10_000, 64, 5
 STEPS = ("add", "push", "pull")
 
 
@@ -25,7 +25,7 @@ def main() -> None:
     """Measure both."""
     with TemporaryDirectory(prefix="sharing.") as name:
         folder = Path(name)
-        write_pictures(folder / "loose files", PICTURES, SIZE)
+        write_images(folder / "loose files", IMAGES, SIZE)
         files = sorted((folder / "loose files").rglob("*.jpg"))
         names = sorted({path.parent.name for path in files})
         with ShardWriter(folder / "shards", names) as writer:
@@ -42,20 +42,20 @@ def main() -> None:
         median(loose[step] / shard[step] for shard, loose in zip(taken["shards"], taken["loose files"], strict=True))
         for step in STEPS
     ]
-    print(f"{machine()}; {PICTURES:,} pictures of {SIZE} pixels, {ROUNDS} rounds\n")
-    print(table(["pictures as", *STEPS], [*rows, ["times as fast", *(f"{ratio:.1f}" for ratio in times)]]))
+    print(f"{machine()}; {IMAGES:,} images of {SIZE} pixels, {ROUNDS} rounds\n")
+    print(table(["images as", *STEPS], [*rows, ["times as fast", *(f"{ratio:.1f}" for ratio in times)]]))
 
 
-def shared(pictures: Path, repository: Path) -> dict[str, float]:
+def shared(images: Path, repository: Path) -> dict[str, float]:
     """Return the seconds that each step takes in a repository made for it."""
     repository.mkdir()
     run("git", "init", "-q", folder=repository)
     run("dvc", "init", "-q", folder=repository)
     run("dvc", "remote", "add", "-q", "-d", "shared", str(repository / "remote"), folder=repository)
-    shutil.copytree(pictures, repository / "pictures")
-    seconds = {"add": step(repository, "add", "-q", "pictures"), "push": step(repository, "push", "-q")}
+    shutil.copytree(images, repository / "images")
+    seconds = {"add": step(repository, "add", "-q", "images"), "push": step(repository, "push", "-q")}
     shutil.rmtree(repository / ".dvc/cache")
-    shutil.rmtree(repository / "pictures")
+    shutil.rmtree(repository / "images")
     seconds["pull"] = step(repository, "pull", "-q")
     shutil.rmtree(repository)
     return seconds

@@ -1,7 +1,7 @@
 """What trains a network in benchmarks.training: this project, and what a user might take instead.
 
 Each function prepares its training, in a process of its own, and trains an epoch after each `pause`. All train the same
-networks on the same JPEG files with the same batch size; none changes the pictures at random. All but the plain loop
+networks on the same JPEG files with the same batch size; none changes the images at random. All but the plain loop
 train in the precision that is fastest here.
 """
 
@@ -15,22 +15,22 @@ from torch.utils.data import DataLoader
 
 from benchmarks.measuring import Pause
 from stages.hardware import device
-from stages.kernels.accelerate import with_faster_layers
+from stages.kernels.accelerate import accelerate
 from stages.networks.common.contract import IMAGENET, network_named
-from stages.networks.common.image_set import load_pictures
-from stages.networks.common.settings import OnTheFly, Recipe, Training
-from stages.training.learner import Task
+from stages.networks.common.image_set import load_images
+from stages.networks.common.settings import OnlineAugmentation, Training, TrainingConfig
 from stages.training.loop import fit
-from stages.training.state import Epoch
+from stages.training.resume import Epoch
+from stages.training.state import Task
 
-WORKERS = 2  # that decode pictures for those who read them from files
+WORKERS = 2  # that decode images for those who read them from files
 RATE = 1e-3
-UNVARIED = OnTheFly(enabled=False, flip=False, shift=0, crop=1, mixup=0, cutmix=0, trivial_augment=False)
+UNVARIED = OnlineAugmentation(enabled=False, flip=False, shift=0, crop=1, mixup=0, cutmix=0, trivial_augment=False)
 MEANS, DEVIATIONS = ([value / 255 for value in values] for values in IMAGENET)
 
 
 class Work(NamedTuple):
-    """A network to train on the pictures below `folder`: pictures/<class>/*.jpg, and the same as shards."""
+    """A network to train on the images below `folder`: images/<class>/*.jpg, and the same as shards."""
 
     network: str
     settings: Training
@@ -45,11 +45,11 @@ def ours(work: Work, pause: Pause) -> None:
     device.be_deterministic()
     device.keep_freed_memory()
     settings = work.settings.model_copy(update={"epochs": 1_000, "batch_size": work.batch, "optimizer": "adamw"})
-    pictures, few = (load_pictures(work.folder / name, device.device()) for name in ("shards", "few"))
-    task = Task(network_named(work.network), Recipe(settings, UNVARIED), pictures, few, seed=1)
+    images, few = (load_images(work.folder / name, device.device()) for name in ("shards", "few"))
+    task = Task(network_named(work.network), TrainingConfig(settings, UNVARIED), images, few, seed=1)
 
     def after_epoch(_: Epoch) -> None:
-        load_pictures(work.folder / "shards", device.device())
+        load_images(work.folder / "shards", device.device())
         pause()
 
     pause()
@@ -63,7 +63,7 @@ def torch_step(work: Work, pause: Pause) -> None:
 
 def our_step(work: Work, pause: Pause) -> None:
     """Repeat the step alone of the layers that stage train computes with: its limit."""
-    repeat_step(work, pause, with_faster_layers(_model(work, published=False)))
+    repeat_step(work, pause, accelerate(_model(work, published=False)))
 
 
 def repeat_step(work: Work, pause: Pause, model: nn.Module) -> None:
@@ -72,7 +72,7 @@ def repeat_step(work: Work, pause: Pause, model: nn.Module) -> None:
     device.keep_freed_memory()
     model = model.to(memory_format=torch.channels_last).to(device.device())
     optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, fused=True)
-    images, labels = next(iter(load_pictures(work.folder / "shards", device.device()).batches(work.batch)))
+    images, labels = next(iter(load_images(work.folder / "shards", device.device()).batches(work.batch)))
     steps = _steps(work)
 
     while True:
@@ -91,7 +91,7 @@ def plain(work: Work, pause: Pause) -> None:
     from torchvision.datasets import ImageFolder
 
     loader = DataLoader(
-        ImageFolder(work.folder / "pictures", _transform()), work.batch, shuffle=True, num_workers=WORKERS
+        ImageFolder(work.folder / "images", _transform()), work.batch, shuffle=True, num_workers=WORKERS
     )
     model = _model(work, published=True).to(device.device())
     optimizer = torch.optim.Adam(model.parameters(), lr=RATE)
@@ -126,7 +126,7 @@ def lightning(work: Work, pause: Pause) -> None:
             pause()
 
     loader = DataLoader(
-        ImageFolder(work.folder / "pictures", _transform()),
+        ImageFolder(work.folder / "images", _transform()),
         work.batch,
         shuffle=True,
         num_workers=WORKERS,
@@ -173,7 +173,7 @@ def timm(work: Work, pause: Pause) -> None:
 
     model = _model(work, published=True).to(device.device()).to(memory_format=torch.channels_last)
     loader = create_loader(
-        create_dataset("", root=str(work.folder / "pictures")),
+        create_dataset("", root=str(work.folder / "images")),
         input_size=(3, work.size, work.size),
         batch_size=work.batch,
         is_training=True,
@@ -226,5 +226,5 @@ def _transform() -> Any:
 
 
 def _steps(work: Work) -> int:
-    count = sum(1 for _ in (work.folder / "pictures").rglob("*.jpg"))
+    count = sum(1 for _ in (work.folder / "images").rglob("*.jpg"))
     return -(-count // work.batch)

@@ -2,7 +2,7 @@
 
     python -m benchmarks.simulation [studies]
 
-Two networks, tuned and not, augmented and not, on 300 test pictures, from 1, 3 and 5 seeds. A picture is named rightly
+Two networks, tuned and not, augmented and not, on 300 test images, from 1, 3 and 5 seeds. An image is named rightly
 where its ease, the configuration's own taste, the seed's luck and chance add up to more than zero. With one seed the
 report speaks of those very trainings, so all have the same luck there. A false claim is any better or worse, any
 finding confirmed or refuted; a report makes about twenty comparisons. Ten minutes on two
@@ -38,8 +38,8 @@ from stages.statistics.comparisons import (
 )
 from stages.statistics.intervals import CONFIDENCE, Grid, p_value
 
-PICTURES = 300
-EASE, TASTE, CHANCE = 1.2, 0.5, 0.8  # standard deviations; of the first, one picture differs from the next
+IMAGES = 300
+EASE, TASTE, CHANCE = 1.2, 0.5, 0.8  # standard deviations; of the first, one image differs from the next
 LEVEL = 0.5  # of the sum: about 60 % right
 CONDITIONS = [(1, 0.0), (3, 0.0), (3, 0.05), (3, 0.1), (5, 0.05)]  # seeds, and the luck's deviation: 0.1 is two points
 
@@ -50,7 +50,7 @@ class Outcome(NamedTuple):
     false_claim: bool  # after adjustment
     unadjusted: bool  # as a report without adjustment would have it
     differences: float  # share of the intervals of differences that hold zero
-    accuracies: float  # share of Wilson's that hold the accuracy on all pictures
+    accuracies: float  # share of Wilson's that hold the accuracy on all images
 
 
 def main(studies: str = "1000") -> None:
@@ -98,11 +98,11 @@ def outcome(seeds: int, luck: float, number: int) -> Outcome:
 
 
 def answers(random: np.random.Generator, configurations: int, seeds: int, luck: float) -> Iterator[Grid]:
-    """Yield for each configuration 1.0 where a seed (row) names a picture (column) rightly."""
-    ease: NDArray[np.float64] = LEVEL + random.normal(0, EASE, PICTURES)
+    """Yield for each configuration 1.0 where a seed (row) names an image (column) rightly."""
+    ease: NDArray[np.float64] = LEVEL + random.normal(0, EASE, IMAGES)
     for _ in range(configurations):
-        taste, lucky = random.normal(0, TASTE, PICTURES), random.normal(0, luck, (seeds, 1))
-        yield (ease + taste + lucky + random.normal(0, CHANCE, (seeds, PICTURES)) > 0).astype(np.float64)
+        taste, lucky = random.normal(0, TASTE, IMAGES), random.normal(0, luck, (seeds, 1))
+        yield (ease + taste + lucky + random.normal(0, CHANCE, (seeds, IMAGES)) > 0).astype(np.float64)
 
 
 def epochs(random: np.random.Generator, seeds: int) -> list[dict[str, Any]]:

@@ -50,9 +50,9 @@ def main(epochs: int) -> None:
 
 
 def prepare(folder: Path, epochs: int) -> None:
-    """Draw and prepare the pictures."""
+    """Draw and prepare the images."""
     (folder / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
-    set_params(folder, dataset__synthetic__pictures_per_class=200, networks__own_cnn__epochs=epochs, augment__copies=1)
+    set_params(folder, dataset__synthetic__images_per_class=200, networks__own_cnn__epochs=epochs, augment__copies=1)
     set_params(folder, study__hyperparameters=["default"])
     (folder / "data/pretrained/own_cnn").mkdir(parents=True)
     for words in (["fetch"], ["prepare"], ["tune", "own_cnn"]):

@@ -18,9 +18,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from unittest.mock import patch
 
+from benchmarks.image_files import write_images
 from benchmarks.machine import bound, copying, matrix_peak
 from benchmarks.measuring import Side, Turn, machine, ratio, seconds, take_turns, write_results
-from benchmarks.pictures import write_pictures
 from benchmarks.sides import SIDES, Work
 from stages.commands.check import settings_of
 from stages.hardware import device
@@ -29,7 +29,7 @@ from stages.networks.common.contract import network_named
 from stages.reporting.markdown import percent, table
 
 ROUNDS, BATCH, CLASSES = 5, 32, 20
-PICTURES = {
+IMAGES = {
     "own_cnn": {64: 640, 128: 160, 224: 64},
     "resnet50": {64: 256, 128: 96, 224: 64},
     "mobilenet_v3_large": {64: 640, 128: 160},
@@ -54,7 +54,7 @@ def main(wanted: list[tuple[str, int]]) -> None:
     for network, size in wanted:
         with TemporaryDirectory(prefix="training.") as folder:
             work = Work(network, settings[network], Path(folder), CLASSES, size, BATCH)
-            record = measured(work, PICTURES[network][size])
+            record = measured(work, IMAGES[network][size])
         record["bound"] = bound(network, settings[network], size, peaks[2], copied)
         records.append(record)
         rows.append(shown(record))
@@ -67,10 +67,10 @@ def main(wanted: list[tuple[str, int]]) -> None:
 
 
 def measured(work: Work, count: int) -> dict[str, Any]:
-    """Return what each side took for each of its epochs of `count` pictures."""
-    write_pictures(work.folder / "pictures", count, work.size, CLASSES)
-    names = sorted(path.name for path in (work.folder / "pictures").iterdir())
-    files = sorted((work.folder / "pictures").rglob("*.jpg"))
+    """Return what each side took for each of its epochs of `count` images."""
+    write_images(work.folder / "images", count, work.size, CLASSES)
+    names = sorted(path.name for path in (work.folder / "images").iterdir())
+    files = sorted((work.folder / "images").rglob("*.jpg"))
     for shards, part in (("shards", files), ("few", files[:2])):
         with ShardWriter(work.folder / shards, names) as writer:
             for path in part:
@@ -78,7 +78,7 @@ def measured(work: Work, count: int) -> dict[str, Any]:
     with ExitStack() as stack:
         sides = {name: stack.enter_context(started(name, work)) for name in SIDES}
         turns = take_turns(sides, ROUNDS)
-    return {"network": work.network, "size": work.size, "pictures": count, "turns": turns}
+    return {"network": work.network, "size": work.size, "images": count, "turns": turns}
 
 
 def started(name: str, work: Work) -> Side:
@@ -92,7 +92,7 @@ def started(name: str, work: Work) -> Side:
 def shown(record: dict[str, Any]) -> list[str]:
     """Return a record's row of the table."""
     turns: dict[str, list[Turn]] = record["turns"]
-    rate = record["pictures"] / median(seconds(turns["ours"]))
+    rate = record["images"] / median(seconds(turns["ours"]))
     ratios = [f"{ratio(seconds(turns['ours']), seconds(turns[name])):.2f}" for name in SIDES if name != "ours"]
     peak = max(turn.peak_bytes for turn in turns["ours"])
     memory = f"{peak / 1e9:.1f} GB"
@@ -100,5 +100,5 @@ def shown(record: dict[str, Any]) -> list[str]:
 
 
 if __name__ == "__main__":
-    everything = [(network, size) for network, sizes in PICTURES.items() for size in sizes]
+    everything = [(network, size) for network, sizes in IMAGES.items() for size in sizes]
     main([(sys.argv[1], int(size)) for size in sys.argv[2:]] or everything)

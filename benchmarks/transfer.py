@@ -4,7 +4,7 @@
 
 In a study that has been prepared: trains the network of params.yaml on the first half of the classes, for 36 epochs
 here, keeps it as a file of weights as `make weights` does, and trains on the other half from that file and from random
-weights, as params.yaml says. Prints the accuracy on the test pictures of the second half, mean over seeds.
+weights, as params.yaml says. Prints the accuracy on the test images of the second half, mean over seeds.
 """
 
 import statistics
@@ -17,28 +17,28 @@ import torch
 from stages.commands.check import settings_of
 from stages.hardware import device
 from stages.networks.common.contract import network_named
-from stages.networks.common.image_set import PictureSet, load_pictures
+from stages.networks.common.image_set import ImageSet, load_images
 from stages.networks.common.prediction import predict
-from stages.networks.common.settings import OnTheFly, Recipe
+from stages.networks.common.settings import OnlineAugmentation, TrainingConfig
 from stages.networks.common.weights import Trained, save_weights
 from stages.reporting.markdown import percent
 from stages.runtime.config import read
-from stages.training.learner import Task
 from stages.training.loop import fit
+from stages.training.state import Task
 
 
 class Half(NamedTuple):
-    """The pictures of half of the classes."""
+    """The images of half of the classes."""
 
-    training: PictureSet
-    validation: PictureSet
-    test: PictureSet
+    training: ImageSet
+    validation: ImageSet
+    test: ImageSet
 
 
 class Lesson(NamedTuple):
     """What to learn, and how."""
 
-    recipe: Recipe
+    config: TrainingConfig
     half: Half
 
 
@@ -46,8 +46,8 @@ def main(network: str, seeds: list[int], epochs: int) -> None:
     """Compare both starts for each seed; the weights come from a training of so many epochs."""
     device.be_deterministic()
     device.keep_freed_memory()
-    base = Recipe(settings_of(network_named(network)), read("on_the_fly", OnTheFly))
-    names = load_pictures("data/test", device.device()).class_names
+    base = TrainingConfig(settings_of(network_named(network)), read("online_augmentation", OnlineAugmentation))
+    names = load_images("data/test", device.device()).class_names
     halves = [half_of(range(start, start + len(names) // 2)) for start in (0, len(names) // 2)]
     longer = base._replace(settings=base.settings.model_copy(update={"epochs": epochs}))
     before, after = Lesson(longer, halves[0]), Lesson(base, halves[1])
@@ -62,11 +62,11 @@ def compared(network: str, before: Lesson, after: Lesson, seed: int) -> tuple[fl
     path = Path(f"data/pretrained/{network}/transfer-benchmark.safetensors")
     try:
         model = trained(network, before, seed)
-        pictures = before.half.test
-        given = Trained(model, pictures.class_names, pictures.image_size, pictures.normalisation)
-        save_weights(path, given, network, before.recipe.settings.model_dump())
-        settings = after.recipe.settings.model_copy(update={"weights": str(path)})
-        started = after._replace(recipe=after.recipe._replace(settings=settings))
+        images = before.half.test
+        given = Trained(model, images.class_names, images.image_size, images.normalisation)
+        save_weights(path, given, network, before.config.settings.model_dump())
+        settings = after.config.settings.model_copy(update={"weights": str(path)})
+        started = after._replace(config=after.config._replace(settings=settings))
         return accuracy(trained(network, after, seed), after.half), accuracy(
             trained(network, started, seed), after.half
         )
@@ -75,29 +75,29 @@ def compared(network: str, before: Lesson, after: Lesson, seed: int) -> tuple[fl
 
 
 def half_of(classes: range) -> Half:
-    """Return the pictures of some classes, which are numbered from 0 anew."""
+    """Return the images of some classes, which are numbered from 0 anew."""
     return Half(
-        *(only(load_pictures(f"data/{name}", device.device()), classes) for name in ("original", "validation", "test"))
+        *(only(load_images(f"data/{name}", device.device()), classes) for name in ("original", "validation", "test"))
     )
 
 
-def only(pictures: PictureSet, classes: range) -> PictureSet:
-    """Return the pictures of some classes."""
-    rows = torch.isin(pictures.labels, torch.tensor(list(classes), device=pictures.labels.device))
-    paths = [path for path, kept in zip(pictures.paths, rows.tolist(), strict=True) if kept]
-    names = pictures.class_names[classes.start : classes.stop]
-    return PictureSet(pictures.pictures[rows], pictures.labels[rows] - classes.start, names, paths)
+def only(images: ImageSet, classes: range) -> ImageSet:
+    """Return the images of some classes."""
+    rows = torch.isin(images.labels, torch.tensor(list(classes), device=images.labels.device))
+    paths = [path for path, kept in zip(images.paths, rows.tolist(), strict=True) if kept]
+    names = images.class_names[classes.start : classes.stop]
+    return ImageSet(images.pixels[rows], images.labels[rows] - classes.start, names, paths)
 
 
 def trained(network: str, lesson: Lesson, seed: int) -> torch.nn.Module:
     """Return the network after a training."""
-    (recipe, half), names = lesson, lesson.half.training.class_names
-    task = Task(network_named(network), recipe, half.training, half.validation, seed)
+    (config, half), names = lesson, lesson.half.training.class_names
+    task = Task(network_named(network), config, half.training, half.validation, seed)
     return fit(task, f"{len(names)} classes").model
 
 
 def accuracy(model: torch.nn.Module, half: Half) -> float:
-    """Return the share of test pictures that a network predicts correctly."""
+    """Return the share of test images that a network predicts correctly."""
     return (predict(model, half.test).argmax(1) == half.test.labels.cpu()).double().mean().item()
 
 

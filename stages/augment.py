@@ -1,4 +1,4 @@
-"""Stage augment: add altered copies to the training pictures: shifted, turned, in other hue and gamma."""
+"""Stage augment: add altered copies to the training images: shifted, turned, in other hue and gamma."""
 
 import os
 import sys
@@ -13,12 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import AfterValidator, Field, NonNegativeInt, PositiveFloat
 
-from stages.images.reading import Picture, decode, encode
+from stages.images.reading import ImageArray, decode, encode
 from stages.images.shards import Row, ShardWriter, class_names, read_rows, row_count
 from stages.runtime.command import run_stage
 from stages.runtime.config import Section, read
-from stages.runtime.dask_cluster import spread_map
-from stages.runtime.files import finished_file, finished_folder
+from stages.runtime.dask_cluster import cluster_map
+from stages.runtime.files import atomic_file, atomic_folder
 from stages.runtime.seeding import uniform
 
 EXAMPLES = 8  # for the report's page
@@ -43,12 +43,12 @@ class Settings(Section):
 
 
 def main() -> None:
-    """Add altered copies to the training pictures: shifted, turned, in other hue and gamma."""
+    """Add altered copies to the training images: shifted, turned, in other hue and gamma."""
     settings, seed = read("augment", Settings), read("seed", NonNegativeInt)
     make = partial(with_copies, settings=settings, seed=seed)
     names, count = class_names("data/original"), row_count("data/original")
-    with finished_folder("data/augmented") as folder, ShardWriter(folder, names, DRAWN) as writer:
-        for rows in spread_map(make, read_rows("data/original"), "augment", count):
+    with atomic_folder("data/augmented") as folder, ShardWriter(folder, names, DRAWN) as writer:
+        for rows in cluster_map(make, read_rows("data/original"), "augment", count):
             for row in rows:
                 writer.add(row)
     write_examples("data/augmented", "data/copies.parquet")
@@ -66,17 +66,17 @@ def write_examples(folder: str, file: str) -> None:
     step = max(1, min(len(rounds), len(pairs)) // EXAMPLES)
     chosen = rounds[: EXAMPLES * step : step]
     rows = [{"original": row.encoded, "copy": copy.encoded, **(copy.drawn or {})} for row, copy in chosen]
-    with finished_file(file) as unfinished:
+    with atomic_file(file) as unfinished:
         pq.write_table(pa.Table.from_pylist(rows), unfinished)
 
 
 def with_copies(original: Row, settings: Settings, seed: int) -> list[Row]:
     """Return the row and `settings.copies` altered copies of it, each with the values drawn for it."""
-    picture = decode(original.encoded)
+    image = decode(original.encoded)
     rows = [original]
     for copy in range(1, settings.copies + 1):
         drawn = draw(settings, seed, original.path, copy)
-        encoded = encode(altered(picture, drawn), settings.jpeg_quality)
+        encoded = encode(altered(image, drawn), settings.jpeg_quality)
         rows.append(Row(encoded, f"{original.path}#{copy}", original.label, drawn))
     return rows
 
@@ -96,15 +96,15 @@ def draw(settings: Settings, seed: int, path: str, copy: int) -> dict[str, float
     return {name: uniform(*ranges[name], seed, "augment", path, copy, name) for name in DRAWN}
 
 
-def altered(picture: Picture, drawn: dict[str, float]) -> Picture:
-    """Return the picture turned and shifted in one interpolation, then with its hue turned and its gamma changed.
+def altered(image: ImageArray, drawn: dict[str, float]) -> ImageArray:
+    """Return the image turned and shifted in one interpolation, then with its hue turned and its gamma changed.
 
-    What a turn or shift brings in from outside is the picture mirrored at its border: a black corner would tell
+    What a turn or shift brings in from outside is the image mirrored at its border: a black corner would tell
     copies from originals.
     """
     cv2.setNumThreads(0)  # the processes already use every core
     geometric, pixel = _albumentations()
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     matrix = geometric.create_affine_transformation_matrix(
         translate={"x": drawn["shift_x"] * width, "y": drawn["shift_y"] * height},
         shear={"x": 0, "y": 0},
@@ -112,24 +112,24 @@ def altered(picture: Picture, drawn: dict[str, float]) -> Picture:
         rotate=drawn["rotation"],
         shift=geometric.center((height, width)),
     )
-    moved = geometric.warp_affine(picture, matrix, cv2.INTER_LINEAR, 0, cv2.BORDER_REFLECT_101, (height, width))
-    brightened: Picture = pixel.gamma_transform(hue_turned(moved, drawn["hue"]), gamma=drawn["gamma"])
+    moved = geometric.warp_affine(image, matrix, cv2.INTER_LINEAR, 0, cv2.BORDER_REFLECT_101, (height, width))
+    brightened: ImageArray = pixel.gamma_transform(hue_turned(moved, drawn["hue"]), gamma=drawn["gamma"])
     return brightened
 
 
-def hue_turned(picture: Picture, degrees: float) -> Picture:
-    """Return the picture with its colours turned on the colour circle: red by 60 degrees is yellow, grey stays grey.
+def hue_turned(image: ImageArray, degrees: float) -> ImageArray:
+    """Return the image with its colours turned on the colour circle: red by 60 degrees is yellow, grey stays grey.
 
     In float, where OpenCV counts degrees; in 8 bits it has 180 steps, and less than a degree would do nothing.
     """
-    hues = cv2.cvtColor(picture.astype(np.float32), cv2.COLOR_RGB2HSV)
+    hues = cv2.cvtColor(image.astype(np.float32), cv2.COLOR_RGB2HSV)
     hues[..., 0] = hues[..., 0] + degrees % 360  # OpenCV takes a second turn for the first, but nothing below zero
     return np.asarray(cv2.convertScaleAbs(cv2.cvtColor(hues, cv2.COLOR_HSV2RGB)), np.uint8)  # rounds
 
 
 @cache
 def _albumentations() -> tuple[ModuleType, ModuleType]:
-    """Return Albumentations' functions on the geometry and on the pixels of pictures.
+    """Return Albumentations' functions on the geometry and on the pixels of images.
 
     Imported here, by the workers alone, and with torch hidden: Albumentations imports torch where it finds it, for a
     class that is not used here, which costs each worker two seconds and 500 MB.

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from stages.runtime.command import run_stage
-from stages.runtime.files import finished_folder, read_json, write_json
+from stages.runtime.files import atomic_folder, read_json, write_json
 from stages.runtime.runs import Run
 from stages.training.done_before import done_before, note_done
 from stages.training.fingerprint import code_of, key_of
@@ -37,7 +37,7 @@ def taken_from(same: str, run: Run) -> bool:
     predictions, record = Path(f"data/predictions/{same}"), Path(f"metrics/runs/{same}.json")
     if not (predictions.is_dir() and record.is_file()):
         return False
-    with finished_folder(f"data/predictions/{run}") as folder:
+    with atomic_folder(f"data/predictions/{run}") as folder:
         shutil.copytree(predictions, folder, dirs_exist_ok=True)
     write_json(f"metrics/runs/{run}.json", read_json(record))
     return True

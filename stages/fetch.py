@@ -1,4 +1,4 @@
-"""Stage fetch: bring the pictures, a folder per class."""
+"""Stage fetch: bring the images, a folder per class."""
 
 from importlib import import_module
 from pkgutil import iter_modules
@@ -12,25 +12,25 @@ from stages.datasets.common.archives import Limits
 from stages.datasets.common.selection import Cap, Classes, Selection
 from stages.runtime.command import run_stage
 from stages.runtime.config import Section, read
-from stages.runtime.files import finished_folder, write_csv
+from stages.runtime.files import atomic_folder, write_csv
 
 
 def main() -> None:
-    """Bring the pictures, a folder per class."""
+    """Bring the images, a folder per class."""
     name = read("dataset.source", Source)
     source = source_module(name)
     settings = read(f"dataset.{name}", source.Settings)
     selection = Selection(
         read("dataset.classes", CLASSES),
-        read("dataset.largest_class", Cap),
+        read("dataset.max_images_per_class", Cap),
         read("dataset.limits", Limits),
-        read("dataset.smallest_class", NonNegativeInt),
+        read("dataset.min_images_per_class", NonNegativeInt),
     )
-    with finished_folder("data/raw") as folder:
+    with atomic_folder("data/raw") as folder:
         source.fetch(settings, selection, read("seed", NonNegativeInt), folder)
         if selection.left_out:
-            rows = ({"class": name, "pictures": count} for name, count in selection.left_out.items())
-            write_csv(folder / "small_classes.csv", ["class", "pictures"], rows)
+            rows = ({"class": name, "images": count} for name, count in selection.left_out.items())
+            write_csv(folder / "small_classes.csv", ["class", "images"], rows)
 
 
 def source_names() -> list[str]:
@@ -61,8 +61,8 @@ class _Dataset(Section):
 
     source: Source
     classes: Classes
-    largest_class: Cap
-    smallest_class: NonNegativeInt
+    max_images_per_class: Cap
+    min_images_per_class: NonNegativeInt
     limits: Limits
 
 

@@ -10,7 +10,7 @@ from stages.reporting.findings import epochs_p_value, findings, leads
 from stages.reporting.markdown import percent
 from stages.reporting.model_card import model_card
 from stages.reporting.page import Evidence, page
-from stages.reporting.page_images import copies_of, looks_of
+from stages.reporting.page_images import copies_of, examples_of
 from stages.reporting.records import best_of, classes_of, compared, cost, means, nested, qualities
 from stages.reporting.sections import (
     Judged,
@@ -25,12 +25,12 @@ from stages.reporting.sections import (
 from stages.reporting.settings import settings_section
 from stages.runtime.command import run_stage
 from stages.runtime.config import Section, read
-from stages.runtime.files import finished_folder, read_csv, read_json, write_json, write_text
+from stages.runtime.files import atomic_folder, read_csv, read_json, write_json, write_text
 from stages.runtime.study import Study
 from stages.statistics.comparisons import Records, contrasts, judge_contrasts, same_runs
 
 SYNTHETIC = (
-    "> The pictures are **drawn by this project** (source `synthetic`): these numbers show that the machinery works."
+    "> The images are **drawn by this project** (source `synthetic`): these numbers show that the machinery works."
     " They say nothing about photographs; point `dataset` at some for that."
 )
 
@@ -39,7 +39,7 @@ class Settings(Section):
     """params.yaml's section `report`."""
 
     published_study: Literal["auto"] | bool
-    licence: str  # of the pictures
+    licence: str  # of the images
 
     def of_published(self, source: str) -> bool:
         """Say whether the report is to speak of the published study, which was of birds."""
@@ -58,8 +58,8 @@ class Report(NamedTuple):
         return "\n\n".join(["# Report", *parts]) + "\n"
 
 
-class Pictures(NamedTuple):
-    """Where the pictures come from, and what was left out."""
+class DataSummary(NamedTuple):
+    """Where the images come from, and what was left out."""
 
     source: str
     left_out: LeftOut
@@ -74,11 +74,11 @@ def main() -> None:
     write_json("metrics/metrics.json", nested({key: means(each, names) for key, each in scores.items()}))
     write_json("metrics/cost.json", nested({key: compared(cost(each)) for key, each in costs.items()}))
     left_out = {name: read_csv(f"data/{name}.csv") for name in ("skipped", "duplicates")}
-    pictures = Pictures(source, left_out, read_json("data/composition.json"))
-    told = report(scores, costs, pictures, settings.of_published(source))
+    images = DataSummary(source, left_out, read_json("data/composition.json"))
+    told = report(scores, costs, images, settings.of_published(source))
     write_text("metrics/report.md", told.markdown())
     taken = {key: cost(each) for key, each in costs.items()}
-    splits = pictures.composition["splits"]
+    splits = images.composition["splits"]
     write_text("metrics/model-card.md", model_card(scores, taken, splits, source, settings.licence))
     evidence = Evidence(
         markdown=told.sections,
@@ -86,11 +86,11 @@ def main() -> None:
         costs=taken,
         judged=told.worth,
         histories=histories_of(scores, study.seeds),
-        looks=looks_of(f"{best_of(scores)}-{study.seeds[0]}", scores[best_of(scores)][0]["looks"]),
+        examples=examples_of(f"{best_of(scores)}-{study.seeds[0]}", scores[best_of(scores)][0]["examples"]),
         copies=copies_of("data/copies.parquet"),
         commit=commit(),
     )
-    with finished_folder("data/report") as folder:
+    with atomic_folder("data/report") as folder:
         write_text(folder / "index.html", page(evidence))
         write_plots(folder / "plots", evidence)
 
@@ -112,7 +112,7 @@ def histories_of(scores: Records, seeds: list[int]) -> dict[str, dict[str, list[
     }
 
 
-def report(scores: Records, costs: Records, pictures: Pictures, published: bool) -> Report:
+def report(scores: Records, costs: Records, images: DataSummary, published: bool) -> Report:
     """Return the report, by section; `published`: held against the published study as well."""
     taken = {configuration: cost(each) for configuration, each in costs.items()}
     classes, techniques = len(classes_of(scores)), contrasts(scores)
@@ -120,17 +120,17 @@ def report(scores: Records, costs: Records, pictures: Pictures, published: bool)
     judged, p_values = judge_contrasts(scores, {**techniques, **claims}, same_runs(scores), epochs)
     worth = {name: judged[name] for name in techniques}
     found = findings(scores, costs, {lead: judged[lead] for lead in claims}, p_values) if published else []
-    splits = pictures.composition["splits"]
+    splits = images.composition["splits"]
     sections = {
         "answer": [
-            *answer(scores, taken, worth, splits["original"]["pictures"]),
-            *([SYNTHETIC] if pictures.source == "synthetic" else []),
+            *answer(scores, taken, worth, splits["original"]["images"]),
+            *([SYNTHETIC] if images.source == "synthetic" else []),
         ],
-        "pictures": [
-            introduction(scores, pictures.source),
+        "images": [
+            introduction(scores, images.source),
             splits_table(splits),
-            *left_out_lines(pictures.left_out),
-            small_classes_line(pictures.composition["left_out_classes"]),
+            *left_out_lines(images.left_out),
+            small_classes_line(images.composition["left_out_classes"]),
         ],
         "results": results_section(scores, taken),
         "worth": worth_section(scores, taken, worth),
@@ -149,8 +149,8 @@ def introduction(scores: Records, source: str) -> str:
     first, classes = next(iter(scores.values())), len(classes_of(scores))
     repeated = f" Each run was trained from {len(first)} seeds; numbers are means." if len(first) > 1 else ""
     return (
-        f"{classes} classes of source `{source}`; every run is scored on the same {first[0]['pictures']:,} test"
-        f" pictures; guessing is right in {percent(1 / classes)} of them.{repeated}"
+        f"{classes} classes of source `{source}`; every run is scored on the same {first[0]['images']:,} test"
+        f" images; guessing is right in {percent(1 / classes)} of them.{repeated}"
     )
 
 

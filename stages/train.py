@@ -1,4 +1,4 @@
-"""Stage train: train one network with one set of hyperparameters on one set of pictures."""
+"""Stage train: train one network with one set of hyperparameters on one set of images."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from stages.training.finished import place, training_key
 
 
 def main(network: str, hyperparameters: str, data: str, seed: str) -> None:
-    """Train one network with one set of hyperparameters on one set of pictures, from one seed."""
+    """Train one network with one set of hyperparameters on one set of images, from one seed."""
     run = Run(network, hyperparameters, data, int(seed))
     folder = done_before(lambda: key_of_run(run))
     if folder and Path(folder).is_dir():
@@ -23,8 +23,8 @@ def main(network: str, hyperparameters: str, data: str, seed: str) -> None:
 
 def key_of_run(run: Run) -> str:
     """Return the key of all that shapes a run's training but the hardware."""
-    recipe = read_json(f"data/hyperparameters/{run.network}/{run.hyperparameters}.json")
-    return training_key(run.network, recipe, run.data, run.seed)
+    config = read_json(f"data/hyperparameters/{run.network}/{run.hyperparameters}.json")
+    return training_key(run.network, config, run.data, run.seed)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,17 @@
-"""Stage tune: search a network's hyperparameters on the validation pictures."""
+"""Stage tune: search a network's hyperparameters on the validation images."""
 
 from optuna.trial import FrozenTrial
 from pydantic import NonNegativeInt
 
 from stages.hardware import device
 from stages.networks.common.contract import network_named
-from stages.networks.common.image_set import load_pictures
-from stages.networks.common.pretrained import expected_pictures
-from stages.networks.common.settings import OnTheFly, Recipe, Search, Training
+from stages.networks.common.image_set import load_images
+from stages.networks.common.pretrained import expected_input
+from stages.networks.common.settings import OnlineAugmentation, Search, Training, TrainingConfig
 from stages.runtime.command import run_stage
 from stages.runtime.config import read, read_overridden
-from stages.runtime.errors import Problem
-from stages.runtime.files import finished_folder, write_json
+from stages.runtime.errors import UserError
+from stages.runtime.files import atomic_folder, write_json
 from stages.training.checkpoint import Checkpoint, imported_code, on_this_hardware
 from stages.training.fingerprint import key_of
 from stages.tuning.results import write_importances, write_plots, write_trials
@@ -23,21 +23,21 @@ HELPER = "only-trials"  # of the process that DVC has started, which alone write
 
 
 def main(network: str, role: str = "") -> None:
-    """Search a network's hyperparameters on the validation pictures."""
+    """Search a network's hyperparameters on the validation images."""
     if role not in ("", HELPER):
-        raise Problem(f"{role} is no way to tune; say {HELPER} to help a search, or nothing")
+        raise UserError(f"{role} is no way to tune; say {HELPER} to help a search, or nothing")
     chosen, seed = network_named(network), read("seed", NonNegativeInt)
     search = read_overridden("search", Search, f"networks.{network}.search", Search)
     settings = read_overridden("training", Training, f"networks.{network}", chosen.schema, besides=["search"])
-    defaults = Recipe(settings, read("on_the_fly", OnTheFly))
+    defaults = TrainingConfig(settings, read("online_augmentation", OnlineAugmentation))
     if "tuned" not in read("study.hyperparameters", list[str]):
         write_results(network, defaults, {}, [])  # nobody asks what a search would find
         return
     device.be_deterministic()
     device.keep_freed_memory()
-    expected = expected_pictures(chosen, settings)
-    training = load_pictures("data/original", device.device(), *expected)
-    validation = load_pictures("data/validation", device.device(), *expected)
+    expected = expected_input(chosen, settings)
+    training = load_images("data/original", device.device(), *expected)
+    validation = load_images("data/validation", device.device(), *expected)
     trials = Trials(chosen, defaults, search, training, validation, seed)
 
     shared, folders = database(), ["data/original", "data/validation", f"data/pretrained/{network}"]
@@ -56,9 +56,9 @@ def main(network: str, role: str = "") -> None:
     checkpoint.remove()
 
 
-def write_results(network: str, defaults: Recipe, better: dict[str, object], trials: list[FrozenTrial]) -> None:
+def write_results(network: str, defaults: TrainingConfig, better: dict[str, object], trials: list[FrozenTrial]) -> None:
     """Write the settings of default and tuned runs, and what the search has tried."""
-    with finished_folder(f"data/hyperparameters/{network}") as folder:
+    with atomic_folder(f"data/hyperparameters/{network}") as folder:
         write_json(folder / "default.json", defaults.values())
         write_json(folder / "tuned.json", defaults.values() | better)
         write_trials(folder / "trials.csv", trials, defaults.values())

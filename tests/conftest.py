@@ -1,4 +1,4 @@
-"""What tests share: folders to work in, settings to change, pictures to work on."""
+"""What tests share: folders to work in, settings to change, images to work on."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from stages.networks.common.contract import network_named
 PARAMS = ROOT / "tests/params.yaml"
 
 
-def write_pictures(folder: Path, classes: dict[str, int], size: tuple[int, int] = (40, 30)) -> Path:
+def write_images(folder: Path, classes: dict[str, int], size: tuple[int, int] = (40, 30)) -> Path:
     """Write so many PNG files of coloured noise for each class, each class in a colour of its own."""
     for label, (name, count) in enumerate(classes.items()):
         (folder / name).mkdir(parents=True, exist_ok=True)
@@ -34,7 +34,7 @@ def network_settings(network: str, **changes: object) -> Any:
 
 @pytest.fixture(autouse=True)
 def pillows_own_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave Pillow's limit of pixels as it is for the next test, whatever limit a test has pictures read with."""
+    """Leave Pillow's limit of pixels as it is for the next test, whatever limit a test has images read with."""
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
 
 

@@ -5,19 +5,19 @@ import shutil
 from pathlib import Path
 
 from benchmarks.studies import copy_project, run, set_params
-from tests.conftest import PARAMS, write_pictures
+from tests.conftest import PARAMS, write_images
 
 SEARCH = {
-    "trials": 1, "minutes": 0, "startup_trials": 1, "first_rung_epochs": 1, "reduction": 2, "significance": 1,
+    "trials": 1, "minutes": 0, "startup_trials": 1, "min_resource_epochs": 1, "reduction": 2, "significance": 1,
     "parallel_trials": 1, "deterministic": True,
 }  # fmt: skip
 
 
 def new_study(folder: Path, **values: object) -> Path:
-    """Copy the project to `folder` with small settings, on pictures of its own; nothing has run. Then commit it."""
+    """Copy the project to `folder` with small settings, on images of its own; nothing has run. Then commit it."""
     copy_project(folder)
     shutil.copyfile(PARAMS, folder / "params.yaml")
-    write_pictures(folder / "mine", {"crow": 7, "jay": 7, "rook": 7})
+    write_images(folder / "mine", {"crow": 7, "jay": 7, "rook": 7})
     set_params(folder, dataset__source="folder", dataset__classes="all", dataset__folder__path="mine")
     set_params(folder, search=SEARCH, training__epochs=1)
     set_params(folder, networks__resnet50={"stochastic_depth": 0, "input_size": "weights"})  # as all are

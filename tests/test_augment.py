@@ -11,13 +11,13 @@ from stages import augment
 from stages.augment import write_examples
 from stages.images.reading import decode, encode
 from stages.images.shards import Row, ShardWriter, read_rows
-from stages.runtime.errors import Problem
+from stages.runtime.errors import UserError
 
 NEUTRAL = {"shift_x": 0.0, "shift_y": 0.0, "hue": 0.0, "gamma": 1.0, "rotation": 0.0}
 
 
-def picture(seed: int = 0) -> np.ndarray:
-    """A smooth colourful picture of 32 x 32, so that JPEG keeps it well."""
+def image(seed: int = 0) -> np.ndarray:
+    """A smooth colourful image of 32 x 32, so that JPEG keeps it well."""
     y, x = np.mgrid[0:32, 0:32] / 31
     red, green = 60 + 150 * x, 200 - 120 * y
     return np.dstack([red, green, np.full_like(x, 40 + 20 * seed)]).astype(np.uint8)
@@ -30,10 +30,10 @@ def alike(one: np.ndarray, other: np.ndarray) -> bool:
 
 @pytest.fixture
 def originals(project):
-    """Six training pictures of two classes."""
+    """Six training images of two classes."""
     with ShardWriter(Path("data/original"), ["crow", "jay"]) as writer:
         for number in range(6):
-            writer.add(Row(encode(picture(number), 95), f"{'crow' if number < 3 else 'jay'}/{number}.png", number // 3))
+            writer.add(Row(encode(image(number), 95), f"{'crow' if number < 3 else 'jay'}/{number}.png", number // 3))
     return project
 
 
@@ -90,20 +90,20 @@ def test_two_workers_write_the_bytes_of_one(originals, monkeypatch):
 
 
 def test_neutral_values_change_nothing():
-    """No shift, no turn, exponent 1: the picture itself."""
-    assert alike(augment.altered(picture(), NEUTRAL), picture())
+    """No shift, no turn, exponent 1: the image itself."""
+    assert alike(augment.altered(image(), NEUTRAL), image())
 
 
 def test_a_shift_moves_right_and_down_and_mirrors_the_border():
-    """A quarter of the width is 8 of 32 pixels; what comes in is the picture's own border, not black."""
-    moved = augment.altered(picture(), NEUTRAL | {"shift_x": 0.25, "shift_y": 0.25})
-    assert alike(moved[8:, 8:], picture()[:-8, :-8])
-    assert alike(moved[8:, 7::-1], picture()[:-8, 1:9])
+    """A quarter of the width is 8 of 32 pixels; what comes in is the image's own border, not black."""
+    moved = augment.altered(image(), NEUTRAL | {"shift_x": 0.25, "shift_y": 0.25})
+    assert alike(moved[8:, 8:], image()[:-8, :-8])
+    assert alike(moved[8:, 7::-1], image()[:-8, 1:9])
 
 
-def test_a_half_turn_is_the_picture_upside_down():
-    """About the centre of the picture, by degrees."""
-    assert alike(augment.altered(picture(), NEUTRAL | {"rotation": 180.0}), picture()[::-1, ::-1])
+def test_a_half_turn_is_the_image_upside_down():
+    """About the centre of the image, by degrees."""
+    assert alike(augment.altered(image(), NEUTRAL | {"rotation": 180.0}), image()[::-1, ::-1])
 
 
 def test_hue_turns_the_colour_circle_by_degrees():
@@ -130,7 +130,7 @@ def test_grey_has_no_hue_to_turn(degrees):
     assert np.array_equal(augment.hue_turned(greys, degrees), greys)
 
 
-def test_a_hue_range_below_one_degree_alters_pictures(originals):
+def test_a_hue_range_below_one_degree_alters_images(originals):
     """augment.hue: 0.9 makes other copies than 0 does, but for draws near 0."""
     set_params(originals, augment__shift=0, augment__rotation=0, augment__gamma=[1, 1], augment__copies=3)
     copies = []
@@ -157,18 +157,18 @@ def test_no_corner_turns_black():
 def test_settings_out_of_range_are_refused(originals, setting, value):
     """The key is in the line, and data/ has nothing half written."""
     set_params(originals, **{f"augment__{setting}": value})
-    with pytest.raises(Problem, match=f"augment.{setting}"):
+    with pytest.raises(UserError, match=f"augment.{setting}"):
         augment.main()
     assert [path.name for path in originals.glob("data/*")] == ["original"]
 
 
-def test_of_many_classes_eight_pictures_are_kept_with_a_copy_to_show(tmp_path):
-    """Spread over the classes; where there are fewer classes, several pictures of one."""
+def test_of_many_classes_eight_images_are_kept_with_a_copy_to_show(tmp_path):
+    """Spread over the classes; where there are fewer classes, several images of one."""
     for classes, expected in ((40, [0, 5, 10, 15, 20, 25, 30, 35]), (3, [0, 1, 2, 0, 1, 2, 0, 1])):
         with ShardWriter(tmp_path / str(classes), [str(label) for label in range(classes)], ["hue"]) as writer:
             for label in range(classes):
                 for number in range(4):
-                    encoded = f"picture {label} {number}".encode()
+                    encoded = f"image {label} {number}".encode()
                     writer.add(Row(encoded, f"{label}/{number}", label))
                     writer.add(Row(encoded + b" copy", f"{label}/{number}#1", label, {"hue": 1.0}))
         write_examples(str(tmp_path / str(classes)), str(tmp_path / "copies.parquet"))

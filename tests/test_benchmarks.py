@@ -41,7 +41,7 @@ def prints(pause):
 def fails(pause):
     """Come to nothing after one round."""
     pause()
-    raise ValueError("out of pictures")
+    raise ValueError("out of images")
 
 
 def test_sides_take_turns_after_a_round_each_that_does_not_count(tmp_path):
@@ -127,11 +127,11 @@ def test_an_ablation_tells_accuracy_and_macro_f1():
     ]
 
 
-def test_unequal_classes_are_the_first_pictures_of_every_second_one():
+def test_unequal_classes_are_the_first_images_of_every_second_one():
     """Ten of them, and a hundred of the others or what there is, in their order."""
     given = coloured(360, 0)
     kept = unequal(given)
     assert kept.labels.bincount().tolist() == [100, 10, 100]
     assert kept.paths == [name for name in given.paths if int(name) < (300, 30, 300)[int(name) % 3]]
-    assert torch.equal(kept.pictures, given.pictures[[int(name) for name in kept.paths]])
+    assert torch.equal(kept.pixels, given.pixels[[int(name) for name in kept.paths]])
     assert len(kept.originals()[0]) == 210

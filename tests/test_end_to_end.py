@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.studies import run, set_params
-from tests.conftest import write_pictures
+from tests.conftest import write_images
 from tests.study import commit, new_study, restore
 
 
@@ -34,7 +34,7 @@ def witness(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, witness) -> Path:
-    """A copy of the project with small settings, on pictures of its own, after its first `dvc repro`."""
+    """A copy of the project with small settings, on images of its own, after its first `dvc repro`."""
     folder = new_study(tmp_path_factory.mktemp("study"))
     run("env", f"PYTHONPATH={witness}", "dvc", "repro", folder=folder)
     commit(folder)
@@ -66,7 +66,7 @@ def test_all_eight_runs_are_in_the_metrics(study):
 def test_equal_runs_are_trained_and_evaluated_once(study, at_first):
     """A search that kept the defaults: in one `dvc repro` their runs are placed before torch is even imported.
 
-    So are those of original pictures that the search has trained.
+    So are those of original images that the search has trained.
     """
     networks = ("own_cnn", "resnet50")
     assert sorted(name for name, imported in at_first.items() if imported) == sorted(
@@ -77,7 +77,7 @@ def test_equal_runs_are_trained_and_evaluated_once(study, at_first):
     assert len(at_first) == 18
     for data in ("original", "augmented"):
         tuned, default = (f"own_cnn-{each}-{data}-1" for each in ("tuned", "default"))
-        for file in ("metrics/runs/{}.json", "metrics/costs/{}.json", "data/predictions/{}/looks.parquet"):
+        for file in ("metrics/runs/{}.json", "metrics/costs/{}.json", "data/predictions/{}/examples.parquet"):
             assert (study / file.format(tuned)).read_bytes() == (study / file.format(default)).read_bytes()
 
 
@@ -109,9 +109,9 @@ def test_a_branch_with_one_changed_setting_can_be_compared(study):
     assert re.search(r"\| metrics/metrics.json +\| own_cnn.default.augmented.loss +\| [\d.]+ +\| [\d.]+ +\|", table)
 
 
-def test_new_pictures_run_fetch_and_what_follows(study):
+def test_new_images_run_fetch_and_what_follows(study):
     """The folder a person brings is a dependency like any other; once seen, it is no longer news."""
-    write_pictures(study / "mine/jay", {"new": 8})  # some for each split, so that all of them change
+    write_images(study / "mine/jay", {"new": 8})  # some for each split, so that all of them change
     set_params(study, study__networks=["own_cnn"], study__hyperparameters=["default"], study__data=["original"])
     ran = repro(study)
     assert ran[:2] == ["fetch", "prepare"]

@@ -1,4 +1,4 @@
-"""Stage fetch: pictures arrive, a folder per class, or nothing does and a line says why."""
+"""Stage fetch: images arrive, a folder per class, or nothing does and a line says why."""
 
 import subprocess
 import sys
@@ -8,8 +8,8 @@ import pytest
 
 from benchmarks.studies import ROOT, set_params
 from stages import fetch
-from stages.runtime.errors import Problem
-from tests.conftest import write_pictures
+from stages.runtime.errors import UserError
+from tests.conftest import write_images
 
 
 @pytest.fixture
@@ -26,15 +26,15 @@ def fetched(project) -> list[str]:
 
 def refused(project) -> tuple[str, ...]:
     """Fetch, which must fail and leave nothing; return the lines a person reads."""
-    with pytest.raises(Problem) as raised:
+    with pytest.raises(UserError) as raised:
         fetch.main()
     assert list(project.glob("data/*")) == []
     return raised.value.lines
 
 
 def test_the_default_source_needs_nothing(project):
-    """Invented birds: 20 classes of as many pictures as params.yaml asks for."""
-    set_params(project, dataset__classes=3, dataset__synthetic__pictures_per_class=4)
+    """Invented birds: 20 classes of as many images as params.yaml asks for."""
+    set_params(project, dataset__classes=3, dataset__synthetic__images_per_class=4)
     fetch.main()
     files = fetched(project)
     assert len(files) == 12
@@ -43,8 +43,8 @@ def test_the_default_source_needs_nothing(project):
 
 def test_a_folder_is_copied_without_what_file_managers_leave(folder_source):
     """Every file of every class, nested ones too; no hidden file, no thumbnails."""
-    mine = write_pictures(folder_source / "mine", {"crow": 1, "blue jay": 1})
-    write_pictures(mine / "crow", {"juvénile": 1})
+    mine = write_images(folder_source / "mine", {"crow": 1, "blue jay": 1})
+    write_images(mine / "crow", {"juvénile": 1})
     for leftover in ("crow/.DS_Store", "crow/Thumbs.db", "__MACOSX/crow/x.png", ".git/y.png", "notes.txt"):
         (mine / leftover).parent.mkdir(parents=True, exist_ok=True)
         (mine / leftover).write_text("-")
@@ -55,7 +55,7 @@ def test_a_folder_is_copied_without_what_file_managers_leave(folder_source):
 def test_an_official_split_is_kept(folder_source):
     """train/ and test/ stay apart, the classes of each below."""
     for part in ("train", "test"):
-        write_pictures(folder_source / "mine" / part, {"crow": 1, "jay": 1})
+        write_images(folder_source / "mine" / part, {"crow": 1, "jay": 1})
     fetch.main()
     assert fetched(folder_source) == [
         f"{part}/{name}/000.png" for part in ("test", "train") for name in ("crow", "jay")
@@ -66,7 +66,7 @@ def test_an_official_split_is_kept(folder_source):
 @pytest.mark.parametrize("kind", ["tar", "tar.gz"])
 def test_an_archive_is_like_its_folder(folder_source, kind, wrapped):
     """Whether or not it wraps all it has in one more folder."""
-    mine = write_pictures(folder_source / "mine", {"crow": 2, "jay": 1})
+    mine = write_images(folder_source / "mine", {"crow": 2, "jay": 1})
     with tarfile.open(folder_source / f"mine.{kind}", "w:gz" if kind == "tar.gz" else "w") as tar:
         for name in ("crow", "jay"):
             tar.add(mine / name, f"{wrapped}{name}")
@@ -77,7 +77,7 @@ def test_an_archive_is_like_its_folder(folder_source, kind, wrapped):
 
 def test_classes_are_chosen_in_name_order_or_by_name(folder_source):
     """The first N of few classes are the first N of many; a list takes just those it names."""
-    write_pictures(folder_source / "mine", {"rook": 1, "crow": 1, "jay": 1})
+    write_images(folder_source / "mine", {"rook": 1, "crow": 1, "jay": 1})
     set_params(folder_source, dataset__classes=2)
     fetch.main()
     assert fetched(folder_source) == ["crow/000.png", "jay/000.png"]
@@ -88,7 +88,7 @@ def test_classes_are_chosen_in_name_order_or_by_name(folder_source):
 
 def test_the_largest_class_can_be_capped(folder_source):
     """The first in name order of each class."""
-    write_pictures(folder_source / "mine", {"crow": 3, "jay": 1})
+    write_images(folder_source / "mine", {"crow": 3, "jay": 1})
     set_params(folder_source, dataset__largest_class=2)
     fetch.main()
     assert fetched(folder_source) == ["crow/000.png", "crow/001.png", "jay/000.png"]
@@ -101,7 +101,7 @@ def test_a_missing_folder_is_named_with_its_key(folder_source):
 
 
 def test_a_file_that_is_no_archive_is_named_with_its_key(folder_source):
-    """A picture is not a data set."""
+    """An image is not a data set."""
     (folder_source / "mine").write_text("?")
     (line,) = refused(folder_source)
     assert line.startswith("params.yaml: dataset.folder.path = mine is no folder and no .tar")
@@ -118,7 +118,7 @@ def test_an_unreadable_archive_is_named(folder_source, name):
 
 def test_empty_classes_are_all_named(folder_source):
     """Each empty class is a line."""
-    mine = write_pictures(folder_source / "mine", {"crow": 1, "jay": 1})
+    mine = write_images(folder_source / "mine", {"crow": 1, "jay": 1})
     (mine / "rook").mkdir()
     (mine / "daw").mkdir()
     assert [line.split(":")[1].split("/")[0].strip() for line in refused(folder_source)] == ["daw", "rook"]
@@ -126,20 +126,20 @@ def test_empty_classes_are_all_named(folder_source):
 
 def test_one_class_is_no_study(folder_source):
     """There is nothing to tell apart."""
-    write_pictures(folder_source / "mine", {"crow": 3})
+    write_images(folder_source / "mine", {"crow": 3})
     (line,) = refused(folder_source)
     assert line == "mine: a study needs at least two classes, the source has only crow; expected a folder per class"
 
 
 def test_an_empty_folder_is_no_study(folder_source):
-    """The default path, before a person has put pictures there."""
+    """The default path, before a person has put images there."""
     (folder_source / "mine").mkdir()
     (line,) = refused(folder_source)
     assert line == "mine: a study needs at least two classes, the source has none; expected a folder per class"
 
 
 def test_in_a_temporary_copy_an_empty_folder_says_how_it_is_filled(project, monkeypatch):
-    """`dvc exp run --temp` copies what Git and DVC track; the pictures were neither's."""
+    """`dvc exp run --temp` copies what Git and DVC track; the images were neither's."""
     copy = project / ".dvc/tmp/exps/tmp1"
     (copy / "mine").mkdir(parents=True)
     (copy / "params.yaml").write_bytes((project / "params.yaml").read_bytes())
@@ -147,19 +147,19 @@ def test_in_a_temporary_copy_an_empty_folder_says_how_it_is_filled(project, monk
     set_params(copy, dataset__source="folder", dataset__folder__path="mine")
     (line,) = refused(copy)
     assert line == (
-        "mine holds no folder of pictures in this temporary copy of the study, which `dvc exp run --temp` or --queue"
-        " made of what Git and DVC track: give DVC the pictures (`make pictures` for data/pictures, else `dvc add`),"
+        "mine holds no folder of images in this temporary copy of the study, which `dvc exp run --temp` or --queue"
+        " made of what Git and DVC track: give DVC the images (`make images` for data/pictures, else `dvc add`),"
         " commit, and run it again"
     )
 
 
 def test_a_class_in_one_half_of_an_official_split_is_named(folder_source):
     """What is tested must be trained, and the reverse."""
-    write_pictures(folder_source / "mine/train", {"crow": 1, "jay": 1, "rook": 1})
-    write_pictures(folder_source / "mine/test", {"crow": 1, "jay": 1, "daw": 1})
+    write_images(folder_source / "mine/train", {"crow": 1, "jay": 1, "rook": 1})
+    write_images(folder_source / "mine/test", {"crow": 1, "jay": 1, "daw": 1})
     assert refused(folder_source) == tuple(
         f"mine: class '{name}' is in {here}/ but not in {there}/; complete or"
-        " remove it, or set dataset.smallest_class: 1"
+        " remove it, or set dataset.min_images_per_class: 1"
         for name, here, there in (("daw", "test", "train"), ("rook", "train", "test"))
     )
 
@@ -178,10 +178,10 @@ def test_a_class_in_one_half_of_an_official_split_is_named(folder_source):
 def test_splits_are_known_by_their_usual_words(folder_source, folders, splits):
     """In any case; data/raw calls them train, val and test."""
     for folder in folders:
-        write_pictures(folder_source / "mine" / folder, {"crow": 1, "jay": 2})
+        write_images(folder_source / "mine" / folder, {"crow": 1, "jay": 2})
     fetch.main()
-    pictures = ("crow/000.png", "jay/000.png", "jay/001.png")
-    assert fetched(folder_source) == [f"{split}/{name}" for split in sorted(splits) for name in pictures]
+    images = ("crow/000.png", "jay/000.png", "jay/001.png")
+    assert fetched(folder_source) == [f"{split}/{name}" for split in sorted(splits) for name in images]
 
 
 @pytest.mark.parametrize(
@@ -192,35 +192,35 @@ def test_splits_are_known_by_their_usual_words(folder_source, folders, splits):
         (["test", "val"], "test/, val/ have no train/ beside them"),
         (
             ["fold 1", "fold 2"],
-            "fold 1/, fold 2/ hold folders of the same names and no picture, crow/, jay/:",
+            "fold 1/, fold 2/ hold folders of the same names and no image, crow/, jay/:",
         ),
-        (["train", "extra"], "extra/, train/ hold folders of the same names and no picture, crow/, jay/:"),
+        (["train", "extra"], "extra/, train/ hold folders of the same names and no image, crow/, jay/:"),
     ],
 )
 def test_splits_are_not_taken_for_classes(folder_source, folders, wrong):
     """A study of the classes `fold 1` and `fold 2` would be a well-meant mistake, whose scores mean nothing."""
     for folder in folders:
-        write_pictures(folder_source / "mine" / folder, {"crow": 1, "jay": 1})
+        write_images(folder_source / "mine" / folder, {"crow": 1, "jay": 1})
         (folder_source / "mine" / folder / "_DS_Store").write_text("-")  # which some archives bring
     (line,) = refused(folder_source)
     assert line.startswith(f"mine: {wrong}")
 
 
 def test_splits_within_each_class_are_not_mixed(folder_source):
-    """crow/train/ and crow/test/ as one class would put test pictures into training."""
+    """crow/train/ and crow/test/ as one class would put test images into training."""
     for name in ("crow", "jay"):
-        write_pictures(folder_source / "mine" / name, {"train": 1, "test": 1})
+        write_images(folder_source / "mine" / name, {"train": 1, "test": 1})
     (line,) = refused(folder_source)
     assert line == (
-        "mine: crow/, jay/ hold folders of the same names and no picture, test/, train/: have these on top, with a"
+        "mine: crow/, jay/ hold folders of the same names and no image, test/, train/: have these on top, with a"
         " folder per class in each"
     )
 
 
 def test_classes_may_have_folders_of_their_own(folder_source):
-    """As long as these do not look like classes: other names, one alone, or pictures beside them."""
+    """As long as these do not look like classes: other names, one alone, or images beside them."""
     for name, within in {"crow": ["adult", "young"], "jay": ["adult"], "rook": ["images"]}.items():
-        write_pictures(folder_source / "mine" / name, dict.fromkeys(within, 1))
+        write_images(folder_source / "mine" / name, dict.fromkeys(within, 1))
     fetch.main()
     assert fetched(folder_source) == [
         "crow/adult/000.png", "crow/young/000.png", "jay/adult/000.png", "rook/images/000.png"
@@ -229,14 +229,14 @@ def test_classes_may_have_folders_of_their_own(folder_source):
 
 def test_a_class_may_be_called_train(folder_source):
     """As CIFAR-100 has it."""
-    write_pictures(folder_source / "mine", {"train": 1, "tram": 1})
+    write_images(folder_source / "mine", {"train": 1, "tram": 1})
     fetch.main()
     assert len(fetched(folder_source)) == 2
 
 
 def test_classes_that_the_source_lacks_are_named(folder_source):
     """One line each, with the key."""
-    write_pictures(folder_source / "mine", {"crow": 1, "jay": 1})
+    write_images(folder_source / "mine", {"crow": 1, "jay": 1})
     set_params(folder_source, dataset__classes=["crow", "dodo", "moa"])
     assert refused(folder_source) == tuple(
         f"mine: params.yaml: dataset.classes names '{name}', which the source lacks" for name in ("dodo", "moa")
@@ -255,7 +255,7 @@ def test_an_unknown_source_lists_those_there_are(project):
 
 def test_a_mistake_is_plain_lines_and_exit_code_1(project):
     """No traceback reaches a person who mistyped a setting, and nothing is half written."""
-    set_params(project, dataset__synthetic__species="many", dataset__synthetic__picture_size=5)
+    set_params(project, dataset__synthetic__species="many", dataset__synthetic__image_size=5)
     result = subprocess.run(
         [sys.executable, "-m", "stages.fetch"],
         env={"PYTHONPATH": str(ROOT)},
@@ -266,6 +266,6 @@ def test_a_mistake_is_plain_lines_and_exit_code_1(project):
     assert result.returncode == 1
     assert [line.split(": ")[2].split(" =")[0] for line in result.stderr.splitlines()] == [
         "dataset.synthetic.species",
-        "dataset.synthetic.picture_size",
+        "dataset.synthetic.image_size",
     ]
     assert list(project.glob("data/*")) == []

@@ -38,10 +38,10 @@ FLOORS = {
 SELDOM = "seldom edited, and whoever edits it should see that all still ends in the same bytes"
 QUICK = "the stage takes seconds"
 ORDER = "labels would change with it, and all that follows"
-BEHIND = "its results change with that file in any case, for the pictures or weights it reads do"
+BEHIND = "its results change with that file in any case, for the images or weights it reads do"
 UNUSED = {
     "fetch": dict.fromkeys(
-        ["support/shards.py", "spreading/cluster.py"], "what follows runs only if the pictures change"
+        ["support/shards.py", "spreading/cluster.py"], "what follows runs only if the images change"
     ),
     "augment": {"support/names.py": ORDER},
     "tune": dict.fromkeys(["inference/runs.py", "learning/launching.py", "learning/one_run.py"], SELDOM)
@@ -49,7 +49,7 @@ UNUSED = {
     "train": {"support/names.py": ORDER},
     "evaluate": {"support/names.py": ORDER, "support/streams.py": BEHIND},
     "report": dict.fromkeys(
-        [f"support/{name}.py" for name in ("cores", "depth", "formats", "pictures", "shards")], QUICK
+        [f"support/{name}.py" for name in ("cores", "depth", "formats", "images", "shards")], QUICK
     ),
 }
 
@@ -152,7 +152,7 @@ def test_declared_params_are_what_the_stage_reads(name):
     assert [section for section in declared if not any(covers(section, key) for key in read)] == []
 
 
-def test_only_evaluate_sees_the_test_pictures():
+def test_only_evaluate_sees_the_test_images():
     """Nothing that chooses weights or hyperparameters can look at the test set."""
     assert [name for name, stage in STAGES.items() if "data/test" in stage["deps"]] == ["evaluate"]
 

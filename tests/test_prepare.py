@@ -1,4 +1,4 @@
-"""Stage prepare: every picture once, in one split, at one size; bad ones are named together."""
+"""Stage prepare: every image once, in one split, at one size; bad ones are named together."""
 
 import csv
 import os
@@ -18,17 +18,17 @@ from benchmarks.studies import ROOT, set_params
 from stages import prepare
 from stages.images.reading import decode
 from stages.images.shards import class_names, read_rows
-from stages.runtime.errors import Problem
-from tests.conftest import write_pictures
+from stages.runtime.errors import UserError
+from tests.conftest import write_images
 
 SPLITS = ("original", "validation", "test")
 
 
 @pytest.fixture
 def raw(project):
-    """Two classes of ten pictures in data/raw."""
+    """Two classes of ten images in data/raw."""
     set_params(project, prepare__image_size=32)
-    return write_pictures(project / "data/raw", {"crow": 10, "jay": 10})
+    return write_images(project / "data/raw", {"crow": 10, "jay": 10})
 
 
 def paths(split: str) -> list[str]:
@@ -41,13 +41,13 @@ def prepared() -> dict[str, list[str]]:
 
 
 def refused(project) -> tuple[str, ...]:
-    with pytest.raises(Problem) as raised:
+    with pytest.raises(UserError) as raised:
         prepare.main()
     assert [path.name for path in project.glob("data/*")] == ["raw"]
     return raised.value.lines
 
 
-def test_every_picture_is_in_one_split(raw):
+def test_every_image_is_in_one_split(raw):
     """Three of ten for the test, one of the rest for validation, in each class."""
     splits = prepared()
     assert sorted(chain(*splits.values())) == sorted(f.relative_to(raw).as_posix() for f in raw.rglob("*.png"))
@@ -56,8 +56,8 @@ def test_every_picture_is_in_one_split(raw):
         assert counts == [6, 1, 3]
 
 
-def test_pictures_are_resized_and_labelled_in_name_order(raw):
-    """Squares of image_size; the label is the class's place in the alphabet."""
+def test_images_are_resized_and_labelled_in_name_order(raw):
+    """Squares of image_size; the label is the class's split_file in the alphabet."""
     prepare.main()
     assert class_names("data/test") == ["crow", "jay"]
     for row in read_rows("data/test"):
@@ -66,7 +66,7 @@ def test_pictures_are_resized_and_labelled_in_name_order(raw):
 
 
 def test_the_split_depends_on_names_and_seed_alone(raw, project):
-    """A new picture moves no other between training and test but at the margin; another seed moves many."""
+    """A new image moves no other between training and test but at the margin; another seed moves many."""
     before = prepared()
     assert prepared() == before
     Image.new("RGB", (40, 30)).save(raw / "crow/zzz.png")
@@ -84,7 +84,7 @@ def test_an_official_test_set_stays_as_published(project):
     set_params(project, prepare__image_size=32)
     for part, count in (("train", 10), ("test", 4)):
         size = (40, 30 if part == "train" else 31)
-        write_pictures(project / "data/raw" / part, {"crow": count, "jay": count}, size)
+        write_images(project / "data/raw" / part, {"crow": count, "jay": count}, size)
     splits = prepared()
     assert splits["test"] == [f"test/{name}/00{number}.png" for name in ("crow", "jay") for number in range(4)]
     assert [len(splits[split]) for split in SPLITS] == [16, 4, 8]
@@ -103,18 +103,18 @@ def test_two_workers_write_the_bytes_of_one(raw, monkeypatch):
 
 def test_classes_too_small_to_split_are_all_named(project):
     """One line each, with the settings that ask for more."""
-    write_pictures(project / "data/raw", {"crow": 2, "jay": 10, "rook": 1})
+    write_images(project / "data/raw", {"crow": 2, "jay": 10, "rook": 1})
     lines = refused(project)
     assert [line.split(" (")[0] for line in lines] == [
-        "data/raw: class 'crow' has 2, but needs at least 3 pictures",
-        "data/raw: class 'rook' has 1, but needs at least 3 pictures",
+        "data/raw: class 'crow' has 2, but needs at least 3 images",
+        "data/raw: class 'rook' has 1, but needs at least 3 images",
     ]
     assert "prepare.test_fraction = 0.3" in lines[0]
 
 
 def test_fractions_that_leave_nothing_to_train_on_are_to_blame(project):
-    """Ten pictures are enough; nine for the test and one for validation leave none."""
-    write_pictures(project / "data/raw", {"crow": 10, "jay": 100})
+    """Ten images are enough; nine for the test and one for validation leave none."""
+    write_images(project / "data/raw", {"crow": 10, "jay": 100})
     set_params(project, prepare__test_fraction=0.9)
     (line,) = refused(project)
     assert line.startswith(
@@ -126,19 +126,19 @@ def test_fractions_that_leave_nothing_to_train_on_are_to_blame(project):
 def test_every_bad_file_is_named_at_once(raw, project):
     """With its reason, and what can be done about it."""
     (raw / "crow/000.png").write_bytes(b"")
-    (raw / "jay/notes.txt").write_text("not a picture")
+    (raw / "jay/notes.txt").write_text("not an image")
     lines = refused(project)
     assert lines == (
         "data/raw/crow/000.png: the file is empty",
-        "data/raw/jay/notes.txt: not a picture, or of a format that cannot be read",
-        "mend or remove these files at their source, or set prepare.on_bad_picture: skip",
+        "data/raw/jay/notes.txt: not an image, or of a format that cannot be read",
+        "mend or remove these files at their source, or set prepare.on_bad_image: skip",
     )
 
 
 def test_bad_files_can_be_skipped_and_are_listed(raw, project):
-    """The list lies beside the shards; the other pictures are all there."""
+    """The list lies beside the shards; the other images are all there."""
     (raw / "crow/000.png").write_bytes(b"")
-    set_params(project, prepare__on_bad_picture="skip")
+    set_params(project, prepare__on_bad_image="skip")
     splits = prepared()
     assert len(list(chain(*splits.values()))) == 19
     with Path("data/skipped.csv").open(encoding="utf-8") as file:
@@ -146,20 +146,20 @@ def test_bad_files_can_be_skipped_and_are_listed(raw, project):
 
 
 def test_a_class_that_skipping_empties_is_an_error(raw, project):
-    """No network can learn a class without pictures."""
+    """No network can learn a class without images."""
     for file in (raw / "jay").iterdir():
         file.write_bytes(b"")
-    set_params(project, prepare__on_bad_picture="skip")
+    set_params(project, prepare__on_bad_image="skip")
     lines = refused(project)
     assert set(lines[:-1]) == {
-        f"data/raw: class 'jay' has no {split} picture left without bad files and copies" for split in SPLITS
+        f"data/raw: class 'jay' has no {split} image left without bad files and copies" for split in SPLITS
     }
 
 
 def test_a_killed_stage_leaves_nothing_that_looks_finished_and_no_process(project):
     """Pull the plug in the middle: no shard folder has its final name, and the workers end by themselves."""
     set_params(project, prepare__image_size=512)
-    write_pictures(project / "data/raw", {"crow": 300, "jay": 300})
+    write_images(project / "data/raw", {"crow": 300, "jay": 300})
     environment = os.environ | {"PYTHONPATH": str(ROOT), "STUDY_WORKERS": "2"}
     with subprocess.Popen([sys.executable, "-m", "stages.prepare"], env=environment) as stage:
         process = psutil.Process(stage.pid)
@@ -174,10 +174,10 @@ def test_a_killed_stage_leaves_nothing_that_looks_finished_and_no_process(projec
 
 @pytest.fixture
 def copied(project):
-    """An official split with a test picture that is also in training, and one training picture in two classes."""
+    """An official split with a test image that is also in training, and one training image in two classes."""
     set_params(project, prepare__image_size=32)
     for part, count in (("train", 8), ("test", 2)):
-        write_pictures(
+        write_images(
             project / "data/raw" / part, {"crow": count, "jay": count}, size=(40, 30 if part == "train" else 31)
         )
     raw = project / "data/raw"
@@ -197,8 +197,8 @@ def duplicates() -> list[tuple[str, str, str]]:
         return sorted((row["file"], row["same_as"], row["dropped"]) for row in csv.DictReader(file))
 
 
-def test_copies_of_test_pictures_leave_training_and_test_stays(copied):
-    """By their pixels, whatever the format; of a picture in two classes one stays; every copy is listed."""
+def test_copies_of_test_images_leave_training_and_test_stays(copied):
+    """By their pixels, whatever the format; of an image in two classes one stays; every copy is listed."""
     splits = prepared()
     assert len(splits["test"]) == 5
     training = splits["original"] + splits["validation"]
@@ -225,7 +225,7 @@ def test_copies_can_be_refused(copied):
     set_params(copied, prepare__duplicates="error")
     lines = refused(copied)
     assert len(lines) == 4
-    assert sum(line.endswith("is the same picture as data/raw/test/crow/000.png (test, crow)") for line in lines) == 2
+    assert sum(line.endswith("is the same image as data/raw/test/crow/000.png (test, crow)") for line in lines) == 2
     assert lines[-1] == "remove these copies at their source, or set prepare.duplicates: drop"
 
 
@@ -234,12 +234,12 @@ def test_a_class_of_nothing_but_copies_is_an_error(copied):
     for file in (copied / "data/raw/train/jay").iterdir():
         Image.open(copied / "data/raw/test/crow/000.png").save(file.with_suffix(".png"))
     lines = refused(copied)
-    assert "data/raw: class 'jay' has no original picture left without bad files and copies" in lines
+    assert "data/raw: class 'jay' has no original image left without bad files and copies" in lines
 
 
 @pytest.mark.parametrize(
     ("setting", "value"),
-    [("image_size", 8), ("test_fraction", 1.5), ("jpeg_quality", "best"), ("on_bad_picture", "fix"), ("fit", "zoom")],
+    [("image_size", 8), ("test_fraction", 1.5), ("jpeg_quality", "best"), ("on_bad_image", "fix"), ("fit", "zoom")],
 )
 def test_settings_out_of_range_are_refused(raw, project, setting, value):
     """The key and the value are in the line."""
@@ -249,10 +249,10 @@ def test_settings_out_of_range_are_refused(raw, project, setting, value):
 
 
 def test_pixels_survive(project):
-    """A picture of the right size comes out as it went in, but for what JPEG takes."""
+    """An image of the right size comes out as it went in, but for what JPEG takes."""
     set_params(project, prepare__image_size=32)
     gradient = np.dstack([np.tile(np.arange(32, dtype=np.uint8) * 7, (32, 1))] * 3)
-    write_pictures(project / "data/raw", {"jay": 3})
+    write_images(project / "data/raw", {"jay": 3})
     (project / "data/raw/crow").mkdir()
     for number in range(3):
         Image.fromarray(np.roll(gradient, number, axis=1)).save(project / f"data/raw/crow/{number}.png")
@@ -263,8 +263,8 @@ def test_pixels_survive(project):
 
 
 @pytest.mark.parametrize(("fit", "seen"), [("crop", 0), ("pad", 16), ("squash", 32)])
-def test_the_head_of_the_bird_may_stay_in_the_picture(project, fit, seen):
-    """What is at the edge of a wide picture is cut away, or seen at the height that `prepare.fit` gives it."""
+def test_the_head_of_the_bird_may_stay_in_the_image(project, fit, seen):
+    """What is at the edge of a wide image is cut away, or seen at the height that `prepare.fit` gives it."""
     set_params(project, prepare__image_size=32, prepare__fit=fit)
     for name in ("crow", "jay"):
         (project / "data/raw" / name).mkdir(parents=True)
@@ -278,7 +278,7 @@ def test_the_head_of_the_bird_may_stay_in_the_picture(project, fit, seen):
 
 
 def write_deep(folder: Path, levels: dict[str, int]) -> None:
-    """Write three pictures of 16 bits a channel for each class, flat but for a pixel that tells them apart."""
+    """Write three images of 16 bits a channel for each class, flat but for a pixel that tells them apart."""
     for name, level in levels.items():
         folder.joinpath(name).mkdir(parents=True)
         for number in range(3):
@@ -300,14 +300,14 @@ def flat_levels() -> dict[str, int]:
         ({"dark": 1000, "light": 64000}, {"dark": 3, "light": 250}, 65535),
     ],
 )
-def test_16_bit_pictures_are_as_bright_as_the_set_needs(project, capsys, levels, shown, white):
+def test_16_bit_images_are_as_bright_as_the_set_needs(project, capsys, levels, shown, white):
     """One white for all, so that brightness still tells classes apart; and what was found is said."""
     set_params(project, prepare__image_size=32)
     write_deep(project / "data/raw", levels)
     prepare.main()
     assert flat_levels() == pytest.approx(shown, abs=1)
     assert capsys.readouterr().out == (
-        f"6 pictures have 16 bits a channel; the brightest value in them is {levels['light']}, so {white} is white"
+        f"6 images have 16 bits a channel; the brightest value in them is {levels['light']}, so {white} is white"
         " (prepare.white_level: auto)\n"
     )
 
@@ -321,8 +321,8 @@ def test_the_white_level_may_be_said(project, capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_a_few_brighter_pictures_are_named(project, capsys):
-    """One picture of another camera makes all others dark: the person hears which."""
+def test_a_few_brighter_images_are_named(project, capsys):
+    """One image of another camera makes all others dark: the person hears which."""
     set_params(project, prepare__image_size=32)
     for name in ("crow", "jay"):
         (project / "data/raw" / name).mkdir(parents=True)
@@ -346,7 +346,7 @@ def clouds(*seed: int) -> Image.Image:
 
 @pytest.fixture
 def lookalikes(project):
-    """An official split; in training stand a smaller JPEG, a mirrored and a cropped copy of test pictures of crow."""
+    """An official split; in training stand a smaller JPEG, a mirrored and a cropped copy of test images of crow."""
     set_params(project, prepare__image_size=32)
     for part, count in (("train", 8), ("test", 3)):
         for name in ("crow", "jay"):
@@ -370,7 +370,7 @@ def near() -> dict[str, tuple[str, str, str]]:
 
 @pytest.mark.parametrize("within", ["none", 31])
 def test_near_copies_are_listed_and_may_count_as_copies(lookalikes, within):
-    """A smaller JPEG, a mirrored and a cropped copy of test pictures are listed; they leave training if so wished."""
+    """A smaller JPEG, a mirrored and a cropped copy of test images are listed; they leave training if so wished."""
     set_params(lookalikes, prepare__duplicates_within=within)
     splits = prepared()
     dropped = str(within == 31)
@@ -395,23 +395,21 @@ def test_near_copies_may_be_refused(lookalikes):
 
 
 def test_a_set_of_one_scene_is_told_from_no_copies(project, monkeypatch, capsys):
-    """Where nearly all pictures look alike, the person hears that copies cannot be told; dropping them is refused."""
+    """Where nearly all images look alike, the person hears that copies cannot be told; dropping them is refused."""
     monkeypatch.setattr("stages.images.perceptual_hash.MOST_PAIRS", 100)
     set_params(project, prepare__image_size=32, prepare__duplicates_within=0)
-    write_pictures(project / "data/raw", {"crow": 10, "jay": 10})
-    assert refused(project)[0].endswith("set prepare.duplicates_within: none")
+    write_images(project / "data/raw", {"crow": 10, "jay": 10})
+    assert refused(project)[0].endswith("set prepare.near_duplicate_distance: none")
     set_params(project, prepare__duplicates_within="none")
     prepare.main()
-    assert "nearly all pictures look alike" in capsys.readouterr().out
+    assert "nearly all images look alike" in capsys.readouterr().out
 
 
-def test_pictures_of_one_group_stay_on_one_side(project):
-    """Ten animals of each class with five pictures each, in folders or by their names: three for the test."""
+def test_images_of_one_group_stay_on_one_side(project):
+    """Ten animals of each class with five images each, in folders or by their names: three for the test."""
     set_params(project, prepare__image_size=32, prepare__group_by="folder")
     for name in ("crow", "jay"):
-        write_pictures(
-            project / "data/raw" / name, {f"{name} {animal}": 5 for animal in range(10)}, (32 + len(name), 32)
-        )
+        write_images(project / "data/raw" / name, {f"{name} {animal}": 5 for animal in range(10)}, (32 + len(name), 32))
     animals = [{path.rpartition("/")[0] for path in paths} for paths in prepared().values()]
     assert [len(some) for some in animals] == [12, 2, 6]
     assert len(set.union(*animals)) == 20
@@ -419,11 +417,11 @@ def test_pictures_of_one_group_stay_on_one_side(project):
     numbers = [{path.rpartition("/")[0][-1] for path in paths} for paths in prepared().values()]
     assert [len(some) for some in numbers] == [6, 1, 3]
     set_params(project, prepare__group_by="(unclosed")
-    with pytest.raises(Problem, match=r"prepare\.group_by = '\(unclosed' is not allowed: must be none, folder or a"):
+    with pytest.raises(UserError, match=r"prepare\.group_by = '\(unclosed' is not allowed: must be none, folder or a"):
         prepare.main()
 
 
-def test_a_table_of_the_source_may_group_pictures(raw):
+def test_a_table_of_the_source_may_group_images(raw):
     """data/raw/labels.csv says which belong together."""
     rows = [f"{name}/{number:03}.png,,{number // 2}" for name in ("crow", "jay") for number in range(10)]
     (raw / "labels.csv").write_text("\n".join(["file,split,group", *rows]) + "\n", encoding="utf-8")
@@ -438,7 +436,7 @@ def test_validation_takes_whole_groups_beside_an_official_test(project):
     for part, animals in (("train", "abcd"), ("test", "ef")):
         for name in ("crow", "jay"):
             sizes = (32 + len(part), 30 + len(name))
-            write_pictures(raw / part / name, {f"{name} {animal}": 4 for animal in animals}, sizes)
+            write_images(raw / part / name, {f"{name} {animal}": 4 for animal in animals}, sizes)
     splits = prepared()
     assert [len(splits[split]) for split in SPLITS] == [24, 8, 16]
     assert len({path.rpartition("/")[0] for path in splits["validation"]}) == 2

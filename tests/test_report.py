@@ -21,7 +21,7 @@ RUNS = [Run(*configuration, 1) for configuration in CONFIGURATIONS]
 
 @pytest.fixture
 def runs(project, monkeypatch):
-    """Eight evaluated runs, each with two pictures more than the one before; the page lacks its scripts."""
+    """Eight evaluated runs, each with two images more than the one before; the page lacks its scripts."""
     monkeypatch.setattr("vl_convert.javascript_bundle", lambda _: "")
     for number, run in enumerate(RUNS):
         write_run(run, 20 + 2 * number, seconds=60.0 + number)
@@ -87,7 +87,7 @@ def test_a_network_taken_from_the_study_leaves_every_table(runs):
 
 @pytest.mark.parametrize(("right", "guessed"), [(21, True), (25, True), (30, False)])
 def test_what_guessing_might_have_done_is_no_success(right, guessed, runs):
-    """Of 40 pictures of two classes 25 right may be chance (Wilson: 47 to 76 %), 30 hardly."""
+    """Of 40 images of two classes 25 right may be chance (Wilson: 47 to 76 %), 30 hardly."""
     set_params(runs, study__networks=["own_cnn"], study__hyperparameters=["default"], study__data=["original"])
     write_run(RUNS[0], right)
     assert ("not surely better than guessing (50.0 %)" in reported()) == guessed
@@ -97,8 +97,8 @@ def test_what_guessing_might_have_done_is_no_success(right, guessed, runs):
     ("asked", "source", "shown"),
     [("auto", "cub_200_2011", True), ("auto", "folder", False), (True, "folder", True), (False, "cub_200_2011", False)],
 )
-def test_the_published_study_is_spoken_of_where_the_pictures_are_its_birds(runs, asked, source, shown):
-    """Or where somebody asks for it: training times of birds say nothing to an owner of other pictures."""
+def test_the_published_study_is_spoken_of_where_the_images_are_its_birds(runs, asked, source, shown):
+    """Or where somebody asks for it: training times of birds say nothing to an owner of other images."""
     set_params(runs, dataset__source=source)
     text = reported(asked)
     assert ("published study" in text) == ("reference" in text) == ("42 min 00 s" in text) == shown
@@ -118,27 +118,27 @@ def test_the_report_opens_with_the_answer(runs):
         right = 16 + 14 * (run.data == "augmented") + (run.hyperparameters == "tuned")
         write_run(run, right, accuracy=right / 40, loss=right + (run.network == "resnet50"))
     composition = read_json("data/composition.json")
-    composition["splits"]["original"]["pictures"] = 60
+    composition["splits"]["original"]["images"] = 60
     write_json("data/composition.json", composition)
     opening = reported().partition("| split")[0]
     for said in (
         "# Report **The best of 8 configurations is own_cnn-tuned-augmented: 77.5 % of 40",
-        " test pictures right (62.5–87.7)",
-        "; none is better in 100 % of 2,000 draws of other test pictures (bootstrap).** One training of it takes",
+        " test images right (62.5–87.7)",
+        "; none is better in 100 % of 2,000 draws of other test images (bootstrap).** One training of it takes",
         "takes 1 min 00 s and 1,000 MB.",
         "- Better: augmented instead of original +35.0 (",
         ") points, in one training each.",
         "- Undecided: resnet50 instead of own_cnn +0.0 (",
         "; tuned instead of default +2.5 (",
         "- To try next: `study.seeds: [1, 2, 3]`, ",
-        "- To try next: more test pictures, if what is undecided matters (resnet50 instead of own_cnn: ",
+        "- To try next: more test images, if what is undecided matters (resnet50 instead of own_cnn: ",
         "- To try next: starting from weights",
     ):
         assert said in opening
 
 
 def test_several_seeds_are_not_asked_for_where_there_are_three(runs):
-    """Nor pictures where all is decided, nor weights where nearly all is known."""
+    """Nor images where all is decided, nor weights where nearly all is known."""
     set_params(runs, study__seeds=[1, 2, 3], study__networks=["own_cnn"], study__hyperparameters=["default"])
     for seed in (1, 2, 3):
         write_run(Run("own_cnn", "default", "original", seed), 22)
@@ -146,19 +146,19 @@ def test_several_seeds_are_not_asked_for_where_there_are_three(runs):
     text = reported()
     assert "To try next" not in text
     assert "- Better: augmented instead of original +45.0 (" in text
-    assert "draws of other test pictures and seeds" in text
+    assert "draws of other test images and seeds" in text
     assert "training each" not in text
 
 
 def test_a_longer_training_is_no_worth_of_augmentation(runs):
-    """With training.equal_steps: false the augmented runs see twice the pictures, which is said; else nothing is."""
+    """With training.equal_steps: false the augmented runs see twice the images, which is said; else nothing is."""
     assert "trained longer" not in reported()
     for run in RUNS:
-        write_run(run, 30, pictures=1200 if run.data == "augmented" else 600)
-    assert "**Augmented runs trained longer than original ones: on 2.00 times as many pictures.**" in reported()
+        write_run(run, 30, images=1200 if run.data == "augmented" else 600)
+    assert "**Augmented runs trained longer than original ones: on 2.00 times as many images.**" in reported()
     for run in RUNS:
-        pictures = {"original": 600, "augmented": 1800 if run.network == "resnet50" else 1200}[run.data]
-        write_run(run, 30, pictures=pictures)
+        images = {"original": 600, "augmented": 1800 if run.network == "resnet50" else 1200}[run.data]
+        write_run(run, 30, images=images)
     assert "on own_cnn-default 2.00 times, own_cnn-tuned 2.00 times, resnet50-default 3.00 times" in reported()
 
 
@@ -231,7 +231,7 @@ def test_a_study_of_other_networks_has_nothing_of_the_published_one(runs):
 
 
 def test_the_published_findings_are_judged(runs):
-    """Tuning gained more than augmentation, the network most of all; but 40 pictures and a seed are too few to say."""
+    """Tuning gained more than augmentation, the network most of all; but 40 images and a seed are too few to say."""
     text = reported()
     for row in (
         "| Augmentation is the technique that helps most | undecided | augmentation +5.0 (",
@@ -247,14 +247,14 @@ def test_the_published_findings_are_judged(runs):
     [(38, "are better in one training each: +20.0 ("), (30, "may be as good as the defaults: +0.0 (-5.1 to +5.1)"),
      (31, "may be as good as the defaults: +2.5 ("), (22, "are worse in one training each: -20.0 (")],
 )  # fmt: skip
-def test_whether_tuning_paid_is_said_of_test_pictures(runs, tuned, says):
+def test_whether_tuning_paid_is_said_of_test_images(runs, tuned, says):
     """Where the interval holds zero, nobody knows."""
     set_params(runs, study__networks=["own_cnn"], study__data=["original"])
     for hyperparameters, right in {"default": 30, "tuned": tuned}.items():
         write_run(
             Run("own_cnn", hyperparameters, "original", 1), right, loss={"default": 1.5, "tuned": 1.4}[hyperparameters]
         )
-    assert f"On test pictures they {says}" in reported()
+    assert f"On test images they {says}" in reported()
 
 
 def test_a_search_that_found_nothing_better_than_the_defaults_is_said_so(runs):
@@ -263,9 +263,7 @@ def test_a_search_that_found_nothing_better_than_the_defaults_is_said_so(runs):
         write_run(run, {"own_cnn": 24, "resnet50": 26 if run.hyperparameters == "tuned" else 24}[run.network])
     assert "points. For own_cnn tuned and default runs are the same." in reported()
     set_params(runs, study__networks=["own_cnn"])
-    assert (
-        "No trial was surely better on validation pictures than the defaults: tuned and default runs are" in reported()
-    )
+    assert "No trial was surely better on validation images than the defaults: tuned and default runs are" in reported()
 
 
 def test_several_seeds_give_a_mean_and_a_deviation(runs):
@@ -289,7 +287,7 @@ def test_several_seeds_give_a_mean_and_a_deviation(runs):
     assert (cost["seconds"], cost["parameters"]) == (70, 2_162_388)
 
 
-def test_drawn_pictures_are_called_drawn(runs):
+def test_drawn_images_are_called_drawn(runs):
     """No number of the synthetic source can be mistaken for one of photographs; photographs carry no such note."""
     assert "drawn by this project" in reported()
     set_params(runs, dataset__source="folder")
@@ -305,12 +303,12 @@ def test_skipped_files_are_counted(runs):
     Path("data/duplicates.csv").write_text("\n".join(rows), encoding="utf-8")
     text = reported()
     assert "Bad files that were skipped: 2." in text
-    assert "Pictures that stood in another split or class as well: 2, of which 1 dropped." in text
-    assert "Pictures that look like one in another split or class: 1, of which 0 dropped." in text
+    assert "Images that stood in another split or class as well: 2, of which 1 dropped." in text
+    assert "Images that look like one in another split or class: 1, of which 0 dropped." in text
 
 
 def test_where_each_split_comes_from_is_said(runs):
-    """And how many pictures it has."""
+    """And how many images it has."""
     text = reported()
     for row in (
         "| training | the source's own train/ | 1,200 |",
@@ -318,7 +316,7 @@ def test_where_each_split_comes_from_is_said(runs):
         "| test | the source's own test/ | 1,200 |",
     ):
         assert row in text
-    assert "smallest_class" not in text
+    assert "min_images_per_class" not in text
 
 
 def test_classes_that_were_left_out_are_listed_and_counted(runs):
@@ -327,12 +325,12 @@ def test_classes_that_were_left_out_are_listed_and_counted(runs):
     composition["left_out_classes"] = {"rook": 2, "daw": 0}
     write_json("data/composition.json", composition)
     assert (
-        "Classes that were left out because they have too few pictures (dataset.smallest_class): 2, with 2 pictures:"
+        "Classes that were left out because they have too few images (dataset.min_images_per_class): 2, with 2 images:"
         " daw (0), rook (2). data/composition.json lists them."
     ) in reported()
     composition["left_out_classes"] = {f"bird {number:02}": 1 for number in range(25)}
     write_json("data/composition.json", composition)
-    assert "25, with 25 pictures: bird 00 (1), " in reported()
+    assert "25, with 25 images: bird 00 (1), " in reported()
     assert "bird 19 (1) and others. data/composition.json" in reported()
 
 
@@ -357,8 +355,8 @@ def test_the_model_card_tells_who_gets_the_network_what_to_know(runs):
     card = " ".join(Path("metrics/model-card.md").read_text(encoding="utf-8").split())
     assert card.startswith("--- pipeline_tag: image-classification")
     assert "# resnet50-tuned-augmented" in card
-    assert "1,200 pictures of source `synthetic`, which this project draws itself" in card
-    assert r"Licence of the pictures: CC BY 4.0, \*Jane\*." in card
+    assert "1,200 images of source `synthetic`, which this project draws itself" in card
+    assert r"Licence of the images: CC BY 4.0, \*Jane\*." in card
     assert "Right in 85.0 %" in card
     assert card.index("crow") < card.index("jay")  # the best class first
     assert "What it must not be used for" in card

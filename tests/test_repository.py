@@ -37,7 +37,7 @@ def test_a_clone_has_the_same_bytes_whatever_git_does_with_line_ends(project, tm
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.parquet", "a.safetensors", "a.zip"])
-def test_pictures_and_archives_are_never_taken_for_text(project, tmp_path, name):
+def test_images_and_archives_are_never_taken_for_text(project, tmp_path, name):
     """Even where their first bytes look like it."""
     (project / name).write_bytes(b"all of it\nis text\r\n")
     commit(project)

@@ -9,41 +9,57 @@ from typing import Any
 from pydantic import NonNegativeInt
 
 from stages import augment, fetch, prepare, report
-from stages.commands.estimate import Size, pictures_in, warnings_about
+from stages.commands.estimate import Size, images_in, warnings_about
 from stages.datasets.common.folders import fault, files
 from stages.networks.common.contract import Network, network_named
-from stages.networks.common.settings import OnTheFly, Search, Training
+from stages.networks.common.settings import OnlineAugmentation, Search, Training
 from stages.runtime.command import run_stage
 from stages.runtime.config import read, read_overridden, section_names
-from stages.runtime.errors import Problem
+from stages.runtime.errors import UserError
 from stages.runtime.files import write_text
 from stages.runtime.study import Study
 
 LARGEST_NETWORK = 28_000_000  # parameters: of those in stages/networks, ConvNeXt-Tiny's
-SECTIONS = ("seed", "study", "dataset", "prepare", "augment", "search", "training", "on_the_fly", "report", "networks")
+SECTIONS = (
+    "seed",
+    "study",
+    "dataset",
+    "prepare",
+    "augment",
+    "search",
+    "training",
+    "online_augmentation",
+    "report",
+    "networks",
+)
 
 
 def main() -> None:
-    """Read every section through its schema, look at networks and files; raise one Problem with all mistakes."""
+    """Read every section through its schema, look at networks and files; raise one UserError with all mistakes."""
     lines = [f"params.yaml: {name} is no section; there are {', '.join(SECTIONS)}" for name in unknown_sections()]
     schemas: dict[str, Any] = {"seed": NonNegativeInt, "study": Study, "dataset": fetch.Dataset}
-    schemas.update(prepare=prepare.Settings, augment=augment.Settings, on_the_fly=OnTheFly, report=report.Settings)
+    schemas.update(
+        prepare=prepare.Settings,
+        augment=augment.Settings,
+        online_augmentation=OnlineAugmentation,
+        report=report.Settings,
+    )
     schemas |= {f"dataset.{name}": fetch.source_module(name).Settings for name in fetch.source_names()}
     for key, schema in schemas.items():
         lines += problems_of(partial(read, key, schema))
     lines += network_mistakes()
     lines += problems_of(complain_of_contradictions) if not lines else []
     if lines:
-        raise Problem(*dict.fromkeys(lines))
+        raise UserError(*dict.fromkeys(lines))
     for line in warnings_about(size_of_study()):
         print(f"warning: {line}", file=sys.stderr)
 
 
 def problems_of(check: Callable[[], object]) -> list[str]:
-    """Return the lines of the Problem that a check raises, if any."""
+    """Return the lines of the UserError that a check raises, if any."""
     try:
         check()
-    except Problem as problem:
+    except UserError as problem:
         return list(problem.lines)
     return []
 
@@ -57,7 +73,7 @@ def network_mistakes() -> list[str]:
     """Return a line for each mistake in the settings or the file of a network that params.yaml speaks of."""
     try:
         sections, named = read("networks", dict[str, dict[str, Any] | None]), read("study.networks", list[str])
-    except Problem as problem:
+    except UserError as problem:
         return list(problem.lines)
     lines = [
         f"params.yaml: networks.{name} is missing; add `{name}: {{}}` to networks, with what it has other than training"
@@ -71,7 +87,7 @@ def network_mistakes() -> list[str]:
 
 
 def check_settings(name: str) -> None:
-    """Raise Problem where a network's file or its settings are wrong."""
+    """Raise UserError where a network's file or its settings are wrong."""
     settings_of(network_named(name))
 
 
@@ -83,7 +99,7 @@ def settings_of(network: Network[Any]) -> Training:
 
 
 def complain_of_contradictions() -> None:
-    """Raise Problem for each valid setting that another setting or the disk contradicts."""
+    """Raise UserError for each valid setting that another setting or the disk contradicts."""
     study, source = read("study", Study), read("dataset.source", str)
     lines = []
     if not Path(path := read("dataset.folder.path", str)).exists():
@@ -100,7 +116,7 @@ def complain_of_contradictions() -> None:
         make_weights_folder(name)
         lines += network_contradictions(network, settings_of(network), read("prepare.image_size", int))
     if lines:
-        raise Problem(*lines)
+        raise UserError(*lines)
 
 
 def network_contradictions(network: Network[Any], settings: Training, size: int) -> Iterator[str]:
@@ -115,31 +131,31 @@ def network_contradictions(network: Network[Any], settings: Training, size: int)
 
 
 def check_weights(network: Network[Any], settings: Training, size: int) -> None:
-    """Raise Problem where the weights that a network starts from are not known, or are a file that does not fit."""
+    """Raise UserError where the weights that a network starts from are not known, or are a file that does not fit."""
     from stages.networks.common.pretrained import (  # torch, which takes seconds to import
-        expected_pictures,
+        expected_input,
         load_pretrained,
     )
 
-    expected = expected_pictures(network, settings)
+    expected = expected_input(network, settings)
     if Path(settings.weights).suffix:
         load_pretrained(network.build(settings, 2, expected.image_size or size), settings.weights, network)
 
 
 def size_of_study() -> Size:
-    """Return what the study's needs of memory and disk follow from; no pictures where nobody knows their number."""
+    """Return what the study's needs of memory and disk follow from; no images where nobody knows their number."""
     study, source = read("study", Study), read("dataset.source", str)
-    per_class = read("dataset.synthetic.pictures_per_class", int)
+    per_class = read("dataset.synthetic.images_per_class", int)
     counts: dict[str, Callable[[], tuple[int, int]]] = {
-        "folder": lambda: pictures_in(Path(read("dataset.folder.path", str))),
+        "folder": lambda: images_in(Path(read("dataset.folder.path", str))),
         "synthetic": lambda: (read("dataset.synthetic.species", int) * per_class, 0),
         "cub_200_2011": lambda: (11_788, 1_200_000_000),
         "tiny_imagenet_200": lambda: (110_000, 240_000_000),
     }
-    pictures, source_bytes = counts.get(source, lambda: (0, 0))()
+    images, source_bytes = counts.get(source, lambda: (0, 0))()
     settings = [settings_of(network_named(name)) for name in study.networks]
     return Size(
-        pictures,
+        images,
         source_bytes,
         image_size=read("prepare.image_size", int),
         copies=read("augment.copies", int) if "augmented" in study.data else 0,

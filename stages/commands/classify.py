@@ -13,11 +13,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from stages.runtime.errors import Problem
+from stages.runtime.errors import UserError
 from stages.runtime.fast_exit import leave
 
 if TYPE_CHECKING:
-    from stages.prediction.classifier import Knowing
+    from stages.prediction.classifier import Classifier
     from stages.prediction.inputs import Preparation
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -38,7 +38,7 @@ def main() -> NoReturn:
     """Answer the command line; exit with 0, with 1 where a file could not be answered, with 2 where none was named."""
     try:
         sys.exit(export(sys.argv[2:]) if sys.argv[1:2] == ["export"] else classify(sys.argv[1:]))
-    except Problem as problem:
+    except UserError as problem:
         print(*(f"error: {line}" for line in problem.lines), sep="\n", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
@@ -67,24 +67,24 @@ def classify(words: list[str]) -> int:
 
     files = files_in(asked.photographs)
     if not files:
-        print("error: no pictures in " + ", ".join(asked.photographs), file=sys.stderr)
+        print("error: no images in " + ", ".join(asked.photographs), file=sys.stderr)
         return NOTHING_ASKED
     absolute = {str(Path(file).absolute()): file for file in files}
     explain = asked.explain and asked.explain.absolute()
-    leave_cores_to_readers()
-    knowing, preparation = known(asked, asked.none_of_these)
+    leave_cores_to_decoders()
+    classifier, preparation = known(asked, asked.none_of_these)
 
     from tqdm import tqdm
 
-    from stages.prediction.classifier import answers, made_fast
+    from stages.prediction.classifier import answers, in_low_precision
     from stages.prediction.explanations import write_explanation
     from stages.prediction.inputs import chunks_of
     from stages.prediction.output import output_for, printable
 
-    asking = made_fast(knowing) if asked.fast else knowing
+    asking = in_low_precision(classifier) if asked.fast else classifier
     output, bad = output_for(asked.kind or "text"), 0
-    chunks = chunks_of(absolute, preparation, knowing.trained.image_size)
-    said = tqdm(answers(chunks, asking, asked.top), total=len(files), unit=" pictures", disable=None, leave=False)
+    chunks = chunks_of(absolute, preparation, classifier.trained.image_size)
+    said = tqdm(answers(chunks, asking, asked.top), total=len(files), unit=" images", disable=None, leave=False)
     for number, answer in enumerate(said):
         named = answer._replace(path=absolute[answer.path])
         if answer.bad:
@@ -93,7 +93,7 @@ def classify(words: list[str]) -> int:
             continue
         output.add(named)
         if explain:
-            write_explanation(explain, number, named, knowing)
+            write_explanation(explain, number, named, classifier)
     output.close()
     sys.stdout.flush()
     if bad:
@@ -101,8 +101,8 @@ def classify(words: list[str]) -> int:
     return SOME_BAD if bad else 0
 
 
-def leave_cores_to_readers() -> None:
-    """Have torch's threads wait for work in a loop for a moment only: others decode the next pictures meanwhile."""
+def leave_cores_to_decoders() -> None:
+    """Have torch's threads wait for work in a loop for a moment only: others decode the next images meanwhile."""
     from stages.hardware import FEW_TURNS  # without torch, which reads this when it is imported
 
     if "OMP_WAIT_POLICY" not in os.environ:
@@ -120,13 +120,13 @@ def export(words: list[str]) -> int:
     if not (asked.onnx or asked.int8):
         parser.error("say what to write: --onnx FILE, --int8 FILE or both")
     onnx, int8 = (file and file.absolute() for file in (asked.onnx, asked.int8))
-    knowing, _ = known(asked, none_of_these=False)
+    classifier, _ = known(asked, none_of_these=False)
     from stages.prediction.onnx_export import write_int8, write_onnx
 
     if onnx:
-        print(write_onnx(onnx, knowing))
+        print(write_onnx(onnx, classifier))
     if int8:
-        print(write_int8(int8, knowing))
+        print(write_int8(int8, classifier))
     return 0
 
 
@@ -138,20 +138,20 @@ def _parser(name: str, does: str) -> argparse.ArgumentParser:
     return parser
 
 
-def known(asked: argparse.Namespace, none_of_these: bool) -> tuple[Knowing, Preparation]:
-    """Return the network that the command line names, and how its pictures are prepared; go to the study's folder."""
+def known(asked: argparse.Namespace, none_of_these: bool) -> tuple[Classifier, Preparation]:
+    """Return the network that the command line names, and how its images are prepared; go to the study's folder."""
     from safetensors import SafetensorError
 
     from stages.hardware import device
     from stages.networks.common.contract import network_named
     from stages.networks.common.weights import described, restore
-    from stages.prediction.classifier import Knowing
+    from stages.prediction.classifier import Classifier
     from stages.prediction.inputs import Preparation
 
     given = asked.weights and asked.weights.absolute()
     os.chdir(asked.study or (Path() if Path("metrics/runs").is_dir() and Path("params.yaml").is_file() else PROJECT))
     if asked.study and not Path("params.yaml").is_file():
-        raise Problem(f"{asked.study} is no study: it has no params.yaml")
+        raise UserError(f"{asked.study} is no study: it has no params.yaml")
     run = "" if given else asked.run or best_run()
     file = given or Path(f"data/trained/{run}/weights.safetensors")
     try:
@@ -159,18 +159,18 @@ def known(asked: argparse.Namespace, none_of_these: bool) -> tuple[Knowing, Prep
         trained = restore(file, network_named(description["network"]), device.device())
     except FileNotFoundError:
         there = sorted(path.parent.name for path in Path("data/trained").glob("*/weights.safetensors"))
-        raise Problem(f"{file} does not exist; trained are: {', '.join(there) or 'none here, run `make`'}") from None
+        raise UserError(f"{file} does not exist; trained are: {', '.join(there) or 'none here, run `make`'}") from None
     except (SafetensorError, KeyError, OSError) as error:
-        raise Problem(f"{file} is no network of this project's ({type(error).__name__}: {error})") from None
+        raise UserError(f"{file} is no network of this project's ({type(error).__name__}: {error})") from None
     if given:
         if none_of_these:
-            raise Problem("--none-of-these takes a run of a study: its validation pictures tell what is too improbable")
-        return Knowing(trained), Preparation(trained.image_size)
+            raise UserError("--none-of-these takes a run of a study: its validation images tell what is too improbable")
+        return Classifier(trained), Preparation(trained.image_size)
     record = record_of(run)
     if none_of_these and "none_of_these_below" not in record:
-        raise Problem(f"metrics/runs/{run}.json is of an earlier version; `dvc repro` makes it again")
+        raise UserError(f"metrics/runs/{run}.json is of an earlier version; `dvc repro` makes it again")
     below = record["none_of_these_below"] if none_of_these else 0.0
-    return Knowing(trained, record["temperature"], below), preparation_of_study()
+    return Classifier(trained, record["temperature"], below), preparation_of_study()
 
 
 def record_of(run: str) -> dict[str, float]:
@@ -180,7 +180,7 @@ def record_of(run: str) -> dict[str, float]:
     try:
         return dict(read_json(f"metrics/runs/{run}.json"))
     except FileNotFoundError:
-        raise Problem(f"metrics/runs/{run}.json is missing; `dvc repro` makes it") from None
+        raise UserError(f"metrics/runs/{run}.json is missing; `dvc repro` makes it") from None
 
 
 def best_run() -> str:
@@ -195,7 +195,7 @@ def best_run() -> str:
 
 
 def preparation_of_study() -> Preparation:
-    """Return how the study's pictures were prepared."""
+    """Return how the study's images were prepared."""
     from stages.prediction.inputs import Preparation
     from stages.prepare import Settings
     from stages.runtime.config import read

@@ -17,7 +17,7 @@ from stages.reporting.findings import NOT_TESTED, PUBLISHED, Finding, formatted,
 from stages.reporting.markdown import percent, table
 from stages.reporting.records import classes_of
 from stages.runtime.command import run_stage
-from stages.runtime.errors import Problem
+from stages.runtime.errors import UserError
 from stages.runtime.study import Configuration, Study
 from stages.statistics.comparisons import (
     Contrast,
@@ -39,7 +39,9 @@ CLAIM = "On more classes the gap to ResNet50 widens"
 def main(revision: str = "") -> None:
     """Compare the study in this folder with that of a Git revision; print both, and what becomes of the gap."""
     if not revision:
-        raise Problem("WITH= is missing; name the branch, tag or commit of another study: make compare WITH=birds-200")
+        raise UserError(
+            "WITH= is missing; name the branch, tag or commit of another study: make compare WITH=birds-200"
+        )
     studies = {HERE: records_of(in_folder, HERE), revision: records_of(partial(in_revision, revision), revision)}
     print(side_by_side(studies))
     found = gap_widens(*studies.values())
@@ -51,7 +53,7 @@ def in_folder(path: str) -> str:
     try:
         return Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise Problem(f"{path} is missing; `dvc repro` makes it") from None
+        raise UserError(f"{path} is missing; `dvc repro` makes it") from None
 
 
 def in_revision(revision: str, path: str) -> str:
@@ -65,7 +67,7 @@ def in_revision(revision: str, path: str) -> str:
     shown = subprocess.run(words, capture_output=True, text=True, encoding="utf-8", check=False)  # noqa: S603 - no shell, no options
     if shown.returncode:
         said = shown.stderr.strip().removeprefix("fatal: ")
-        raise Problem(f"Git has no {path} of {revision} ({said}); is its study finished and committed?")
+        raise UserError(f"Git has no {path} of {revision} ({said}); is its study finished and committed?")
     return shown.stdout
 
 
@@ -74,13 +76,13 @@ def records_of(text: Callable[[str], str], name: str) -> Records:
     try:
         study = Study(**yaml.safe_load(text("params.yaml"))["study"])
     except (KeyError, TypeError, ValidationError, yaml.YAMLError) as error:
-        raise Problem(f"params.yaml of {name} has no section study that this version reads: {error}") from None
+        raise UserError(f"params.yaml of {name} has no section study that this version reads: {error}") from None
     records = {
         configuration: [json.loads(text(f"metrics/runs/{configuration}-{seed}.json")) for seed in study.seeds]
         for configuration in study.configurations()
     }
     if any("correct" not in record for each in records.values() for record in each):
-        raise Problem(f"the records of {name} are of an earlier version; `dvc repro` there makes them anew")
+        raise UserError(f"the records of {name} are of an earlier version; `dvc repro` there makes them anew")
     return records
 
 
@@ -88,9 +90,9 @@ def side_by_side(studies: dict[str, Records]) -> str:
     """Return what each study is of, and the accuracy of each configuration in each; a dash where it took no part."""
     lines = []
     for name, records in studies.items():
-        seeds, pictures = answers(next(iter(records.values()))).shape
+        seeds, images = answers(next(iter(records.values()))).shape
         seeded = "1 seed" if seeds == 1 else f"{seeds} seeds"
-        lines.append(f"{name}: {len(classes_of(records))} classes, {pictures:,} test pictures, {seeded}")
+        lines.append(f"{name}: {len(classes_of(records))} classes, {images:,} test images, {seeded}")
     configurations = list(dict.fromkeys(key for records in studies.values() for key in records))
     rows = [[str(key), *(shown(records, key) for records in studies.values())] for key in configurations]
     return "\n".join(lines) + "\n\n" + table(["accuracy", *studies], rows)
@@ -129,7 +131,7 @@ def gap_widens(first: Records, second: Records) -> Finding:
 
 
 def judged(few: Records, many: Records, contrast: Contrast) -> Judgement:
-    """Return how much larger a contrast is in the second study: each has pictures and seeds of its own.
+    """Return how much larger a contrast is in the second study: each has images and seeds of its own.
 
     Source of the interval: Zou and Donner, Construction of confidence limits about effect measures, 2008.
     """

@@ -9,13 +9,13 @@ from math import inf
 from pathlib import Path
 from typing import NamedTuple
 
-from stages.hardware.memory import GIGABYTE, SHARE_OF_PICTURES, free_bytes
+from stages.hardware.memory import GIGABYTE, SHARE_OF_IMAGES, free_bytes
 
-# of one training picture, by the bytes of a number: all that is kept for the gradient
+# of one training image, by the bytes of a number: all that is kept for the gradient
 STEP_BYTES_A_PIXEL = {2: 1_400, 4: 2_800}
 RESIDENT_BYTES = 1_500_000_000  # Python, torch and freed memory that is kept
 STATES = 4  # what is held of each parameter in training: itself, its gradient, and two of AdamW
-JPEG_BYTES_A_PIXEL = 0.7  # of a shard's pictures at quality 95, detailed ones
+JPEG_BYTES_A_PIXEL = 0.7  # of a shard's images at quality 95, detailed ones
 FLOAT_BYTES = 4
 COPIES_ON_DISK = 2  # in data/ and in DVC's cache
 ARCHIVED_BYTES = 100_000  # of a photograph in an archive, to guess how many there are
@@ -24,10 +24,10 @@ ARCHIVED_BYTES = 100_000  # of a photograph in an archive, to guess how many the
 class Size(NamedTuple):
     """What the needs of a study follow from."""
 
-    pictures: int
-    source_bytes: int  # of the pictures as they come
+    images: int
+    source_bytes: int  # of the images as they come
     image_size: int  # pixels a side
-    copies: int  # altered ones of each training picture
+    copies: int  # altered ones of each training image
     batch_size: int  # the largest of all networks
     parameters: int  # of the largest network
     runs: int
@@ -42,17 +42,17 @@ class Needs(NamedTuple):
 
 
 def needs(size: Size, memory: float = inf) -> Needs:
-    """Return what a study of this size needs, at most: all pictures count as training pictures.
+    """Return what a study of this size needs, at most: all images count as training images.
 
-    Pictures that are too many for so many bytes of `memory` lie on the disk instead.
+    Images that are too many for so many bytes of `memory` lie on the disk instead.
     """
     pixels = size.image_size**2
-    held = size.pictures * (1 + size.copies) * pixels * 3
+    held = size.images * (1 + size.copies) * pixels * 3
     step = size.batch_size * pixels * STEP_BYTES_A_PIXEL[size.bytes_a_number]
     network = size.parameters * FLOAT_BYTES
-    shards = size.pictures * (2 + size.copies) * pixels * JPEG_BYTES_A_PIXEL
+    shards = size.images * (2 + size.copies) * pixels * JPEG_BYTES_A_PIXEL
     disk = COPIES_ON_DISK * (size.source_bytes + shards + size.runs * network) + STATES * network
-    in_memory = held <= SHARE_OF_PICTURES * memory
+    in_memory = held <= SHARE_OF_IMAGES * memory
     both = (held, 0) if in_memory else (0, held)
     return Needs(RESIDENT_BYTES + step + STATES * network + both[0], int(disk) + both[1])
 
@@ -65,11 +65,11 @@ def warnings_about(size: Size) -> list[str]:
 
 def machine(project: Path) -> Needs:
     """Return the memory that is free, within a container's limit, and the disk: free, or already the study's."""
-    held = sum(pictures_in(project / name)[1] for name in ("data", ".dvc/cache"))
+    held = sum(images_in(project / name)[1] for name in ("data", ".dvc/cache"))
     return Needs(free_bytes(), shutil.disk_usage(project).free + held)
 
 
-def pictures_in(path: Path) -> tuple[int, int]:
+def images_in(path: Path) -> tuple[int, int]:
     """Return how many files a folder holds, and their bytes; of an archive, about how many."""
     if path.is_file():
         return round(path.stat().st_size / ARCHIVED_BYTES), path.stat().st_size

@@ -11,7 +11,7 @@ from typing import Any
 
 from stages.hardware.torchrun import CALL, run_agent
 from stages.runtime.command import run_stage
-from stages.runtime.errors import Problem
+from stages.runtime.errors import UserError
 from stages.runtime.files import read_json
 
 LOOK_EVERY = 0.5  # seconds
@@ -20,7 +20,7 @@ LOOK_EVERY = 0.5  # seconds
 def main() -> None:
     """Take part in every training that is called out in this folder, until Ctrl-C."""
     if not os.environ.get("PET_RDZV_ENDPOINT") or not os.environ.get("PET_NNODES"):
-        raise Problem("say how many machines train and where they meet: PET_NNODES=2 PET_RDZV_ENDPOINT=host:29400")
+        raise UserError("say how many machines train and where they meet: PET_NNODES=2 PET_RDZV_ENDPOINT=host:29400")
     print(f"waiting for trainings in {Path.cwd()}; Ctrl-C ends it")
     done: set[str] = set()
     while True:
@@ -32,7 +32,7 @@ def main() -> None:
         print("joins", call["module"], *call["words"])
         try:
             run_agent([f"--rdzv-id={call['id']}"], call["module"], *call["words"])
-        except Problem as problem:  # the machine that called says so as well, and may call again
+        except UserError as problem:  # the machine that called says so as well, and may call again
             print(*problem.lines, sep="\n")
 
 

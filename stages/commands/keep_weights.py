@@ -10,25 +10,25 @@ from safetensors import SafetensorError
 
 from stages.networks.common.weights import described
 from stages.runtime.command import run_stage
-from stages.runtime.errors import Problem
-from stages.runtime.files import finished_file
+from stages.runtime.errors import UserError
+from stages.runtime.files import atomic_file
 
 
 def main(run: str = "", name: str = "") -> None:
     """Copy a run's weights to where params.yaml may name them; say what to write there."""
     runs = sorted(path.parent.name for path in Path("data/trained").glob("*/weights.safetensors"))
     if run not in runs:
-        raise Problem(f"RUN={run} is not trained; there are: {', '.join(runs) or 'none yet, run `make`'}")
+        raise UserError(f"RUN={run} is not trained; there are: {', '.join(runs) or 'none yet, run `make`'}")
     if not name or Path(name).name != name:
-        raise Problem(f"NAME={name} cannot be a file's name; say NAME=birds, for example")
+        raise UserError(f"NAME={name} cannot be a file's name; say NAME=birds, for example")
     source = Path(f"data/trained/{run}/weights.safetensors")
     try:
         metadata = described(source)
     except (SafetensorError, ValueError) as error:
-        raise Problem(f"{source} cannot be read ({error}); `dvc checkout` brings it back") from None
+        raise UserError(f"{source} cannot be read ({error}); `dvc checkout` brings it back") from None
     network, size = metadata["network"], metadata["image_size"]
     target = Path(f"data/pretrained/{network}/{name}.safetensors")
-    with finished_file(target) as unfinished:
+    with atomic_file(target) as unfinished:
         shutil.copyfile(source, unfinished)
     print(f"{target}: {network}, trained on {len(metadata['class_names'])} classes at {size} pixels")
     print(f"to start from it, set networks.{network}.weights: {target} in params.yaml")

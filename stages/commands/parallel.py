@@ -18,7 +18,7 @@ import torch
 from stages.hardware import device
 from stages.runtime.command import run_stage
 from stages.runtime.cores import available_cores
-from stages.runtime.errors import Problem
+from stages.runtime.errors import UserError
 from stages.runtime.progress import stage_names
 
 VISIBLE = {"cuda": "CUDA_VISIBLE_DEVICES", "xpu": "ZE_AFFINITY_MASK"}  # AMD's torch takes CUDA's as well
@@ -29,7 +29,7 @@ Environment = dict[str, str]
 def main(processes: str = "") -> None:
     """Tune and train side by side, so many at a time, what `dvc repro` would run; then run that."""
     if processes and not (processes.isdigit() and int(processes)):
-        raise Problem(f"PROCESSES={processes}: give a number of trainings that run at a time, or nothing")
+        raise UserError(f"PROCESSES={processes}: give a number of trainings that run at a time, or nothing")
     places = environments(int(processes or 0))
     threads = {name: value for name, value in places[0].items() if name == "OMP_NUM_THREADS"}
     _repro(threads, *_named("augment"))
@@ -60,7 +60,7 @@ def changed(stages: Sequence[str]) -> list[str]:
     """Return those of the stages that `dvc repro` would run, in its order."""
     done = subprocess.run(_dvc("status", "--json", *stages), capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:
-        raise Problem(*(done.stderr.strip().removeprefix("ERROR: ").splitlines() or ["dvc status failed"]))
+        raise UserError(*(done.stderr.strip().removeprefix("ERROR: ").splitlines() or ["dvc status failed"]))
     stale = json.loads(done.stdout)
     return [name for name in stages if name in stale]
 
@@ -96,7 +96,7 @@ def _named(kind: str) -> list[str]:
 def _repro(environment: Environment, *stages: str) -> None:
     done = subprocess.run(_dvc("repro", *stages), env=os.environ | environment, check=False)  # noqa: S603 - no shell
     if done.returncode:
-        raise Problem("dvc repro failed; what it said stands above")
+        raise UserError("dvc repro failed; what it said stands above")
 
 
 def _dvc(*words: str) -> list[str]:

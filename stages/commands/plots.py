@@ -10,8 +10,8 @@ from pathlib import Path
 import vl_convert
 
 from stages.runtime.command import run_stage
-from stages.runtime.errors import Problem
-from stages.runtime.files import finished_file
+from stages.runtime.errors import UserError
+from stages.runtime.files import atomic_file
 
 TEMPLATE = Path(".dvc/tmp/plots.html")  # of DVC: {plot_divs} and {refresh_tag} are what it fills in
 PAGE = Path("data/plots")
@@ -34,15 +34,15 @@ def main(revision: str = "") -> None:
     """Write the plots of the study in this folder, with `revision` beside those of that branch, tag or commit."""
     known = ["git", "rev-parse", "-q", "--verify", "--end-of-options", f"{revision}^{{commit}}"]
     if revision and subprocess.run(known, capture_output=True, check=False).returncode:  # noqa: S603 - no shell
-        raise Problem(f"WITH={revision} is no branch, tag or commit of this repository")  # DVC would pass over it
+        raise UserError(f"WITH={revision} is no branch, tag or commit of this repository")  # DVC would pass over it
     scripts = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").replace("</script", "<\\/script")
-    with finished_file(TEMPLATE) as unfinished:
+    with atomic_file(TEMPLATE) as unfinished:
         unfinished.write_text(HTML % scripts, encoding="utf-8")
     asked = ["diff", revision] if revision else ["show"]
     command = [sys.executable, "-m", "dvc", "plots", *asked, "--html-template", str(TEMPLATE), "-o", str(PAGE)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - no shell
     if done.returncode:
-        raise Problem(*(done.stderr.strip().removeprefix("ERROR: ").splitlines() or ["dvc plots failed"]))
+        raise UserError(*(done.stderr.strip().removeprefix("ERROR: ").splitlines() or ["dvc plots failed"]))
     print(f"{PAGE / 'index.html'}")
 
 

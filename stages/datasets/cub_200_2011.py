@@ -16,8 +16,8 @@ from stages.datasets.common.archives import unpack
 from stages.datasets.common.downloads import Checksum, Url, download
 from stages.datasets.common.selection import Selection
 from stages.runtime.config import Section
-from stages.runtime.errors import Problem
-from stages.runtime.parallel import ordered_map
+from stages.runtime.errors import UserError
+from stages.runtime.parallel import parallel_map
 
 TOP = "CUB_200_2011"
 SPLITS = {"1": "train", "0": "test"}  # as train_test_split.txt has them
@@ -45,7 +45,7 @@ class Bird(NamedTuple):
 def fetch(settings: Settings, selection: Selection, seed: int, folder: Path) -> None:
     """Write folder/train/<species>/<file> and folder/test/<species>/<file> for the chosen species, as published.
 
-    Raises Problem where the archive cannot be had, or is not laid out as the data set's authors laid it out.
+    Raises UserError where the archive cannot be had, or is not laid out as the data set's authors laid it out.
     """
     archive = download(settings.url, settings.checksum, "dataset.cub_200_2011")
     with TemporaryDirectory(dir=folder, prefix=".unpacked.") as unpacked:
@@ -55,7 +55,7 @@ def fetch(settings: Settings, selection: Selection, seed: int, folder: Path) -> 
         for parent in sorted({copy.parent for _, copy in copies}):
             parent.mkdir(parents=True)
         if settings.crop_to_bounding_box:
-            for _ in ordered_map(_crop, copies, "cropping"):
+            for _ in parallel_map(_crop, copies, "cropping"):
                 pass
         else:
             for bird, copy in copies:
@@ -79,7 +79,7 @@ def _birds(top: Path, archive: Path) -> list[Bird]:
             for number, name in _table(top / "images.txt").items()
         ]
     except (OSError, ValueError, LookupError) as error:
-        raise Problem(
+        raise UserError(
             f"{archive}: not laid out as CUB-200-2011 is ({type(error).__name__}: {error}); remove it and run again,"
             " or correct dataset.cub_200_2011.url in params.yaml"
         ) from None
@@ -119,7 +119,7 @@ def _chosen(birds: list[Bird], selection: Selection) -> Iterator[Bird]:
     for species in selection.class_names({species: len(groups[species, "train"]) for species, _ in list(groups)}):
         for split in SPLITS.values():
             group = groups[species, split]
-            yield from (group[file] for file in selection.pictures(group))
+            yield from (group[file] for file in selection.limited(group))
 
 
 def _crop(copy: tuple[Bird, Path]) -> None:
@@ -127,10 +127,10 @@ def _crop(copy: tuple[Bird, Path]) -> None:
     bird, path = copy
     x, y, width, height = bird.box
     try:
-        with Image.open(bird.file) as picture:
-            right, lower = min(math.ceil(x + width), picture.width), min(math.ceil(y + height), picture.height)
-            cut = picture.crop((max(math.floor(x), 0), max(math.floor(y), 0), right, lower))
+        with Image.open(bird.file) as image:
+            right, lower = min(math.ceil(x + width), image.width), min(math.ceil(y + height), image.height)
+            cut = image.crop((max(math.floor(x), 0), max(math.floor(y), 0), right, lower))
             kept = cut if cut.mode in MODES else cut.convert("RGB")
             kept.save(path, "JPEG", quality=95, subsampling=0)
     except (UnidentifiedImageError, OSError, ValueError):
-        bird.file.rename(path)  # as it came: prepare lists all bad pictures at once
+        bird.file.rename(path)  # as it came: prepare lists all bad images at once

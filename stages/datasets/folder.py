@@ -1,4 +1,4 @@
-"""Pictures of your own: a folder or an archive with a folder per class, with train/ and test/ of such, or with a table.
+"""Images of your own: a folder or an archive with a folder per class, with train/ and test/ of such, or with a table.
 
 An archive may lie behind a URL, in a key of its own: DVC watches `path`, and would ask the network at every status.
 """
@@ -20,9 +20,9 @@ from stages.datasets.common.label_tables import TableName, entries_in_table
 from stages.datasets.common.layouts import entries_in_folders, refuse_clashes, top_of
 from stages.datasets.common.selection import Selection
 from stages.runtime.config import Section
-from stages.runtime.errors import Problem
+from stages.runtime.errors import UserError
 from stages.runtime.files import write_csv
-from stages.runtime.names import clashes, in_order
+from stages.runtime.names import case_clashes, natural_order
 
 TEMPORARY = "/.dvc/tmp/exps/"  # where DVC makes its copies of a study
 
@@ -44,40 +44,40 @@ class Settings(Section):
 
 
 def fetch(settings: Settings, selection: Selection, seed: int, folder: Path) -> None:
-    """Copy the pictures of the chosen classes to folder/<class>/, or folder/train/<class>/ and so on for val and test.
+    """Copy the images of the chosen classes to folder/<class>/, or folder/train/<class>/ and so on for val and test.
 
     Beside them, bad_files.csv lists what cannot be read, and labels.csv what a table of labels says beyond classes.
-    Raises Problem where the path is missing, no archive that can be read, or a class has no file, and where the URL
+    Raises UserError where the path is missing, no archive that can be read, or a class has no file, and where the URL
     cannot be downloaded.
     """
     source = Path(settings.path)
     if settings.url != "none":
         source = download(settings.url, settings.checksum, "dataset.folder")
     if not source.exists():
-        raise Problem(f"params.yaml: dataset.folder.path = {source} does not exist; name a folder or an archive")
+        raise UserError(f"params.yaml: dataset.folder.path = {source} does not exist; name a folder or an archive")
     if source.is_dir():
         _bring(source, settings, selection, folder, source)
         return
     if not is_archive(source):
-        raise Problem(f"params.yaml: dataset.folder.path = {source} is no folder and no {', '.join(SUFFIXES)} file")
+        raise UserError(f"params.yaml: dataset.folder.path = {source} is no folder and no {', '.join(SUFFIXES)} file")
     with TemporaryDirectory(dir=folder, prefix=".unpacked.") as unpacked:
         unpack(source, Path(unpacked), selection.limits, settings.name_encoding)
         _bring(Path(unpacked), settings, selection, folder, source)
 
 
 def _bring(here: Path, settings: Settings, selection: Selection, folder: Path, source: Path) -> None:
-    """Copy the chosen pictures from `here` to `folder`; `source` is how a person knows `here`."""
+    """Copy the chosen images from `here` to `folder`; `source` is how a person knows `here`."""
     if settings.labels == "none":
         entries, known = entries_in_folders(top_of(here), source)
     else:
         entries, known = entries_in_table(here, settings.labels, source)
     if not entries and TEMPORARY in Path.cwd().as_posix():
-        raise Problem(
-            f"{source} holds no folder of pictures in this temporary copy of the study, which `dvc exp run --temp` or"
-            " --queue made of what Git and DVC track: give DVC the pictures (`make pictures` for data/pictures, else"
+        raise UserError(
+            f"{source} holds no folder of images in this temporary copy of the study, which `dvc exp run --temp` or"
+            " --queue made of what Git and DVC track: give DVC the images (`make images` for data/pictures, else"
             " `dvc add`), commit, and run it again"
         )
-    names = in_order(name for each in known.values() for name in each)
+    names = natural_order(name for each in known.values() for name in each)
     refuse_clashes(names, source, "classes")
     _refuse_illegible_files(entries, source)
     _refuse_clashing_files(entries, source)
@@ -85,14 +85,14 @@ def _bring(here: Path, settings: Settings, selection: Selection, folder: Path, s
     for entry in entries:
         if entry.class_name:
             counts[entry.split, entry.class_name] += 1
-    if not selection.smallest_class:
+    if not selection.min_images_per_class:
         _refuse_lonely({split: set(each) for split, each in known.items()}, source)
     try:
         wanted = selection.class_names({name: _size(counts, list(known), name) for name in names})
-    except Problem as problem:
-        raise Problem(*(f"{source}: {line}" for line in problem.lines)) from None
+    except UserError as problem:
+        raise UserError(*(f"{source}: {line}" for line in problem.lines)) from None
     if empty := [PurePosixPath(split, name) for split in known for name in wanted if not counts[split, name]]:
-        raise Problem(*(f"{source}: {path}/ holds no picture; fill or remove it" for path in empty))
+        raise UserError(*(f"{source}: {path}/ holds no image; fill or remove it" for path in empty))
     chosen = list(_chosen(entries, wanted, selection))
     _copy(chosen, folder)
     if settings.labels != "none" and any(entry.split or entry.group for entry in chosen):
@@ -101,44 +101,44 @@ def _bring(here: Path, settings: Settings, selection: Selection, folder: Path, s
 
 
 def _size(counts: dict[tuple[str, str], int], splits: list[str], name: str) -> int:
-    """Return how many pictures of a class can be trained on; 0 where any split lacks it."""
+    """Return how many images of a class can be trained on; 0 where any split lacks it."""
     return counts[splits[0], name] if all(counts[split, name] for split in splits) else 0
 
 
 def _refuse_lonely(classes: dict[str, set[str]], source: Path) -> None:
-    """Raise Problem for each class that some splits have and others lack."""
+    """Raise UserError for each class that some splits have and others lack."""
     lines = []
-    for name in in_order(name for each in classes.values() for name in each):
+    for name in natural_order(name for each in classes.values() for name in each):
         there, absent = (
             [f"{split}/" for split, has in classes.items() if (name in has) == wanted] for wanted in (1, 0)
         )
         if absent:
             lines.append(
                 f"{source}: class {name!r} is in {' and '.join(there)} but not in {' and '.join(absent)}; complete or"
-                " remove it, or set dataset.smallest_class: 1"
+                " remove it, or set dataset.min_images_per_class: 1"
             )
     if lines:
-        raise Problem(*lines)
+        raise UserError(*lines)
 
 
 def _refuse_illegible_files(entries: list[Entry], source: Path) -> None:
-    """Raise Problem for names that are not UTF-8, as old archives leave them: neither Parquet nor CSV can hold them."""
+    """Raise UserError for names that are not UTF-8, as old archives leave them: Parquet and CSV cannot hold them."""
     names = [str(entry.target) for entry in entries]
     if odd := [name for name in names if any("\udc80" <= character <= "\udcff" for character in name)]:
-        raise Problem(
+        raise UserError(
             *(f"{source}: {name!r} is no name in UTF-8; rename it (convmv renames whole folders)" for name in odd)
         )
 
 
 def _refuse_clashing_files(entries: list[Entry], source: Path) -> None:
-    """Raise Problem for files that would overwrite each other on another system."""
+    """Raise UserError for files that would overwrite each other on another system."""
     paths = [str(part) for entry in entries for part in (entry.target, *entry.target.parents)]
-    deepest = [pair for pair in clashes(paths) if PurePosixPath(pair[0]).name != PurePosixPath(pair[1]).name]
+    deepest = [pair for pair in case_clashes(paths) if PurePosixPath(pair[0]).name != PurePosixPath(pair[1]).name]
     refuse_clashes([name for pair in deepest for name in pair], source, "files")
 
 
 def _chosen(entries: list[Entry], wanted: list[str], selection: Selection) -> Iterator[Entry]:
-    """Yield what takes part: of each wanted class in each split its first pictures; and all that is of no class."""
+    """Yield what takes part: of each wanted class in each split its first images; and all that is of no class."""
     groups: dict[tuple[str, str], dict[PurePosixPath, Entry]] = defaultdict(dict)
     for entry in entries:
         groups[entry.split, entry.class_name][entry.target] = entry
@@ -147,7 +147,7 @@ def _chosen(entries: list[Entry], wanted: list[str], selection: Selection) -> It
         if not name:
             yield from group.values()
         elif name in taking:
-            yield from (group[path] for path in selection.pictures(group))
+            yield from (group[path] for path in selection.limited(group))
 
 
 def _copy(entries: list[Entry], folder: Path) -> None:

@@ -10,7 +10,7 @@ from stages.datasets.field_guide.drawing import draw
 from stages.datasets.field_guide.species import Species, field_guide
 from stages.images.reading import encode
 from stages.runtime.config import Section
-from stages.runtime.parallel import ordered_map
+from stages.runtime.parallel import parallel_map
 
 JPEG_QUALITY = 95
 
@@ -19,20 +19,20 @@ class Settings(Section):
     """Section dataset.synthetic of params.yaml."""
 
     species: int = Field(ge=2, le=1000)  # in the field guide
-    pictures_per_class: int = Field(ge=2)
-    picture_size: int = Field(ge=32, le=512)  # pixels a side; pictures are square
+    images_per_class: int = Field(ge=2)
+    image_size: int = Field(ge=32, le=512)  # pixels a side; images are square
 
 
 def fetch(settings: Settings, selection: Selection, seed: int, folder: Path) -> None:
-    """Write pictures_per_class JPEG files of each class: folder/<class>/0000.jpg and so on.
+    """Write images_per_class JPEG files of each class: folder/<class>/0000.jpg and so on.
 
-    Raises Problem where `selection` asks for species that are not in the field guide.
+    Raises UserError where `selection` asks for species that are not in the field guide.
     """
     guide = {species.name: species for species in field_guide(settings.species, seed)}
-    count = min(settings.pictures_per_class, selection.largest_class or settings.pictures_per_class)
-    names = selection.class_names(dict.fromkeys(guide, settings.pictures_per_class))
-    orders = [(seed, guide[name], number, settings.picture_size) for name in names for number in range(count)]
-    for (_, species, number, _), jpeg in zip(orders, ordered_map(drawn_jpeg, orders, "drawing birds"), strict=True):
+    count = min(settings.images_per_class, selection.max_images_per_class or settings.images_per_class)
+    names = selection.class_names(dict.fromkeys(guide, settings.images_per_class))
+    orders = [(seed, guide[name], number, settings.image_size) for name in names for number in range(count)]
+    for (_, species, number, _), jpeg in zip(orders, parallel_map(drawn_jpeg, orders, "drawing birds"), strict=True):
         (folder / species.name).mkdir(parents=True, exist_ok=True)
         (folder / species.name / f"{number:04d}.jpg").write_bytes(jpeg)
 

@@ -1,6 +1,6 @@
-"""Tiny ImageNet: 200 classes of ImageNet at 64 x 64 pixels, 500 training and 50 validation pictures each.
+"""Tiny ImageNet: 200 classes of ImageNet at 64 x 64 pixels, 500 training and 50 validation images each.
 
-The set of Stanford's course CS231n. Its test pictures have no labels: its validation pictures are our test set.
+The set of Stanford's course CS231n. Its test images have no labels: its validation images are our test set.
 """
 
 import re
@@ -12,7 +12,7 @@ from stages.datasets.common.archives import unpack
 from stages.datasets.common.downloads import Checksum, Url, download
 from stages.datasets.common.selection import Selection
 from stages.runtime.config import Section
-from stages.runtime.errors import Problem
+from stages.runtime.errors import UserError
 
 TOP = "tiny-imagenet-200"
 Groups = dict[tuple[str, str], list[Path]]  # the files of each split and WordNet id
@@ -28,7 +28,7 @@ class Settings(Section):
 def fetch(settings: Settings, selection: Selection, seed: int, folder: Path) -> None:
     """Write folder/train/<class>/<file> and folder/test/<class>/<file> for the chosen classes.
 
-    Raises Problem where the archive cannot be had, or is not laid out as the course laid it out.
+    Raises UserError where the archive cannot be had, or is not laid out as the course laid it out.
     """
     archive = download(settings.url, settings.checksum, "dataset.tiny_imagenet_200")
     with TemporaryDirectory(dir=folder, prefix=".unpacked.") as unpacked:
@@ -37,18 +37,18 @@ def fetch(settings: Settings, selection: Selection, seed: int, folder: Path) -> 
         for name in selection.class_names({name: len(groups["train", key]) for name, key in ids.items()}):
             for split in ("train", "test"):
                 (parent := folder / split / name).mkdir(parents=True)
-                for file in selection.pictures(groups[split, ids[name]]):
+                for file in selection.limited(groups[split, ids[name]]):
                     file.rename(parent / file.name)
 
 
 def _read(top: Path, archive: Path) -> tuple[dict[str, str], Groups]:
-    """Return the WordNet id of each class by its name, and where the pictures are."""
+    """Return the WordNet id of each class by its name, and where the images are."""
     try:
         ids = (top / "wnids.txt").read_text(encoding="utf-8").split()
         words = _words(top / "words.txt")
         groups = _training(top / "train", ids) | _validation(top / "val")
     except (OSError, ValueError) as error:
-        raise Problem(
+        raise UserError(
             f"{archive}: not laid out as Tiny ImageNet is ({type(error).__name__}: {error}); remove it and run again,"
             " or correct dataset.tiny_imagenet_200.url in params.yaml"
         ) from None

@@ -1,6 +1,6 @@
 """Any labelled image classification set of torchvision.datasets, got by torchvision's own downloader.
 
-Pictures that torchvision keeps as files are copied as they are; those it keeps as arrays become PNG files.
+Images that torchvision keeps as files are copied as they are; those it keeps as arrays become PNG files.
 """
 
 import inspect
@@ -24,9 +24,9 @@ from pydantic import AfterValidator
 from stages.datasets.common import downloads
 from stages.datasets.common.selection import Selection
 from stages.runtime.config import Section
-from stages.runtime.errors import Problem
-from stages.runtime.files import finished_folder
-from stages.runtime.parallel import ordered_map
+from stages.runtime.errors import UserError
+from stages.runtime.files import atomic_folder
+from stages.runtime.parallel import parallel_map
 
 Keywords = dict[str, str | bool]
 FAILURES = (OSError, RuntimeError, ValueError, EOFError, HTTPException, tarfile.TarError, zipfile.BadZipFile)
@@ -35,7 +35,7 @@ DEEP = ("1", "L", "RGB", "RGBA", "P", "I;16")  # modes that PNG keeps as they ar
 
 
 class Splits(NamedTuple):
-    """The arguments of the constructor that give the official training and test pictures."""
+    """The arguments of the constructor that give the official training and test images."""
 
     train: tuple[Keywords, ...]
     test: tuple[Keywords, ...] = ()
@@ -47,7 +47,7 @@ def _split(*train: str, test: str) -> Splits:
 
 FLAG = Splits(({"train": True},), ({"train": False},))
 POOL = Splits(({},))  # has no official test set
-# Where torchvision offers validation pictures beside training and test ones, they are training pictures: prepare
+# Where torchvision offers validation images beside training and test ones, they are training images: prepare
 # chooses its own. Where the labels of the test set are secret, the validation set is what others report on.
 SETS = {
     "CIFAR10": FLAG,
@@ -98,22 +98,22 @@ class Settings(Section):
 
 
 class Item(NamedTuple):
-    """Where a picture is: in which part of the set, and where there."""
+    """Where an image is: in which part of the set, and where there."""
 
     part: Any
     position: int
 
 
 def fetch(settings: Settings, selection: Selection, seed: int, folder: Path) -> None:
-    """Write the chosen classes' pictures to folder/train/<class>/ and folder/test/<class>/, or to folder/<class>/.
+    """Write the chosen classes' images to folder/train/<class>/ and folder/test/<class>/, or to folder/<class>/.
 
     The files of the set stay in data/downloads/torchvision/<name>, so that nothing is downloaded twice.
-    Raises Problem where torchvision cannot make the set ready.
+    Raises UserError where torchvision cannot make the set ready.
     """
     train, test = _parts(settings.name)
     groups = {"train": _by_label(train), "test": _by_label(test)} if test else {"": _by_label(train)}
     if not all(groups.values()):
-        raise Problem(f"params.yaml: dataset.torchvision.name = {settings.name}: its test pictures have no labels here")
+        raise UserError(f"params.yaml: dataset.torchvision.name = {settings.name}: its test images have no labels here")
     names = _class_names(train[0], sorted({label for group in groups.values() for label in group}))
     trained = groups["train" if test else ""]
     labels = {names[label]: label for label in trained}
@@ -121,11 +121,11 @@ def fetch(settings: Settings, selection: Selection, seed: int, folder: Path) -> 
     for name in selection.class_names({name: len(trained[label]) for name, label in labels.items()}):
         for split, group in groups.items():
             items = {folder / split / name / f"{item:06d}": where for item, where in group[labels[name]].items()}
-            copies |= {path: items[path] for path in selection.pictures(items)}
+            copies |= {path: items[path] for path in selection.limited(items)}
     for parent in sorted({path.parent for path in copies}):
         parent.mkdir(parents=True)
-    pictures = ((path, item.part[item.position][0]) for path, item in copies.items())
-    for _ in ordered_map(_write, pictures, "writing", total=len(copies)):
+    images = ((path, item.part[item.position][0]) for path, item in copies.items())
+    for _ in parallel_map(_write, images, "writing", total=len(copies)):
         pass
 
 
@@ -134,7 +134,7 @@ def _parts(name: str) -> tuple[list[Any], list[Any]]:
     root = downloads.DOWNLOADS / "torchvision" / name
     keywords = (*SETS[name].train, *SETS[name].test)
     if not root.exists():  # torchvision takes a half unpacked archive for a whole one
-        with finished_folder(root) as unfinished:
+        with atomic_folder(root) as unfinished:
             for some in keywords:
                 _ready(name, unfinished, root, some)
     parts = [_ready(name, root, root, some) for some in keywords]
@@ -152,7 +152,7 @@ def _ready(name: str, folder: Path, root: Path, keywords: Keywords) -> Any:
             if isinstance(error, HTTPError):
                 error.close()  # it is the server's answer as well, with its connection
             if setbacks == downloads.TRIES or not _may_pass(error):
-                raise Problem(*_advice(name, folder, root, error)) from None
+                raise UserError(*_advice(name, folder, root, error)) from None
         downloads.pause(setbacks)
     raise AssertionError  # the loop returns or raises
 
@@ -206,14 +206,14 @@ def _advice(name: str, folder: Path, root: Path, error: Exception) -> tuple[str,
 
 
 def _by_label(parts: Iterable[Any]) -> dict[int, dict[int, Item]]:
-    """Return where the pictures of each label are, by their number in all parts."""
+    """Return where the images of each label are, by their number in all parts."""
     groups: dict[int, dict[int, Item]] = defaultdict(dict)
     number = 0
     for part in parts:
         for position in range(len(part)):
-            picture, label = part[position]
-            if isinstance(picture, Image.Image):
-                picture.close()
+            image, label = part[position]
+            if isinstance(image, Image.Image):
+                image.close()
             if label is not None:  # some forms of FER2013 keep the labels of the test set secret
                 groups[int(label)][number] = Item(part, position)
             number += 1
@@ -242,10 +242,10 @@ def _folder_name(name: str | tuple[str, ...]) -> str:
 
 
 def _write(item: tuple[Path, Path | Image.Image]) -> None:
-    """Write a picture at the given path, to which its suffix is added."""
-    path, picture = item
-    if isinstance(picture, Path):
-        shutil.copyfile(picture, path.with_name(path.name + picture.suffix.lower()))
+    """Write an image at the given path, to which its suffix is added."""
+    path, image = item
+    if isinstance(image, Path):
+        shutil.copyfile(image, path.with_name(path.name + image.suffix.lower()))
         return
-    kept = picture if picture.mode in DEEP else picture.convert("RGB")
+    kept = image if image.mode in DEEP else image.convert("RGB")
     kept.save(path.with_name(f"{path.name}.png"), "PNG")

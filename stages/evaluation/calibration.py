@@ -8,50 +8,50 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.statistics.temperature import Labels, Logits, at_temperature, best_temperature, cross_entropies
+from stages.statistics.temperature import Labels, Logits, best_temperature, cross_entropies, scaled_probabilities
 
 BINS = 15
-REJECTED = 0.05  # of the pictures that are named correctly: what "none of these" may cost
+REJECTED = 0.05  # of the images that are named correctly: what "none of these" may cost
 
 
 def calibration(validation: tuple[Logits, Labels], test: tuple[Logits, Labels]) -> dict[str, Any]:
-    """Return how well the test pictures' probabilities are calibrated, before and after temperature scaling.
+    """Return how well the test images' probabilities are calibrated, before and after temperature scaling.
 
     The temperature is fitted on validation, and so is the threshold of "none of these". Errors are as
     `calibration_error` says, losses mean cross entropies in nats.
     """
     temperature = best_temperature(*validation)
     logits, labels = test
-    scaled = at_temperature(logits, temperature)
-    stated = at_temperature(logits, 1.0)
+    scaled = scaled_probabilities(logits, temperature)
+    stated = scaled_probabilities(logits, 1.0)
     return {
         "calibration_error": calibration_error(stated, labels),
         "temperature": temperature,
-        "scaled_calibration_error": calibration_error(scaled, labels),
-        "scaled_loss": float(cross_entropies(logits / temperature, labels).mean()),
-        "none_of_these_below": rejection_threshold(at_temperature(validation[0], temperature), validation[1]),
+        "temperature_scaled_calibration_error": calibration_error(scaled, labels),
+        "temperature_scaled_loss": float(cross_entropies(logits / temperature, labels).mean()),
+        "none_of_these_below": rejection_threshold(scaled_probabilities(validation[0], temperature), validation[1]),
         "reliability": {"before": reliability(stated, labels), "after": reliability(scaled, labels)},
     }
 
 
 def rejection_threshold(probabilities: NDArray[np.float64], labels: Labels) -> float:
-    """Return the probability below which a picture is better taken for none of the classes; 0 where nothing tells.
+    """Return the probability below which an image is better taken for none of the classes; 0 where nothing tells.
 
-    All but one in twenty of the validation pictures (N, classes) that are named correctly lie at or above it.
+    All but one in twenty of the validation images (N, classes) that are named correctly lie at or above it.
     """
     confidence = probabilities.max(axis=1)[probabilities.argmax(axis=1) == labels]
     return float(np.quantile(confidence, REJECTED, method="lower")) if len(confidence) else 0.0
 
 
 def reliability(probabilities: NDArray[np.float64], labels: Labels) -> list[dict[str, float]]:
-    """Return probability (mean), share correct and pictures of each bin of `calibration_error` that is not empty."""
+    """Return probability (mean), share correct and images of each bin of `calibration_error` that is not empty."""
     confidence, bins = _binned(probabilities)
     correct = probabilities.argmax(axis=1) == labels
     return [
         {
             "stated": float(confidence[bins == number].mean()),
             "correct": float(correct[bins == number].mean()),
-            "pictures": int((bins == number).sum()),
+            "images": int((bins == number).sum()),
         }
         for number in np.unique(bins)
     ]
@@ -60,8 +60,8 @@ def reliability(probabilities: NDArray[np.float64], labels: Labels) -> list[dict
 def calibration_error(probabilities: NDArray[np.float64], labels: Labels) -> float:
     """Return the expected calibration error, 0 to 1, of probabilities (N, classes) for true labels (N,).
 
-    Pictures are put into 15 bins of equal width by the probability of the class that was named; the error is the mean
-    over pictures of how far the accuracy of a bin is from its mean probability.
+    Images are put into 15 bins of equal width by the probability of the class that was named; the error is the mean
+    over images of how far the accuracy of a bin is from its mean probability.
     """
     confidence, bins = _binned(probabilities)
     correct = probabilities.argmax(axis=1) == labels

@@ -1,4 +1,4 @@
-"""Which test pictures a person should look at, to see what a network takes for what."""
+"""Which test images a person should look at, to see what a network takes for what."""
 
 import hashlib
 import json
@@ -19,27 +19,27 @@ MISTAKE, HARD_CLASS = "confident mistake", "hard class"
 MAP_SIDE = 64  # pixels of a heat map as it is kept
 
 
-class Look(NamedTuple):
-    """A row of the test pictures, and why it is worth a look."""
+class Example(NamedTuple):
+    """A row of the test images, and why it is worth a look."""
 
     row: int
     why: str
 
 
-def worth_a_look(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> list[Look]:
-    """Choose among test pictures with probabilities (N, classes) and true labels (N,).
+def choose_examples(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> list[Example]:
+    """Choose among test images with probabilities (N, classes) and true labels (N,).
 
     First the mistakes that the network is surest of. Then, of the classes of which it is right least often and not
-    always, those pictures that it is least sure to be of the true class. No picture comes twice.
+    always, those images that it is least sure to be of the true class. No image comes twice.
     """
     predicted = probabilities.argmax(axis=1)
     sure = np.argsort(-probabilities.max(axis=1), kind="stable")
-    looks = [Look(int(row), MISTAKE) for row in sure if predicted[row] != labels[row]][:MISTAKES]
-    seen = {look.row for look in looks}
+    examples = [Example(int(row), MISTAKE) for row in sure if predicted[row] != labels[row]][:MISTAKES]
+    seen = {look.row for look in examples}
     correct = {label: float((predicted[labels == label] == label).mean()) for label in np.unique(labels)}
     hard = sorted((label for label in correct if correct[label] < 1), key=lambda label: correct[label])
     pairs = (unseen[:OF_EACH] for label in hard if (unseen := _doubtful(probabilities, labels, label, seen)))
-    return looks + [Look(row, HARD_CLASS) for rows in islice(pairs, HARD_CLASSES) for row in rows]
+    return examples + [Example(row, HARD_CLASS) for rows in islice(pairs, HARD_CLASSES) for row in rows]
 
 
 def _doubtful(
@@ -51,19 +51,19 @@ def _doubtful(
 
 
 def write_predictions(path: Path, columns: Mapping[str, Sequence[Any]], described: Mapping[str, Any]) -> None:
-    """Write one row a picture as Parquet; `described` stands in the file's metadata, as JSON, under `study`."""
+    """Write one row an image as Parquet; `described` stands in the file's metadata, as JSON, under `study`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     table = pa.table({name: pa.array(values) for name, values in columns.items()})
     metadata = {"study": json.dumps(described, sort_keys=True, ensure_ascii=False)}
     pq.write_table(table.replace_schema_metadata(metadata), path, compression="zstd")
 
 
-def digest_of(file: Path) -> str:
-    """Return what a record holds of a file of pictures: the report depends on the one, and shows the other."""
+def md5_of(file: Path) -> str:
+    """Return what a record holds of a file of images: the report depends on the one, and shows the other."""
     return hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
 
 
-def png_of_map(heat_map: NDArray[np.float32]) -> bytes:
+def encode_heat_map(heat_map: NDArray[np.float32]) -> bytes:
     """Return a heat map (h, w), 0 to 1, as a grey PNG of 64 x 64 pixels; between its parts it is interpolated."""
     grown = cv2.resize(heat_map, (MAP_SIDE, MAP_SIDE), interpolation=cv2.INTER_CUBIC)
     return bytes(cv2.imencode(".png", (grown.clip(0, 1) * 255).round().astype(np.uint8))[1])

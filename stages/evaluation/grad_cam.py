@@ -1,4 +1,4 @@
-"""Where a network looked: which parts of a picture spoke for a class.
+"""Where a network looked: which parts of an image spoke for a class.
 
 Source: Selvaraju et al., Grad-CAM: visual explanations from deep networks via gradient-based localization, 2017.
 """
@@ -13,12 +13,12 @@ from stages.networks.common.prediction import PIXELS_AT_A_TIME
 SMALLEST_MAP = 4  # rows and columns: of fewer a map shows nothing
 
 
-def heat_maps(model: nn.Module, images: Tensor, classes: ArrayLike) -> NDArray[np.float32]:
+def grad_cam(model: nn.Module, images: Tensor, classes: ArrayLike) -> NDArray[np.float32]:
     """Return maps (n, h, w), 0 to 1, of how much each part of images (n, 3, H, W) spoke for their classes (n,).
 
     A map whose every part spoke against the class is 0 throughout.
     """
-    layer = explained_layer(model, images[:1])
+    layer = target_layer(model, images[:1])
     at_a_time = max(1, PIXELS_AT_A_TIME // images.shape[2] ** 2)
     labels = torch.as_tensor(classes, device=images.device)
     parts = zip(torch.split(images, at_a_time), torch.split(labels, at_a_time), strict=True)
@@ -40,7 +40,7 @@ def _maps(model: nn.Module, layer: nn.Module, images: Tensor, classes: Tensor) -
     return (gradients.mean(dim=(2, 3), keepdim=True) * kept[0]).sum(dim=1).relu().detach()
 
 
-def explained_layer(model: nn.Module, images: Tensor) -> nn.Module:
+def target_layer(model: nn.Module, images: Tensor) -> nn.Module:
     """Return the last layer whose features (n, channels, h, w) still say where: of 4 x 4 parts or more, or the most.
 
     The deeper a layer, the more its features mean; the last one of a small image is a single part.

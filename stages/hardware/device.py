@@ -101,7 +101,7 @@ def use_available_cores() -> None:
 
 
 def has_room_for(size: int) -> bool:
-    """Say whether the device can hold `size` bytes of pictures and still train: as much again must be free."""
+    """Say whether the device can hold `size` bytes of images and still train: as much again must be free."""
     shares_main_memory = device().type in ("cpu", "mps")
     return shares_main_memory or 2 * size < torch.accelerator.get_memory_info()[0]
 

@@ -20,7 +20,7 @@ def count() -> int:
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
-def count_here() -> int:
+def local_world_size() -> int:
     """Return how many of them are on this machine, and share its memory."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if dist.is_initialized() else 1
 
@@ -30,12 +30,12 @@ def rank() -> int:
     return dist.get_rank() if dist.is_initialized() else 0
 
 
-def is_first() -> bool:
+def is_rank_zero() -> bool:
     """Say whether this process is the one that writes files."""
     return rank() == 0
 
 
-def is_first_here() -> bool:
+def is_local_rank_zero() -> bool:
     """Say whether this process is the one that tells people on this machine how far it is."""
     return os.environ.get("LOCAL_RANK", "0") == "0" or not dist.is_initialized()
 
@@ -45,7 +45,7 @@ def part(total: int) -> slice:
     return slice(total * rank() // count(), total * (rank() + 1) // count())
 
 
-def summed(values: Tensor) -> Tensor:
+def all_reduce(values: Tensor) -> Tensor:
     """Return the sum of all processes' tensors of one shape."""
     if count() > 1:
         values = values.clone()
@@ -53,7 +53,7 @@ def summed(values: Tensor) -> Tensor:
     return values
 
 
-def summed_with_gradient(values: Tensor) -> Tensor:
+def differentiable_all_reduce(values: Tensor) -> Tensor:
     """Return what `summed` does, for what gradients must come back through."""
     total: Tensor = _Summed.apply(values)
     return total
@@ -62,22 +62,22 @@ def summed_with_gradient(values: Tensor) -> Tensor:
 class _Summed(torch.autograd.Function):
     @staticmethod
     def forward(_: Any, values: Tensor) -> Tensor:
-        return summed(values)
+        return all_reduce(values)
 
     @staticmethod
     def backward(_: Any, gradient: Tensor) -> Any:  # each process's values have gone into every process's sum
-        return summed(gradient.contiguous())
+        return all_reduce(gradient.contiguous())
 
 
-def from_first(ask: Callable[[], Value]) -> Value:
+def broadcast_from_first(ask: Callable[[], Value]) -> Value:
     """Return what the first process is told by `ask`, which may read files that no other machine has."""
     if count() == 1:
         return ask()
-    told = [ask() if is_first() else None]
+    told = [ask() if is_rank_zero() else None]
     dist.broadcast_object_list(told)
     return told[0]  # type: ignore[return-value]  # of the others' None nothing is left
 
 
-def learning_together(model: nn.Module) -> nn.Module:
+def distributed_model(model: nn.Module) -> nn.Module:
     """Return a network whose gradients are the mean over all processes; its weights are those of `model`."""
     return DistributedDataParallel(model) if count() > 1 else model

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import psutil
 
-from stages.runtime.errors import Problem
+from stages.runtime.errors import UserError
 
 LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 GIGABYTE = 1e9
-SHARE_OF_PICTURES = 0.5  # of the memory that is left, for all the pictures of one folder; the rest is for what trains
+SHARE_OF_IMAGES = 0.5  # of the memory that is left, for all the images of one folder; the rest is for what trains
 
 
 def free_bytes() -> int:
@@ -21,7 +21,7 @@ def free_bytes() -> int:
 def left_bytes() -> float:
     """Return the bytes that this process may still take: what is free, and of STUDY_MEMORY (gigabytes) what it has not.
 
-    Raises Problem where STUDY_MEMORY is set and no number above 0.
+    Raises UserError where STUDY_MEMORY is set and no number above 0.
     """
     budget = os.environ.get("STUDY_MEMORY")
     if not budget:
@@ -31,7 +31,7 @@ def left_bytes() -> float:
     except ValueError:
         granted = 0.0
     if not 0 < granted < float("inf"):
-        raise Problem(f"STUDY_MEMORY is {budget!r}; give gigabytes, e.g. 4 or 0.5, or unset it")
+        raise UserError(f"STUDY_MEMORY is {budget!r}; give gigabytes, e.g. 4 or 0.5, or unset it")
     return min(free_bytes(), max(granted - psutil.Process().memory_info().rss, 0.0))
 
 

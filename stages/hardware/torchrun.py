@@ -20,7 +20,7 @@ import torch.distributed as dist
 
 from stages.hardware import distributed
 from stages.runtime.cores import OF_ONE, available_cores, wants_several
-from stages.runtime.errors import Problem
+from stages.runtime.errors import UserError
 from stages.runtime.files import read_json, write_json
 from stages.runtime.guard import end_with_parent
 
@@ -34,7 +34,7 @@ Main = Callable[..., None]
 def together(main: Main) -> Main:
     """Return a stage's `main` as all the processes run it that torchrun's environment asks for.
 
-    Raises Problem where they cannot end what they began.
+    Raises UserError where they cannot end what they began.
     """
 
     @wraps(main)
@@ -86,7 +86,7 @@ def run_agent(options: list[str], module: str, *words: str) -> None:
             raise KeyboardInterrupt if stopped.sigval == signal.SIGINT else SystemExit(128 + stopped.sigval) from None
         except ChildFailedError as failed:
             rank, failure = failed.get_first_failure()
-            raise Problem(
+            raise UserError(
                 f"process {rank} of this training ended with exit code {failure.exitcode}, after all restarts"
                 f" (PET_MAX_RESTARTS={os.environ['PET_MAX_RESTARTS']}); what it said stands above"
             ) from None
@@ -94,7 +94,7 @@ def run_agent(options: list[str], module: str, *words: str) -> None:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
         if said.exists():
-            raise Problem(*read_json(said))
+            raise UserError(*read_json(said))
 
 
 @contextmanager
@@ -106,12 +106,14 @@ def _joined() -> Iterator[None]:
     if device is not None:
         torch.accelerator.set_device_index(int(os.environ["LOCAL_RANK"]))
     dist.init_process_group()
-    if not distributed.is_first_here():
+    if not distributed.is_local_rank_zero():
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # until this process ends
     try:
         yield
-    except Problem as problem:  # no accident, so that to start anew would not help
-        if distributed.is_first_here():  # each machine's agent looks for it, wherever the first of all processes is
+    except UserError as problem:  # no accident, so that to start anew would not help
+        if (
+            distributed.is_local_rank_zero()
+        ):  # each machine's agent looks for it, wherever the first of all processes is
             write_json(os.environ[PROBLEM], problem.lines)
     finally:
         dist.destroy_process_group()

@@ -1,4 +1,4 @@
-"""Pictures of 16 bits a channel, of which cameras and microscopes often use 10, 12 or 14: which value is white?"""
+"""Images of 16 bits a channel, of which cameras and microscopes often use 10, 12 or 14: which value is white?"""
 
 from pathlib import Path
 
@@ -16,16 +16,16 @@ TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 Levels = NDArray[np.uint16]
 
 
-def may_be_deep(path: Path) -> bool:
+def may_be_high_bit_depth(path: Path) -> bool:
     """Say, from its first bytes, whether a file may have 16 bits a channel without saying which value is white."""
     start = start_of(path)
     return start.startswith(TIFF_STARTS) or (start.startswith(PNG_START) and start[24:25] == b"\x10")
 
 
-def is_deep(image: Image.Image, path: Path) -> bool:
+def is_high_bit_depth(image: Image.Image, path: Path) -> bool:
     """Say whether a file that Pillow has opened is such a one, of whole numbers."""
     if image.format == "PNG":
-        return may_be_deep(path)
+        return may_be_high_bit_depth(path)
     bits = image.getexif().get(BITS_PER_SAMPLE, 8) if image.format == "TIFF" else 8
     return image.mode != "F" and max(np.atleast_1d(bits)) > 8
 
@@ -33,7 +33,7 @@ def is_deep(image: Image.Image, path: Path) -> bool:
 def levels(image: Image.Image, path: Path) -> Levels | None:
     """Return values as the file has them, (height, width) or (height, width, 3 or 4); None where they cannot be had.
 
-    Pillow keeps all bits of grey pictures and eight of coloured ones; those OpenCV reads.
+    Pillow keeps all bits of grey images and eight of coloured ones; those OpenCV reads.
     """
     if image.mode.startswith("I"):
         grey = np.asarray(image)
@@ -48,6 +48,6 @@ def levels(image: Image.Image, path: Path) -> Levels | None:
 
 
 def shown(values: Levels, white: int) -> Image.Image:
-    """Return a picture of 8 bits a channel in which `white` is 255."""
+    """Return an image of 8 bits a channel in which `white` is 255."""
     scaled = np.minimum(values, white).astype(np.uint32) * 256 // (white + 1)  # of 65535: the upper 8 of 16 bits
     return Image.fromarray(scaled.astype(np.uint8))

@@ -1,4 +1,4 @@
-"""Formats that Pillow does not read as they are: what to call them, and how their pictures are had after all."""
+"""Formats that Pillow does not read as they are: what to call them, and how their images are had after all."""
 
 import struct
 import zlib
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-# Endings of raw files that are TIFF inside: Pillow would take the small preview in them for the picture
+# Endings of raw files that are TIFF inside: Pillow would take the small preview in them for the image
 RAW_ENDINGS = ("3fr", "arw", "cr2", "crw", "dcr", "dng", "erf", "iiq", "kdc", "mef", "mos", "mrw", "nef", "nrw", "orf",
                "pef", "ptx", "raf", "raw", "rw2", "rwl", "sr2", "srf", "srw", "x3f")  # fmt: skip
 RAW_STARTS = {b"FUJIFILMCCD-RAW": "RAF", b"IIRO": "ORF", b"IIRS": "ORF", b"MMOR": "ORF", b"IIU\0": "RW2",
@@ -48,30 +48,28 @@ def reads_heif() -> bool:
 
 
 def reason_unread(path: Path) -> str:
-    """Say what a file is that no picture could be read from, and what to do."""
+    """Say what a file is that no image could be read from, and what to do."""
     start, ending = start_of(path), path.suffix.lower().removeprefix(".")
     if is_heif(start):
-        return (
-            "a HEIC picture, as iPhones write them; install the package pi-heif, which reads it, or convert it to JPEG"
-        )
+        return "a HEIC image, as iPhones write them; install the package pi-heif, which reads it, or convert it to JPEG"
     raw = next((name for begin, name in RAW_STARTS.items() if start.startswith(begin)), "")
     if raw or b"crx " in _brands(start) or ending in RAW_ENDINGS:
         return raw_reason(raw or ("CR3" if b"crx " in _brands(start) else ending.upper()))
     if FILM_BRANDS & _brands(start):
-        return "a film; take it out, or save one of its pictures as JPEG"
+        return "a film; take it out, or save one of its images as JPEG"
     name = next((name for begin, name in OTHER_STARTS.items() if start.startswith(begin)), "")
     if name:
         return f"{name} cannot be read; convert it to JPEG or PNG"
-    return "not a picture, or of a format that cannot be read"
+    return "not an image, or of a format that cannot be read"
 
 
 def raw_reason(name: str) -> str:
-    """Say why a camera's raw file is no picture yet."""
+    """Say why a camera's raw file is no image yet."""
     return f"a camera's raw file ({name}), whose colours are not settled yet; convert it to JPEG or TIFF"
 
 
 def raw_name(image: Image.Image, path: Path) -> str:
-    """Return which camera raw format a TIFF is that Pillow has opened; nothing where it is a picture."""
+    """Return which camera raw format a TIFF is that Pillow has opened; nothing where it is an image."""
     tags = image.getexif()
     ending = path.suffix.lower().removeprefix(".")
     if DNG_VERSION in tags:

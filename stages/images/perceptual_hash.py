@@ -1,7 +1,7 @@
-"""Pictures that look alike: copies that were re-encoded, resized or mirrored, and frames of one burst.
+"""Images that look alike: copies that were re-encoded, resized or mirrored, and frames of one burst.
 
-A picture's likeness is 256 bits: the signs of the lowest frequencies of its brightness. Copies differ in few of them,
-other pictures in about half: of the 69 million pairs of Caltech-UCSD Birds nine differ in 31 bits or fewer, and none of
+The hash of an image is 256 bits: the signs of the lowest frequencies of its brightness. Copies differ in few of them,
+other images in about half: of the 69 million pairs of Caltech-UCSD Birds nine differ in 31 bits or fewer, and none of
 the others in fewer than 34. JPEG of quality 30 changed up to 31 bits there, half the size up to 10, a shift by 1 % of
 the width 20 in the middle and up to 34.
 """
@@ -13,27 +13,27 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.images.reading import Picture
+from stages.images.reading import ImageArray
 
-SIDE, FREQUENCIES = 32, 16  # of the small picture, and of its frequencies that count, along each side
+SIDE, FREQUENCIES = 32, 16  # of the small image, and of its frequencies that count, along each side
 BITS = FREQUENCIES * FREQUENCIES
-FURTHEST = 31  # bits; pictures that differ in more are not called alike
+MAX_DISTANCE = 31  # bits; images that differ in more are not called alike
 BANDS, BAND_BITS = 16, 16
 PAIRS_AT_ONCE = 1 << 21  # bounds the memory of the search
 MOST_PAIRS = 1_000_000_000  # two minutes
 
 # Neighbouring frequencies go together; mixed, the values of a band are nearly all as frequent
 MIXED = np.random.default_rng(0).permutation(BITS)
-# A mirrored picture has the same frequencies, those that are odd from left to right with the other sign
+# A mirrored image has the same frequencies, those that are odd from left to right with the other sign
 MIRROR = np.packbits((np.arange(BITS) % 2).astype(bool)[MIXED]).view(np.uint64)
 
 
-class TooMuchAlike(Exception):
-    """So many pictures look alike that pairs cannot be told from the rest."""
+class TooManySimilarImages(Exception):
+    """So many images look alike that pairs cannot be told from the rest."""
 
 
 class Pairs(NamedTuple):
-    """Arrays of pairs of pictures that look alike, by number, the later one first."""
+    """Arrays of pairs of images that look alike, by number, the later one first."""
 
     later: NDArray[np.int64]
     earlier: NDArray[np.int64]
@@ -41,27 +41,27 @@ class Pairs(NamedTuple):
     mirrored: NDArray[np.bool_]
 
 
-def likeness(picture: Picture) -> bytes:
-    """Return the likeness of a picture, 32 bytes."""
-    small = cv2.cvtColor(cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+def perceptual_hash(image: ImageArray) -> bytes:
+    """Return the perceptual hash of an image, 32 bytes."""
+    small = cv2.cvtColor(cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
     frequencies = cv2.dct(small.astype(np.float32))[:FREQUENCIES, :FREQUENCIES]
     return np.packbits(frequencies.ravel()[MIXED] > 0).tobytes()
 
 
-def alike(likenesses: list[bytes], within: int) -> Iterator[Pairs]:
+def near_pairs(hashes: list[bytes], within: int) -> Iterator[Pairs]:
     """Yield all pairs that differ in at most `within` bits (0 to 31); a pair may come several times.
 
-    Where two differ in so few bits, at least one of their 16 bands of 16 bits differs in one or none: only pictures
-    that share a band but for that are compared, or each with each where that is less. Raises TooMuchAlike where even
-    that would take minutes.
+    Where two differ in so few bits, at least one of their 16 bands of 16 bits differs in one or none: only images
+    that share a band but for that are compared, or each with each where that is less. Raises TooManySimilarImages
+    where even that would take minutes.
     """
-    bits = np.frombuffer(b"".join(likenesses), np.uint64).reshape(-1, len(MIRROR))
+    bits = np.frombuffer(b"".join(hashes), np.uint64).reshape(-1, len(MIRROR))
     both = np.concatenate([bits, bits ^ MIRROR])
     flips = [0, *(1 << bit for bit in range(BAND_BITS))] if within >= BANDS else [0]
     bands = np.ascontiguousarray(both.view(np.uint16).T)
     sharing = 2 * len(flips) * sum(int((np.bincount(band[: len(bits)]).astype(np.int64) ** 2).sum()) for band in bands)
     if min(sharing, 2 * len(bits) ** 2) > MOST_PAIRS:
-        raise TooMuchAlike
+        raise TooManySimilarImages
     each_with_each = sharing > 2 * len(bits) ** 2
     candidates = (
         _all(len(bits)) if each_with_each else (pairs for band in bands for pairs in _sharing(band, len(bits), flips))
@@ -76,7 +76,7 @@ def alike(likenesses: list[bytes], within: int) -> Iterator[Pairs]:
 
 
 def _sharing(band: NDArray[np.uint16], count: int, flips: list[int]) -> Iterator[tuple[NDArray[np.int64], ...]]:
-    """Yield pairs of a query and a picture whose bands are the same but for some bits."""
+    """Yield pairs of a query and an image whose bands are the same but for some bits."""
     order = np.argsort(band[:count], kind="stable")
     starts = np.searchsorted(band[order], np.arange((1 << BAND_BITS) + 1))
     for flip in flips:
@@ -91,7 +91,7 @@ def _sharing(band: NDArray[np.uint16], count: int, flips: list[int]) -> Iterator
 
 
 def _all(count: int) -> Iterator[tuple[NDArray[np.int64], ...]]:
-    """Yield each query with each picture."""
+    """Yield each query with each image."""
     step = max(1, PAIRS_AT_ONCE // count)
     for start in range(0, 2 * count, step):
         queries = np.arange(start, min(start + step, 2 * count))

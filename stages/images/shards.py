@@ -1,4 +1,4 @@
-"""Folders of Parquet shards: pictures with their labels, readable by Hugging Face datasets, DuckDB and Polars as well.
+"""Folders of Parquet shards: images with their labels, readable by Hugging Face datasets, DuckDB and Polars as well.
 
 Columns: image: struct<bytes: binary, path: string>, label: int64, and any float columns that the writer names.
 """
@@ -12,14 +12,14 @@ from typing import NamedTuple, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stages.runtime.errors import Problem
+from stages.runtime.errors import UserError
 
 ROW_GROUP_BYTES = 4 << 20  # what a reader holds at a time
 SHARD_BYTES = 32 << 20  # small enough that pushes and pulls run side by side, large enough to be few
 
 
 class Row(NamedTuple):
-    """A picture in a shard: JPEG bytes, its path below the class folders, its label, and the values drawn for it."""
+    """An image in a shard: JPEG bytes, its path below the class folders, its label, and the values drawn for it."""
 
     encoded: bytes
     path: str
@@ -56,7 +56,7 @@ class ShardWriter:
     def _write_row_group(self) -> None:
         if self.file is None:
             path = self.folder / f"{self.shards:05}.parquet"
-            # JPEG does not shrink further and no picture repeats: no compression, no dictionary
+            # JPEG does not shrink further and no image repeats: no compression, no dictionary
             self.file = pq.ParquetWriter(path, self.schema, compression="NONE", use_dictionary=False)
             self.shards += 1
         encoded = pa.array([row.encoded for row in self.rows], pa.binary())
@@ -105,7 +105,7 @@ def class_names(folder: str | Path) -> list[str]:
 def _shard_paths(folder: str | Path) -> list[Path]:
     paths = sorted(Path(folder).glob("*.parquet"))
     if not paths:
-        raise Problem(f"{folder} holds no shards; run `dvc repro`, or `dvc pull` for results that were shared")
+        raise UserError(f"{folder} holds no shards; run `dvc repro`, or `dvc pull` for results that were shared")
     return paths
 
 

@@ -1,32 +1,32 @@
-"""Find which value is white in a set's pictures of 16 bits a channel, where no file says so."""
+"""Find which value is white in a set's images of 16 bits a channel, where no file says so."""
 
 from functools import partial
 from pathlib import Path
 
-from stages.images.bit_depth import WHITE, may_be_deep
-from stages.images.reading import highest_level
-from stages.runtime.parallel import ordered_map
+from stages.images.bit_depth import WHITE, may_be_high_bit_depth
+from stages.images.reading import max_value
+from stages.runtime.parallel import parallel_map
 
-FEW = 0.05  # of the pictures: so few that are brighter than all others may be another camera's
+FEW = 0.05  # of the images: so few that are brighter than all others may be another camera's
 
 
 def white_level(files: list[Path], pixel_limit: int) -> int:
-    """Return the white of all pictures of 16 bits a channel, and say what was found.
+    """Return the white of all images of 16 bits a channel, and say what was found.
 
-    It is the highest value of as many bits as the brightest picture needs: one for all of them, so that brightness
+    It is the highest value of as many bits as the brightest image needs: one for all of them, so that brightness
     still tells classes apart.
     """
-    deep = [file for file in files if may_be_deep(file)]
+    deep = [file for file in files if may_be_high_bit_depth(file)]
     if not deep:
         return WHITE
-    found = ordered_map(partial(highest_level, pixel_limit=pixel_limit), deep, "white level")
+    found = parallel_map(partial(max_value, pixel_limit=pixel_limit), deep, "white level")
     highest = {file: level for file, level in zip(deep, found, strict=True) if level}
     if not highest:
         return WHITE
     brightest = max(highest.values())
     white = (1 << max(8, brightest.bit_length())) - 1
     print(
-        f"{len(highest)} pictures have 16 bits a channel; the brightest value in them is {brightest}, so {white} is"
+        f"{len(highest)} images have 16 bits a channel; the brightest value in them is {brightest}, so {white} is"
         " white (prepare.white_level: auto)"
     )
     brighter = sorted(file for file, level in highest.items() if level > white // 2)

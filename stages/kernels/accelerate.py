@@ -8,7 +8,7 @@ from stages.kernels.fused_residuals import FusedBottleneck, fuse_stem, is_torchv
 from stages.kernels.matrix_convolutions import MatrixConvolution
 
 
-def with_faster_layers(model: nn.Module) -> nn.Module:
+def accelerate(model: nn.Module) -> nn.Module:
     """Return a network with its layers replaced where there are faster ones; weights and their names stay."""
     if is_blocks(model):
         model = FusedBlocks(*model.children())
@@ -21,5 +21,5 @@ def with_faster_layers(model: nn.Module) -> nn.Module:
     elif type(model) is nn.Conv2d:
         model.__class__ = MatrixConvolution
     for name, module in list(model.named_children()):
-        setattr(model, name, with_faster_layers(module))
+        setattr(model, name, accelerate(module))
     return model

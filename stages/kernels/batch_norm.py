@@ -37,7 +37,7 @@ def kernels() -> Any:
     return compiled
 
 
-def fits(features: Tensor) -> bool:
+def is_supported(features: Tensor) -> bool:
     """Say whether the kernels take features like these: (N, C, H, W), channels_last, on a CPU."""
     # of none the order is any; the other way would ask other processes for other sums
     ordered = not len(features) or features.is_contiguous(memory_format=torch.channels_last)
@@ -51,7 +51,7 @@ def memory(tensor: Tensor) -> Array:
     return array
 
 
-class Moments(NamedTuple):
+class BatchStatistics(NamedTuple):
     """Mean and standard deviation of each channel (C,), of so many of its features, in all processes.
 
     With 0 features they are as they were learnt before.
@@ -63,19 +63,19 @@ class Moments(NamedTuple):
 
 
 @np.errstate(all="ignore")  # a training that diverges is found by its loss
-def moments(features: Tensor, norm: Any) -> Moments:
+def moments(features: Tensor, norm: Any) -> BatchStatistics:
     """Return by what a BatchNorm2d normalises features that fit, and update what it has learnt as it would itself.
 
     On so few numbers numpy is sooner done than torch.
     """
     learnt_mean, learnt_variance = norm.running_mean.numpy(), norm.running_var.numpy()
     if not norm.training:
-        return Moments(learnt_mean, np.sqrt(learnt_variance + norm.eps), 0)
+        return BatchStatistics(learnt_mean, np.sqrt(learnt_variance + norm.eps), 0)
     mean, variance, count = of_batch(features)
     norm.num_batches_tracked.add_(1)
     learnt_mean += norm.momentum * (mean - learnt_mean)
     learnt_variance += norm.momentum * (variance * (count / (count - 1)) - learnt_variance)
-    return Moments(mean, np.sqrt(variance + norm.eps), count)
+    return BatchStatistics(mean, np.sqrt(variance + norm.eps), count)
 
 
 def of_batch(features: Tensor) -> tuple[Array, Array, int]:
@@ -95,7 +95,7 @@ def _of_all_batches(features: Tensor) -> tuple[Array, Array, int]:
         mean, variance = _of_one_batch(features)
         sums[:] = np.ones_like(mean), mean, variance + mean**2
         sums *= features.numel() // features.shape[1]
-    count, first, second = distributed.summed(torch.from_numpy(sums)).numpy()
+    count, first, second = distributed.all_reduce(torch.from_numpy(sums)).numpy()
     mean = first / count
     return _single(mean), _single(np.maximum(second / count - mean**2, 0)), int(count[0])
 
@@ -112,13 +112,13 @@ def _of_one_batch(features: Tensor) -> tuple[Array, Array]:
 
 
 @np.errstate(all="ignore")
-def scale_and_offset(moments: Moments, weight: Tensor, bias: Tensor) -> tuple[Array, Array]:
+def scale_and_offset(moments: BatchStatistics, weight: Tensor, bias: Tensor) -> tuple[Array, Array]:
     """Return scale and offset (C,): what batch normalisation makes of a feature is scale * feature + offset."""
     scale = weight.detach().numpy() / moments.deviation
     return scale, bias.detach().numpy() - moments.mean * scale
 
 
-class Returned(NamedTuple):
+class GradientTerms(NamedTuple):
     """Gradients of weight and bias (C,), and of a feature: constant + linear * feature + scale * what came in."""
 
     of_weight: Tensor
@@ -128,7 +128,7 @@ class Returned(NamedTuple):
 
 
 @np.errstate(all="ignore")
-def returned(sums: Array, moments: Moments, scale: Array) -> Returned:
+def gradient_terms(sums: Array, moments: BatchStatistics, scale: Array) -> GradientTerms:
     """Return how a gradient goes on.
 
     Its `sums` (N, 2, C) over each image are plain and weighted with feature - mean.
@@ -139,11 +139,11 @@ def returned(sums: Array, moments: Moments, scale: Array) -> Returned:
     constant = linear = np.zeros_like(of_bias)
     if moments.features:
         # by way of the batch's mean and variance, each value reaches every output of its channel, in all processes
-        bias_of_all, product_of_all = _single(distributed.summed(torch.from_numpy(both)).numpy())
+        bias_of_all, product_of_all = _single(distributed.all_reduce(torch.from_numpy(both)).numpy())
         share = scale / moments.features
         linear = -share / moments.deviation * (product_of_all / moments.deviation)
         constant = -share * bias_of_all - linear * moments.mean
-    return Returned(torch.from_numpy(of_weight), torch.from_numpy(of_bias), constant, linear)
+    return GradientTerms(torch.from_numpy(of_weight), torch.from_numpy(of_bias), constant, linear)
 
 
 def _single(values: Array) -> Array:

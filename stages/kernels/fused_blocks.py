@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from stages.kernels.batch_norm import fits, kernels, memory, moments, returned, scale_and_offset
+from stages.kernels.batch_norm import gradient_terms, is_supported, kernels, memory, moments, scale_and_offset
 
 BLOCK = (nn.Conv2d, nn.BatchNorm2d, nn.MaxPool2d, nn.LeakyReLU)
 
@@ -40,7 +40,7 @@ class FusedBlocks(nn.Sequential):
         layers: list[Any] = list(self)
         for convolution, norm, pool, activation in zip(*[iter(layers)] * len(BLOCK), strict=True):
             features = convolution(images)
-            if fits(features):
+            if is_supported(features):
                 images = normalised_pool(features, norm, activation.negative_slope)
             else:
                 images = activation(pool(norm(features)))
@@ -76,7 +76,7 @@ class _NormalisedPool(torch.autograd.Function):
         incoming = memory(gradient.contiguous(memory_format=torch.channels_last))
         sums = np.empty((len(features), 2, len(ctx.scale)))
         kernels().sum_gradients(incoming, memory(kept), ctx.chosen, ctx.moments.mean, ctx.slope, sums)
-        back = returned(sums, ctx.moments, ctx.scale)
+        back = gradient_terms(sums, ctx.moments, ctx.scale)
         of_features = torch.empty_like(features)
         factors = ctx.scale, back.constant, back.linear, ctx.slope
         kernels().spread_gradient(memory(features), incoming, ctx.chosen, *factors, memory(of_features))

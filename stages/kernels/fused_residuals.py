@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stages.kernels.batch_norm import fits, kernels, memory, moments, returned, scale_and_offset
-from stages.kernels.sync_batch_norm import SharedNorm
+from stages.kernels.batch_norm import gradient_terms, is_supported, kernels, memory, moments, scale_and_offset
+from stages.kernels.sync_batch_norm import SyncBatchNorm
 
 LAYERS = ("conv1", "bn1", "conv2", "bn2", "conv3", "bn3", "downsample")  # of a Bottleneck, in its order
 
@@ -51,12 +51,12 @@ class FusedBottleneck(nn.Module):
         return normalised(self.conv3(features), self.bn3, shortcut)
 
 
-class FusedNorm(SharedNorm):
+class FusedNorm(SyncBatchNorm):
     """Batch normalisation and the ReLU after it."""
 
     def forward(self, features: Tensor) -> Tensor:
         """Return features (N, C, H, W) of such features."""
-        if fits(features):
+        if is_supported(features):
             return normalised(features, self)
         return functional.relu(super().forward(features), inplace=True)
 
@@ -67,8 +67,8 @@ def normalised(features: Tensor, norm: Any, shortcut: Tensor | None = None, *, a
     Features and shortcut are (N, C, H, W). What the kernels do not take goes through torch's own layers, and so does
     what a hook of the norm changes (stochastic depth).
     """
-    alike = shortcut is None or (fits(shortcut) and shortcut.dtype == features.dtype)
-    if not fits(features) or not alike or norm._forward_hooks:
+    alike = shortcut is None or (is_supported(shortcut) and shortcut.dtype == features.dtype)
+    if not is_supported(features) or not alike or norm._forward_hooks:
         result: Tensor = norm(features)
         if shortcut is not None:
             result += shortcut
@@ -100,7 +100,7 @@ class _Normalised(torch.autograd.Function):
         sums = np.empty((len(features), 2, len(ctx.scale)))
         known = memory(features), incoming, memory(result), ctx.floor
         kernels().sum_normal_gradients(*known, ctx.moments.mean, sums)
-        back = returned(sums, ctx.moments, ctx.scale)
+        back = gradient_terms(sums, ctx.moments, ctx.scale)
         of_features = torch.empty_like(features)
         of_shortcut = torch.empty_like(features) if ctx.has_shortcut else None
         outputs = memory(of_features), None if of_shortcut is None else memory(of_shortcut)

@@ -24,7 +24,7 @@ class MatrixConvolution(nn.Conv2d):
         """Return features (N, C', H', W') of images (N, C, H, W)."""
         if is_product(self, images):
             return self._product(images)
-        if has_slow_gradient(self, images):
+        if has_slow_weight_gradient(self, images):
             features: Tensor = _Convolution.apply(images, self.weight, self.bias, self.stride[0])
             return features
         return super().forward(images)
@@ -40,7 +40,7 @@ class MatrixConvolution(nn.Conv2d):
         return functional.linear(rows, weights, self.bias).permute(0, 3, 1, 2)
 
 
-def windows(images: Tensor, kernel: int, stride: int) -> Tensor:
+def unfolded(images: Tensor, kernel: int, stride: int) -> Tensor:
     """Return what a convolution of images (N, C, H, W), zeros around them, sees at each place: (N, H', W', k, k, C)."""
     around = functional.pad(images.permute(0, 2, 3, 1), (0, 0, *[kernel // 2] * 4))
     return around.unfold(1, kernel, stride).unfold(2, kernel, stride).permute(0, 1, 2, 4, 5, 3)
@@ -49,23 +49,23 @@ def windows(images: Tensor, kernel: int, stride: int) -> Tensor:
 def is_product(convolution: nn.Conv2d, images: Tensor) -> bool:
     """Say whether a convolution of images in this memory order is better done as a matrix product."""
     many = convolution.weight.numel() > LARGE_WEIGHTS * images.numel()
-    return is_usual(convolution, images) and (many or convolution.kernel_size == (1, 1))
+    return has_same_padding(convolution, images) and (many or convolution.kernel_size == (1, 1))
 
 
-def has_slow_gradient(convolution: nn.Conv2d, images: Tensor) -> bool:
+def has_slow_weight_gradient(convolution: nn.Conv2d, images: Tensor) -> bool:
     """Say whether oneDNN is slow at the gradient of a convolution's weights: in float32 with AVX2 alone."""
     exact = images.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
     wide = convolution.kernel_size != (1, 1) and convolution.in_channels >= NARROW
-    return exact and wide and has_avx2_alone() and is_usual(convolution, images)
+    return exact and wide and has_avx2_alone() and has_same_padding(convolution, images)
 
 
-def is_usual(convolution: nn.Conv2d, images: Tensor) -> bool:
+def has_same_padding(convolution: nn.Conv2d, images: Tensor) -> bool:
     """Say whether a convolution is square, with so many zeros around that it halves a side by its stride alone."""
     kernel, stride = convolution.kernel_size, convolution.stride
-    fits = images.device.type == "cpu" and images.is_contiguous(memory_format=torch.channels_last)
+    is_supported = images.device.type == "cpu" and images.is_contiguous(memory_format=torch.channels_last)
     usual = convolution.groups == 1 and convolution.dilation == (1, 1) and convolution.padding_mode == "zeros"
     square = kernel[0] == kernel[1] and stride[0] == stride[1] and convolution.padding == (kernel[0] // 2,) * 2
-    return fits and usual and square
+    return is_supported and usual and square
 
 
 @cache
@@ -83,7 +83,7 @@ class _Windows(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, images: Tensor, kernel: int, stride: int) -> Tensor:
         ctx.shape, ctx.kernel, ctx.stride = images.shape, kernel, stride
-        return windows(images, kernel, stride).flatten(3)
+        return unfolded(images, kernel, stride).flatten(3)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Any:
@@ -116,7 +116,7 @@ class _Convolution(torch.autograd.Function):
             wanted = [True, False, False]
             of_images = torch.ops.aten.convolution_backward(gradient, images, weight, None, *shape, wanted)[0]
         if for_weight:
-            of_weight = gradient_of_weights(windows(images, kernel, ctx.stride), gradient)
+            of_weight = gradient_of_weights(unfolded(images, kernel, ctx.stride), gradient)
         if for_bias:
             of_bias = gradient.sum((0, 2, 3))
         return of_images, of_weight, of_bias, None

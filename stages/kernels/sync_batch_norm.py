@@ -8,7 +8,7 @@ from stages.hardware import distributed
 CHANNELS_STAY = (0, 2, 3)  # of (N, C, H, W), what is summed over
 
 
-class SharedNorm(nn.BatchNorm2d):
+class SyncBatchNorm(nn.BatchNorm2d):
     """Batch normalisation over the batches of all processes; alone, or where nothing is learnt, torch's own."""
 
     def forward(self, features: Tensor) -> Tensor:
@@ -18,7 +18,7 @@ class SharedNorm(nn.BatchNorm2d):
         count = torch.full((features.shape[1],), features.numel() / features.shape[1], dtype=torch.float64)
         doubles = features.double()
         sums = torch.stack([count.to(features.device), doubles.sum(CHANNELS_STAY), doubles.square().sum(CHANNELS_STAY)])
-        count, first, second = distributed.summed_with_gradient(sums)
+        count, first, second = distributed.differentiable_all_reduce(sums)
         mean = first / count
         variance = (second / count - mean.square()).clamp(min=0)
         self._learn(mean.detach(), (variance * count / (count - 1)).detach())
@@ -33,9 +33,9 @@ class SharedNorm(nn.BatchNorm2d):
         self.num_batches_tracked.add_(1)  # type: ignore[union-attr]
 
 
-def with_shared_norms(model: nn.Module) -> nn.Module:
+def with_sync_batch_norm(model: nn.Module) -> nn.Module:
     """Have the batch normalisations of a network on a CPU be over all processes; return it."""
     for module in model.modules():
         if type(module) is nn.BatchNorm2d:
-            module.__class__ = SharedNorm
+            module.__class__ = SyncBatchNorm
     return model

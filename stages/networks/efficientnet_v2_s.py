@@ -7,11 +7,11 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from stages.networks.common.settings import AnySizeTraining
+from stages.networks.common.settings import AnySizeTrainingSettings
 from stages.networks.common.torchvision import TorchvisionNetwork
 
 
-class Settings(AnySizeTraining):
+class Settings(AnySizeTrainingSettings):
     """params.yaml's sections `training` and `networks.efficientnet_v2_s`."""
 
     freeze: Literal["none", "backbone", "until_features.6"]
@@ -23,7 +23,7 @@ class EfficientNetV2S(TorchvisionNetwork[Settings]):
 
     schema = Settings
     head = "classifier.1."
-    freezes = {"until_features.6": ("features.6.", "features.7.")}
+    partial_freezes = {"until_features.6": ("features.6.", "features.7.")}
 
     def options(self, settings: Settings) -> dict[str, Any]:
         """Have blocks skipped in training."""

@@ -5,11 +5,11 @@ Source: Howard et al., Searching for MobileNetV3, 2019.
 
 from typing import Literal
 
-from stages.networks.common.settings import AnySizeTraining
+from stages.networks.common.settings import AnySizeTrainingSettings
 from stages.networks.common.torchvision import TorchvisionNetwork
 
 
-class Settings(AnySizeTraining):
+class Settings(AnySizeTrainingSettings):
     """params.yaml's sections `training` and `networks.mobilenet_v3_large`."""
 
     freeze: Literal["none", "backbone", "until_features.13"]
@@ -20,7 +20,7 @@ class MobileNetV3Large(TorchvisionNetwork[Settings]):
 
     schema = Settings
     head = "classifier.3."
-    freezes = {
+    partial_freezes = {
         "until_features.13": ("features.13.", "features.14.", "features.15.", "features.16.", "classifier.0."),
     }
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from stages.networks.common.settings import AnySizeTraining
+from stages.networks.common.settings import AnySizeTrainingSettings
 from stages.networks.common.torchvision import TorchvisionNetwork
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-class Settings(AnySizeTraining):
+class Settings(AnySizeTrainingSettings):
     """params.yaml's sections `training` and `networks.resnet50`."""
 
     freeze: Literal["none", "backbone", "until_layer4"]
@@ -28,14 +28,14 @@ class ResNet50(TorchvisionNetwork[Settings]):
 
     schema = Settings
     head = "fc."
-    freezes = {"until_layer4": ("layer4.",)}
+    partial_freezes = {"until_layer4": ("layer4.",)}
 
     def options(self, settings: Settings) -> dict[str, Any]:
         """Have each block start as the identity, which eases the first epochs (Goyal et al., 2017)."""
         return {"zero_init_residual": True}
 
     def build(self, settings: Settings, classes: int, image_size: int) -> nn.Module:
-        """Return the network; pictures of any size from 32 pixels on will do."""
+        """Return the network; images of any size from 32 pixels on will do."""
         from torchvision.models.resnet import Bottleneck
 
         model = super().build(settings, classes, image_size)
@@ -46,7 +46,7 @@ class ResNet50(TorchvisionNetwork[Settings]):
 
 
 def drop_branch(last_layer: nn.Module, probability: float) -> None:
-    """Leave a block's branch out of a picture's training step with this probability.
+    """Leave a block's branch out of an image's training step with this probability.
 
     Source: Huang et al., Deep networks with stochastic depth, 2016: rising linearly from block to block.
     """

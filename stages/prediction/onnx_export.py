@@ -15,13 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from stages.hardware import device
-from stages.networks.common.image_set import PictureSet, load_pictures
-from stages.prediction.classifier import Knowing
-from stages.runtime.errors import Problem
-from stages.runtime.files import finished_file
+from stages.networks.common.image_set import ImageSet, load_images
+from stages.prediction.classifier import Classifier
+from stages.runtime.errors import UserError
+from stages.runtime.files import atomic_file
 
 OPSET = 20
-CALIBRATION = 200  # validation pictures that tell the range of each layer's values
+CALIBRATION = 200  # validation images that tell the range of each layer's values
 MISSING = "ONNX is not installed here: pip install onnx onnxruntime onnxscript, or `make install`"
 
 
@@ -31,42 +31,42 @@ class Whole(nn.Module):
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, knowing: Knowing) -> None:
+    def __init__(self, classifier: Classifier) -> None:
         super().__init__()
-        self.model = knowing.trained.model.cpu().eval()
-        self.temperature = knowing.temperature
-        self.register_buffer("mean", torch.tensor(knowing.trained.normalisation.mean)[:, None, None])
-        self.register_buffer("scale", torch.tensor(knowing.trained.normalisation.standard_deviation)[:, None, None])
+        self.model = classifier.trained.model.cpu().eval()
+        self.temperature = classifier.temperature
+        self.register_buffer("mean", torch.tensor(classifier.trained.normalisation.mean)[:, None, None])
+        self.register_buffer("scale", torch.tensor(classifier.trained.normalisation.standard_deviation)[:, None, None])
 
     def forward(self, photographs: Tensor) -> Tensor:
-        """Pictures (n, size, size, 3), 0 to 255 as float32, to probabilities (n, classes)."""
+        """Images (n, size, size, 3), 0 to 255 as float32, to probabilities (n, classes)."""
         images = (photographs.permute(0, 3, 1, 2) - self.mean) / self.scale
         return torch.softmax(self.model(images) / self.temperature, dim=1)
 
 
-def write_onnx(file: Path, knowing: Knowing) -> str:
+def write_onnx(file: Path, classifier: Classifier) -> str:
     """Write the network to a file; return a line that says what it is."""
-    with finished_file(file) as unfinished:
-        unfinished.write_bytes(with_preparation(_network(knowing), knowing).SerializeToString())
-    return f"{file}: {len(knowing.trained.class_names)} classes, opset {OPSET}, {file.stat().st_size / 1e6:.1f} MB"
+    with atomic_file(file) as unfinished:
+        unfinished.write_bytes(with_preparation(_network(classifier), classifier).SerializeToString())
+    return f"{file}: {len(classifier.trained.class_names)} classes, opset {OPSET}, {file.stat().st_size / 1e6:.1f} MB"
 
 
-def write_int8(file: Path, knowing: Knowing) -> str:
-    """Write the network with weights and features in 8 bits; return what that costs on the study's validation pictures.
+def write_int8(file: Path, classifier: Classifier) -> str:
+    """Write the network with weights and features in 8 bits; return what that costs on the study's validation images.
 
-    Raises Problem where there are none.
+    Raises UserError where there are none.
     """
     _onnx()
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     if not Path("data/validation").is_dir():
-        raise Problem("--int8 takes the study's validation pictures, and data/validation is missing: `dvc checkout`")
-    validation = load_pictures("data/validation", torch.device("cpu"), knowing.trained.image_size)
+        raise UserError("--int8 takes the study's validation images, and data/validation is missing: `dvc checkout`")
+    validation = load_images("data/validation", torch.device("cpu"), classifier.trained.image_size)
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no types
         def __init__(self) -> None:
-            self.rest = iter(validation.pictures[:CALIBRATION].float().numpy())
+            self.rest = iter(validation.pixels[:CALIBRATION].float().numpy())
 
         def get_next(self) -> Any:
             return {"photographs": one[None]} if (one := next(self.rest, None)) is not None else None
@@ -75,39 +75,39 @@ def write_int8(file: Path, knowing: Knowing) -> str:
 
     with TemporaryDirectory() as temporary:
         full, ready, small = (Path(temporary) / name for name in ("full.onnx", "ready.onnx", "small.onnx"))
-        onnx.save(_network(knowing), full)
+        onnx.save(_network(classifier), full)
         quant_pre_process(full, ready, skip_symbolic_shape=True)
         heavy = ["Conv", "Gemm", "MatMul"]  # what takes time
         quantize_static(
             ready, small, Reader(), quant_format=QuantFormat.QDQ, per_channel=True, op_types_to_quantize=heavy
         )
-        full_one, whole = (with_preparation(onnx.load(each), knowing) for each in (full, small))
+        full_one, whole = (with_preparation(onnx.load(each), classifier) for each in (full, small))
         before, after = (correct(each, validation) for each in (full_one, whole))
-    with finished_file(file) as unfinished:
+    with atomic_file(file) as unfinished:
         unfinished.write_bytes(whole.SerializeToString())
     return (
-        f"{file}: in 8 bits, {file.stat().st_size / 1e6:.1f} MB; right of {len(validation)} validation pictures:"
+        f"{file}: in 8 bits, {file.stat().st_size / 1e6:.1f} MB; right of {len(validation)} validation images:"
         f" {100 * after:.1f} %, in 32 bits {100 * before:.1f} %"
     )
 
 
-def correct(model: Any, pictures: PictureSet) -> float:
-    """Return the share of pictures whose class a network of this module's names correctly."""
+def correct(model: Any, images: ImageSet) -> float:
+    """Return the share of images whose class a network of this module's names correctly."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    chunks = pictures.pictures.split(64)  # type: ignore[no-untyped-call]
+    chunks = images.pixels.split(64)  # type: ignore[no-untyped-call]
     said = np.concatenate([session.run(None, {"photographs": chunk.numpy()})[0] for chunk in chunks])
-    return float((said.argmax(axis=1) == pictures.labels.numpy()).mean())
+    return float((said.argmax(axis=1) == images.labels.numpy()).mean())
 
 
-def _network(knowing: Knowing) -> Any:
+def _network(classifier: Classifier) -> Any:
     """Return the network from prepared photographs (n, size, size, 3), as float32, to probabilities."""
     _onnx()
-    size = knowing.trained.image_size
+    size = classifier.trained.image_size
     example = torch.zeros(2, size, size, 3)
     program = torch.onnx.export(
-        Whole(knowing).eval(),
+        Whole(classifier).eval(),
         (example,),
         input_names=["photographs"],
         output_names=["probabilities"],
@@ -121,12 +121,12 @@ def _network(knowing: Knowing) -> Any:
     return program.model_proto
 
 
-def with_preparation(network: Any, knowing: Knowing) -> Any:
+def with_preparation(network: Any, classifier: Classifier) -> Any:
     """Return a network of `_network` behind what makes photographs (n, height, width, 3) of uint8 its input."""
     import onnx
     from onnx import TensorProto, compose, helper
 
-    size = knowing.trained.image_size
+    size = classifier.trained.image_size
     crop = helper.make_graph(
         [
             helper.make_node("Shape", ["photographs"], ["shape"]),
@@ -162,7 +162,7 @@ def with_preparation(network: Any, knowing: Knowing) -> Any:
     whole = compose.merge_models(before, renamed, io_map=[("prepared", "prepared_photographs")])
     del whole.opset_import[:]  # merged, it says the same twice, which onnxruntime's tools take for none
     whole.opset_import.extend(opsets)
-    names = json.dumps(knowing.trained.class_names, ensure_ascii=False)
+    names = json.dumps(classifier.trained.class_names, ensure_ascii=False)
     helper.set_model_props(whole, {"class_names": names, "image_size": str(size)})
     onnx.checker.check_model(whole, full_check=True)
     return whole
@@ -177,13 +177,13 @@ def _input_renamed(model: Any, before: str, after: str) -> Any:
 
 
 def _onnx() -> None:
-    """Raise Problem where what writes ONNX is not installed."""
+    """Raise UserError where what writes ONNX is not installed."""
     try:
         import onnx
         import onnxruntime
         import onnxscript  # noqa: F401
     except ImportError:
-        raise Problem(MISSING) from None
+        raise UserError(MISSING) from None
     onnxruntime.set_default_logger_severity(3)
     del onnx
     device.use_available_cores()

@@ -70,7 +70,7 @@ class TerminalTable:
     """A table at a terminal."""
 
     def __init__(self) -> None:
-        self.table = Table("picture", "class", "probability")
+        self.table = Table("image", "class", "probability")
         self.table.columns[0].overflow = self.table.columns[1].overflow = "fold"
         self.table.columns[2].justify = "right"
 

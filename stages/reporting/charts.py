@@ -113,13 +113,13 @@ def pareto(rows: Rows) -> Chart:
 
 
 def confusion(counts: NDArray[np.int64], names: Sequence[str]) -> Chart:
-    """Draw what was taken for what: counts (true classes, predicted classes) of pictures, the classes in this order."""
+    """Draw what was taken for what: counts (true classes, predicted classes) of images, the classes in this order."""
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     rows = [
         {
             "true": names[true],
             "predicted": names[predicted],
-            "pictures": int(counts[true, predicted]),
+            "images": int(counts[true, predicted]),
             "share": round(float(shares[true, predicted]), 4),
             "row": int(true) - 0.5,
             "column": int(predicted) - 0.5,
@@ -131,7 +131,7 @@ def confusion(counts: NDArray[np.int64], names: Sequence[str]) -> Chart:
     axis: Chart = {"tickMinStep": 1, "tickCount": len(names), "grid": False, "labelLimit": 220, "labelOverlap": False}
     axis |= {"labelExpr": "names[datum.value] || ''"} if len(names) <= MANY_CLASSES else {"labels": False}
     scale = {"domain": [-0.5, len(names) - 0.5], "nice": False}
-    tips: list[Chart] = [{"field": name, "type": "nominal"} for name in ("true", "predicted", "pictures")]
+    tips: list[Chart] = [{"field": name, "type": "nominal"} for name in ("true", "predicted", "images")]
     tips.append({"field": "share", "type": "quantitative", "format": ".1%", "title": "share of the class"})
     side = WIDTH if len(names) > MANY_CLASSES else max(240, 24 * len(names))
     return _base(rows) | {
@@ -157,7 +157,7 @@ def confusion(counts: NDArray[np.int64], names: Sequence[str]) -> Chart:
 
 
 def reliability(rows: Rows) -> Chart:
-    """Draw stated probability against the share that is correct; rows: when, stated, correct, pictures."""
+    """Draw stated probability against the share that is correct; rows: when, stated, correct, images."""
     share = {"type": "quantitative", "axis": {"format": PERCENT}, "scale": {"domain": [0, 1]}}
     x = share | {"field": "stated", "title": "probability that was stated"}
     y = share | {"field": "correct", "title": "share that is correct"}

@@ -14,11 +14,11 @@ def write_plots(folder: Path, evidence: Evidence) -> None:
     write_csv(folder / "curves.csv", ["run", "epoch", "accuracy", "loss"], epochs(evidence))
     write_csv(folder / "confusion.csv", ["is", "taken_for"], _pairs(evidence))
     write_csv(folder / "classes.csv", ["class", "accuracy"], _classes(evidence))
-    write_csv(folder / "reliability.csv", ["when", "stated", "correct", "pictures"], reliability(evidence))
+    write_csv(folder / "reliability.csv", ["when", "stated", "correct", "images"], reliability(evidence))
 
 
 def _pairs(evidence: Evidence) -> Iterator[Mapping[str, Any]]:
-    """Yield a row for each test picture, as DVC's own template counts them."""
+    """Yield a row for each test image, as DVC's own template counts them."""
     names = classes_of(evidence.scores)
     for record in evidence.scores[best_of(evidence.scores)]:
         for name, counts in zip(names, record["confusion"], strict=True):

@@ -25,8 +25,8 @@ def model_card(scores: Records, costs: Costs, splits: dict[str, Any], source: st
             f"A network that names one of {len(classes)} classes for a photograph; of {len(scores)} configurations of a"
             " study it had the highest test accuracy. metrics/report.md has all of them.",
             "## Trained on",
-            f"{splits['original']['pictures']:,} pictures of source `{source}`{drawn};"
-            f" {splits['validation']['pictures']:,} others chose its best epoch. Licence of the pictures:"
+            f"{splits['original']['images']:,} images of source `{source}`{drawn};"
+            f" {splits['validation']['images']:,} others chose its best epoch. Licence of the images:"
             f" {escaped(licence)}.",
             f"{took['epochs']:.0f} epochs, {duration(took['seconds'])} on {took['device']} in {took['precision']};"
             f" {took['parameters'] / 1e6:.2f} million parameters. Settings: params.yaml;"
@@ -35,13 +35,13 @@ def model_card(scores: Records, costs: Costs, splits: dict[str, Any], source: st
             _quality(scores, record),
             _by_class(record["class_accuracy"], classes),
             "## Can its probabilities be believed?",
-            f"On test pictures they are off by {percent(record['calibration_error'])} on average, and by"
-            f" {percent(record['scaled_calibration_error'])} when its logits are divided by the temperature"
+            f"On test images they are off by {percent(record['calibration_error'])} on average, and by"
+            f" {percent(record['temperature_scaled_calibration_error'])} when its logits are divided by the temperature"
             f" {record['temperature']:.2f}, as `classify` does.",
             "## What it must not be used for",
-            "- Pictures of anything else: it names one of its classes for whatever it is shown. Below a probability of"
+            "- Images of anything else: it names one of its classes for whatever it is shown. Below a probability of"
             f" {record['none_of_these_below']:.2f} `classify --none-of-these` says so, which is no proof.\n"
-            "- Pictures of another kind than those it was tested on (another camera, season, place or selection): its"
+            "- Images of another kind than those it was tested on (another camera, season, place or selection): its"
             " accuracy there is not known.\n"
             "- Decisions about people, health or safety, and any without a person who checks the answers.",
         ]
@@ -59,7 +59,7 @@ def _quality(scores: Records, record: dict[str, Any]) -> str:
     )
     return (
         f"Right in {percent(averaged['accuracy'])} ({100 * sure.low:.1f}–{100 * sure.high:.1f}) of"
-        f" {record['pictures']:,} test pictures that no training saw{seeds}{top}; macro F1 {averaged['macro_f1']:.3f},"
+        f" {record['images']:,} test images that no training saw{seeds}{top}; macro F1 {averaged['macro_f1']:.3f},"
         f" cross entropy {averaged['loss']:.3f}. Guessing is right in {percent(1 / len(record['class_accuracy']))}."
     )
 

@@ -1,4 +1,4 @@
-"""The report as one page of HTML: what report.md says, with charts and pictures beside it."""
+"""The report as one page of HTML: what report.md says, with charts and images beside it."""
 
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,8 +21,8 @@ TITLE = "Which network, which hyperparameters, which training data?"
 Markdown = Mapping[str, Sequence[str]]  # what report.md says, by section: paragraphs, tables and headings
 
 
-class Picture(NamedTuple):
-    """A picture to look at: encoded, what to say below it, and a heat map over it, "" where there is none."""
+class PageImage(NamedTuple):
+    """An image to look at: encoded, what to say below it, and a heat map over it, "" where there is none."""
 
     source: str
     caption: str
@@ -36,7 +36,7 @@ class Block(NamedTuple):
     chart: charts.Chart | None = None
     says: str = ""  # what a chart shows, for those who do not see it
     results: Sequence[Mapping[str, Any]] = ()
-    pictures: Sequence[Picture] = ()
+    images: Sequence[PageImage] = ()
 
 
 class Evidence(NamedTuple):
@@ -47,7 +47,7 @@ class Evidence(NamedTuple):
     costs: Costs
     judged: Judged
     histories: Mapping[str, Mapping[str, Sequence[float]]]  # of each run: accuracy and loss on validation by epoch
-    looks: Sequence[Mapping[str, Any]]  # the rows of the best run's looks.parquet
+    examples: Sequence[Mapping[str, Any]]  # the rows of the best run's examples.parquet
     copies: Sequence[tuple[bytes, bytes, str]]  # an original, an altered copy, and what was drawn for it
     commit: str  # of the code, "" where that is not known
 
@@ -128,7 +128,7 @@ def epochs(evidence: Evidence) -> list[dict[str, Any]]:
 
 def curves(evidence: Evidence) -> Iterator[Block]:
     """Yield how each run learnt."""
-    says = "Accuracy and loss of every run on the validation pictures after each epoch. Drag to move, turn the wheel"
+    says = "Accuracy and loss of every run on the validation images after each epoch. Drag to move, turn the wheel"
     yield titled("Learning curves")
     yield Block(chart=charts.curves(epochs(evidence)), says=f"{says} to zoom, double-click to go back.")
 
@@ -163,46 +163,46 @@ def confusion(evidence: Evidence) -> Iterator[Block]:
     order = charts.clustered(counts) if len(names) > charts.MANY_CLASSES else list(range(len(names)))
     drawn = charts.confusion(counts[np.ix_(order, order)], [names[label] for label in order])
     yield titled("What is taken for what")
-    says = f"Test pictures of {best}, a row per class and a column per class that they were taken for."
+    says = f"Test images of {best}, a row per class and a column per class that they were taken for."
     if len(names) > charts.MANY_CLASSES:
         says += " Classes that are taken for each other stand together; turn the wheel to zoom, hover to see names."
     yield Block(chart=drawn, says=says)
     yield from said(evidence, "classes")
 
 
-def looks(evidence: Evidence) -> Iterator[Block]:
+def examples(evidence: Evidence) -> Iterator[Block]:
     """Yield the most confident mistakes and the hardest classes of the best run."""
     names = classes_of(evidence.scores)
     for why, title in (("confident mistake", "The most confident mistakes"), ("hard class", "The hardest classes")):
-        rows = [row for row in evidence.looks if row["why"] == why]
-        pictures = [Picture(embedded(row["picture"]), told(row, names), embedded(row["heat_map"])) for row in rows]
-        if pictures:
+        rows = [row for row in evidence.examples if row["why"] == why]
+        images = [PageImage(embedded(row["image"]), told(row, names), embedded(row["heat_map"])) for row in rows]
+        if images:
             yield titled(title)
-            yield Block(pictures=pictures)
+            yield Block(images=images)
 
 
 def told(look: Mapping[str, Any], names: Sequence[str]) -> str:
-    """Return what a picture is and what it was taken for, and how sure of that the run was."""
+    """Return what an image is and what it was taken for, and how sure of that the run was."""
     taken = f", taken for {names[look['predicted']]}" if look["predicted"] != look["label"] else ", correct"
     return f"{names[look['label']]}{taken} ({100 * look['probability']:.0f}\u00a0%)"
 
 
 def copies(evidence: Evidence) -> Iterator[Block]:
-    """Yield what augmentation does to a few pictures."""
+    """Yield what augmentation does to a few images."""
     pairs = [
-        Picture(embedded(encoded), caption)
+        PageImage(embedded(encoded), caption)
         for original, copy, drawn in evidence.copies
         for encoded, caption in ((original, "original"), (copy, drawn))
     ]
     if pairs:
         yield titled("What augmentation does")
-        yield Block(pictures=pairs)
+        yield Block(images=pairs)
 
 
 def composition(evidence: Evidence) -> Iterator[Block]:
-    """Yield where the pictures come from, and what was left out."""
-    yield titled("Pictures")
-    yield from said(evidence, "pictures")
+    """Yield where the images come from, and what was left out."""
+    yield titled("Images")
+    yield from said(evidence, "images")
 
 
 def reliability(evidence: Evidence) -> list[dict[str, Any]]:
@@ -221,10 +221,10 @@ def calibration(evidence: Evidence) -> Iterator[Block]:
     yield Block(text=html("\n\n".join(parts)))
 
 
-def embedded(picture: bytes) -> str:
-    """Return a picture as the address of itself."""
-    kind = "png" if picture.startswith(b"\x89PNG") else "jpeg"
-    return f"data:image/{kind};base64,{b64encode(picture).decode()}"
+def embedded(image: bytes) -> str:
+    """Return an image as the address of itself."""
+    kind = "png" if image.startswith(b"\x89PNG") else "jpeg"
+    return f"data:image/{kind};base64,{b64encode(image).decode()}"
 
 
 SECTIONS: dict[str, Callable[[Evidence], Iterator[Block]]] = {
@@ -234,10 +234,10 @@ SECTIONS: dict[str, Callable[[Evidence], Iterator[Block]]] = {
     "curves": curves,
     "cost-of-accuracy": pareto,
     "confusion": confusion,
-    "looks": looks,
+    "examples": examples,
     "augmentation": copies,
     "calibration": calibration,
-    "pictures": composition,
+    "images": composition,
     "findings": lambda evidence: said(evidence, "findings"),
     "times": lambda evidence: said(evidence, "times"),
     "settings": lambda evidence: said(evidence, "settings"),

@@ -1,4 +1,4 @@
-"""The pictures that the page shows, read from what the stages before it wrote."""
+"""The images that the page shows, read from what the stages before it wrote."""
 
 import hashlib
 from collections.abc import Mapping
@@ -10,16 +10,14 @@ import pyarrow.parquet as pq
 NAMES = {"shift_x": "right", "shift_y": "down", "hue": "hue", "gamma": "gamma", "rotation": "turned"}
 
 
-def looks_of(run: str, digest: str) -> list[dict[str, Any]]:
-    """Return the test pictures of a run that are worth a look, as evaluate chose them.
+def examples_of(run: str, digest: str) -> list[dict[str, Any]]:
+    """Return the test images of a run that are worth a look, as evaluate chose them.
 
     None where they are not here, as on a machine that pulled the records alone, or are another version's.
     """
-    file = Path(f"data/predictions/{run}/looks.parquet")
+    file = Path(f"data/predictions/{run}/examples.parquet")
     if not file.exists() or hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest() != digest:
-        print(
-            f"{file} is not what metrics/runs/{run}.json tells of: the page lacks its pictures; `dvc pull` brings them"
-        )
+        print(f"{file} is not what metrics/runs/{run}.json tells of: the page lacks its images; `dvc pull` brings them")
         return []
     rows: list[dict[str, Any]] = pq.read_table(file).to_pylist()
     return rows
@@ -32,7 +30,7 @@ def copies_of(file: str) -> list[tuple[bytes, bytes, str]]:
 
 
 def told(drawn: Mapping[str, float]) -> str:
-    """Return the drawn values in words: shifts in per cent of the picture, angles in degrees."""
+    """Return the drawn values in words: shifts in per cent of the image, angles in degrees."""
     parts = []
     for name, value in drawn.items():
         if name.startswith("shift"):

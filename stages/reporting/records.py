@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from statistics import mean
 from typing import Any
 
-from stages.runtime.names import in_order
+from stages.runtime.names import natural_order
 from stages.runtime.study import Configuration
 from stages.statistics.comparisons import Records
 
@@ -22,7 +22,7 @@ def qualities(scores: Records) -> list[str]:
 
 def classes_of(scores: Records) -> list[str]:
     """Return the names of the classes in the order of their labels."""
-    return in_order(next(iter(scores.values()))[0]["class_accuracy"])
+    return natural_order(next(iter(scores.values()))[0]["class_accuracy"])
 
 
 def best_of(scores: Records) -> Configuration:

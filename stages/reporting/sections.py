@@ -56,11 +56,11 @@ def results_section(scores: Records, costs: Costs) -> list[str]:
         )
     columns = ["run", "accuracy", "interval", *(["deviation"] if several else [])]
     columns += [*(["top-5"] if "top5_accuracy" in names else []), "macro F1", "loss", "best epoch", "training"]
-    of = "other seeds and other test pictures" if several else "these very trainings and other test pictures"
+    of = "other seeds and other test images" if several else "these very trainings and other test images"
     return [
         "## Results",
         table(columns, rows),
-        f"The interval holds the accuracy that all pictures of the same kind would give, in 95 % of studies with {of}"
+        f"The interval holds the accuracy that all images of the same kind would give, in 95 % of studies with {of}"
         " (Wilson)." + (" The deviation is that between seeds." if several else ""),
     ]
 
@@ -70,7 +70,7 @@ def worth_section(scores: Records, costs: Costs, judged: Judged) -> list[str]:
     if all(each.verdict == SAME for each in judged.values()):
         return ["## What each technique was worth", tuning_line(judged), longer_line(costs)] if judged else []
     seeds = len(next(iter(scores.values())))
-    over = "test pictures" if seeds == 1 else "seeds and test pictures"
+    over = "test images" if seeds == 1 else "seeds and test images"
     test = "exact McNemar test; Student's t for means" if seeds == 1 else "Student's t"
     return [
         "## What each technique was worth",
@@ -124,15 +124,13 @@ def tuning_line(judged: Judged) -> str:
         if all(each.verdict == SAME for pair, each in pairs.items() if pair.after.network == name)
     ]
     if kept == networks:
-        return (
-            "No trial was surely better on validation pictures than the defaults: tuned and default runs are the same."
-        )
+        return "No trial was surely better on validation images than the defaults: tuned and default runs are the same."
     tuned = judged[TUNING]
     says = {BETTER: "are better", WORSE: "are worse", EQUAL: "make no difference worth a point"}
     said = says.get(tuned.verdict, "may be as good as the defaults") + (tuned.says.removeprefix(tuned.verdict))
     return (
-        "Tuned hyperparameters were the best trial's on validation pictures, where none was better by construction. On"
-        f" test pictures they {said}: {formatted(tuned.gain)} points."
+        "Tuned hyperparameters were the best trial's on validation images, where none was better by construction. On"
+        f" test images they {said}: {formatted(tuned.gain)} points."
         + "".join(f" For {name} tuned and default runs are the same." for name in kept)
     )
 
@@ -152,30 +150,36 @@ def longer_line(costs: Costs) -> str:
     if len(set(longer.values())) == 1:
         each = f"{next(iter(longer.values())):.2f} times"
     return (
-        f"**Augmented runs trained longer than original ones: on {each} as many pictures.** Their gain is the"
+        f"**Augmented runs trained longer than original ones: on {each} as many images.** Their gain is the"
         " worth of altered copies and of longer training together; `training.equal_steps: true` compares them at equal"
         " length."
     )
 
 
 def shown(cost: dict[str, Any]) -> float:
-    """Return how many pictures a training was shown, each as often as it was."""
-    return float(cost["pictures"] * cost["epochs"])
+    """Return how many images a training was shown, each as often as it was."""
+    return float(cost["images"] * cost["epochs"])
 
 
 def calibration_section(scores: Records) -> list[str]:
     """Return how well calibrated each configuration of run is, before and after temperature scaling."""
-    names = ("calibration_error", "temperature", "scaled_calibration_error", "loss", "scaled_loss")
+    names = (
+        "calibration_error",
+        "temperature",
+        "temperature_scaled_calibration_error",
+        "loss",
+        "temperature_scaled_loss",
+    )
     rows = []
     for configuration, records in scores.items():
-        error, temperature, scaled_error, loss, scaled_loss = means(records, names).values()
+        error, temperature, scaled_error, loss, temperature_scaled_loss = means(records, names).values()
         rows.append([str(configuration), percent(error), f"{loss:.3f}", f"{temperature:.2f}", percent(scaled_error)])
-        rows[-1].append(f"{scaled_loss:.3f}")
+        rows[-1].append(f"{temperature_scaled_loss:.3f}")
     return [
         "## Can the probabilities be believed?",
         table(["run", "calibration error", "loss", "temperature", "scaled error", "scaled loss"], rows),
         "The calibration error is how far, on average, the stated probability is from the share of right answers. Above"
-        " 1, the temperature says that a network was too sure of itself; it is fitted on validation pictures, and the"
+        " 1, the temperature says that a network was too sure of itself; it is fitted on validation images, and the"
         " last columns are of the logits divided by it.",
     ]
 
@@ -214,7 +218,7 @@ def cost_section(costs: Costs) -> list[str]:
         [
             str(configuration),
             f"{record['device']}, {record['precision']}",
-            f"{record['pictures']:,.0f}",
+            f"{record['images']:,.0f}",
             f"{record['images_per_second']:.0f}",
             f"{record['parameters'] / 1e6:.2f} M",
             f"{record['peak_memory_megabytes']:,.0f} MB",
@@ -224,7 +228,7 @@ def cost_section(costs: Costs) -> list[str]:
     libraries = sorted({record["libraries"] for record in costs.values()})
     return [
         "## Cost",
-        table(["run", "device", "pictures", "images/s", "parameters", "peak memory"], rows, left=2),
+        table(["run", "device", "images", "images/s", "parameters", "peak memory"], rows, left=2),
         f"Trained with {'; with '.join(libraries)}.",
     ]
 

@@ -9,9 +9,9 @@ from contextlib import nullcontext
 from importlib import import_module
 from io import TextIOWrapper
 
-from stages.runtime.errors import Problem
+from stages.runtime.errors import UserError
 from stages.runtime.fast_exit import leave
-from stages.runtime.guard import guarded
+from stages.runtime.guard import guard_stage
 from stages.runtime.progress import told
 
 INTERRUPTED, TERMINATED = 130, 143  # as shells report them: 128 + the signal's number
@@ -19,7 +19,7 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def run_stage(main: Callable[..., None]) -> None:
-    """Call `main` with the command line's words; show a Problem as plain lines and exit with 1.
+    """Call `main` with the command line's words; show a UserError as plain lines and exit with 1.
 
     Where DVC runs the stage, its inputs are guarded. SIGTERM unwinds as Ctrl-C does, so that half files are removed.
     Where Python was asked to run the module, its process ends here.
@@ -30,9 +30,9 @@ def run_stage(main: Callable[..., None]) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     stage = os.environ.get("DVC_STAGE")
     try:
-        with told(stage) if stage else nullcontext(), guarded(stage) if stage else nullcontext():
+        with told(stage) if stage else nullcontext(), guard_stage(stage) if stage else nullcontext():
             main(*sys.argv[1:])
-    except Problem as problem:
+    except UserError as problem:
         _fail(*problem.lines)
     except OSError as error:
         if error.errno not in DISK_FULL:

@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from stages.runtime.errors import Problem
+from stages.runtime.errors import UserError
 
 FILE = Path("params.yaml")
 Value = TypeVar("Value")
@@ -24,18 +24,18 @@ class Section(BaseModel):
 def read(key: str, schema: type[Value]) -> Value:
     """Return the value at the dotted `key` of params.yaml as `schema` defines it.
 
-    Raises Problem with one line per mistake, each naming file, line, key, value and what is allowed.
+    Raises UserError with one line per mistake, each naming file, line, key, value and what is allowed.
     """
     root = _document()
     value, node = _value(root), root
     for part in (steps := key.split(".")):
         if not isinstance(value, dict) or part not in value:
-            raise Problem(f"{FILE}: {key} is missing; add the key (git log -p {FILE} shows how it was)")
+            raise UserError(f"{FILE}: {key} is missing; add the key (git log -p {FILE} shows how it was)")
         value, node = value[part], _child(node, part)
     try:
         return TypeAdapter(schema).validate_python(value)
     except ValidationError as invalid:
-        raise Problem(*(_line(root, steps, error, schema) for error in invalid.errors())) from None
+        raise UserError(*(_line(root, steps, error, schema) for error in invalid.errors())) from None
 
 
 def read_overridden(
@@ -44,7 +44,7 @@ def read_overridden(
     """Return the section `common` with what the section `own` has instead or besides, as `schema` defines both.
 
     `shared` is the schema of what `common` may hold. `own` may be missing; its keys `besides` are for others to read.
-    Raises Problem as `read` does.
+    Raises UserError as `read` does.
     """
     root = _document()
     whole = _value(root)
@@ -67,7 +67,7 @@ def read_overridden(
         is_own = name in overrides or (error["type"] == "missing" and name not in shared.model_fields)
         lines.append(_line(root, (own if is_own else common).split("."), error, schema if is_own else shared))
     if lines:
-        raise Problem(*lines)
+        raise UserError(*lines)
     return value
 
 
@@ -75,7 +75,7 @@ def _section(whole: Any, key: str) -> dict[str, Any]:
     for step in key.split("."):
         whole = whole.get(step) if isinstance(whole, dict) else None
     if whole is not None and not isinstance(whole, dict):
-        raise Problem(f"{FILE}: {key} = {whole!r} is no section; write `name: value` lines below {key}")
+        raise UserError(f"{FILE}: {key} = {whole!r} is no section; write `name: value` lines below {key}")
     return whole or {}
 
 
@@ -88,14 +88,14 @@ def _document() -> yaml.Node:
     try:
         node = yaml.compose(FILE.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     except FileNotFoundError:
-        raise Problem(f"{FILE} is missing; run from the project's top folder") from None
+        raise UserError(f"{FILE} is missing; run from the project's top folder") from None
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise Problem(f"{FILE}, line {line}: not valid YAML: {error.problem}") from None
+        raise UserError(f"{FILE}, line {line}: not valid YAML: {error.problem}") from None
     except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise Problem(f"{FILE}: not valid YAML: {error}") from None
+        raise UserError(f"{FILE}: not valid YAML: {error}") from None
     if not isinstance(node, yaml.MappingNode):
-        raise Problem(f"{FILE}: expected `key: value` lines")
+        raise UserError(f"{FILE}: expected `key: value` lines")
     return node
 
 

@@ -1,7 +1,7 @@
-"""Spread work on pictures over a Dask cluster, where STUDY_CLUSTER names its scheduler: tcp://scheduler:8786.
+"""Spread work on images over a Dask cluster, where STUDY_CLUSTER names its scheduler: tcp://scheduler:8786.
 
 Results come in the order of the items, the same bytes whoever made them. Workers need this project's code and its
-libraries, in the same versions, but none of its data: what a picture's file holds is sent along.
+libraries, in the same versions, but none of its data: what an image's file holds is sent along.
 """
 
 import hashlib
@@ -17,14 +17,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from stages.runtime.errors import Problem
-from stages.runtime.parallel import AHEAD, CHUNK, Item, Result, ordered_map, with_bar
+from stages.runtime.errors import UserError
+from stages.runtime.parallel import AHEAD, CHUNK, Item, Result, parallel_map, with_bar
 
 VARIABLE = "STUDY_CLUSTER"
 PATIENCE = "10s"  # for the scheduler's first answer
 LATE = 30  # seconds to wait for a worker: those of a job start beside the study, and others take the place of lost ones
 SCHEMES = ("tcp://", "tls://", "ucx://", "ws://", "wss://")
-LIBRARIES = ("albumentations", "numpy", "opencv-python-headless", "pi-heif", "pillow", "scipy")  # that shape pictures
+LIBRARIES = ("albumentations", "numpy", "opencv-python-headless", "pi-heif", "pillow", "scipy")  # that shape images
 CODE = Path(__file__).resolve().parents[1]
 
 
@@ -32,21 +32,21 @@ def no_file(item: object) -> None:
     """Say that nothing has to be read for an item."""
 
 
-def spread_map(
+def cluster_map(
     function: Callable[[Item], Result],
     items: Iterable[Item],
     description: str,
     total: int | None = None,
     reads: Callable[[Item], Path | None] = no_file,
 ) -> Iterator[Result]:
-    """Yield function(item) for each item, in order, as the cluster computes it; without one, as `ordered_map` does.
+    """Yield function(item) for each item, in order, as the cluster computes it; without one, as `parallel_map` does.
 
-    `reads` names the file, below the working directory, that `function` reads for an item. Raises Problem where there
+    `reads` names the file, below the working directory, that `function` reads for an item. Raises UserError where there
     is no cluster at that address, or one of other versions.
     """
     address = os.environ.get(VARIABLE)
     if not address:
-        return ordered_map(function, items, description, total)
+        return parallel_map(function, items, description, total)
     return with_bar(_on_cluster(address, function, items, reads), items, description, total)
 
 
@@ -77,9 +77,9 @@ def _on_cluster(
                     return
                 yield from _result(futures.popleft(), client, address)
         except KilledWorker as error:
-            raise Problem(f"workers of {address} died over the same pictures again and again: {error}") from None
+            raise UserError(f"workers of {address} died over the same images again and again: {error}") from None
         except (ImportError, AttributeError) as error:
-            raise Problem(f"a worker of {address} has no code like this project's here: {error}") from None
+            raise UserError(f"a worker of {address} has no code like this project's here: {error}") from None
 
 
 def _threads(client: Any, address: str) -> int:
@@ -90,7 +90,7 @@ def _threads(client: Any, address: str) -> int:
         try:
             client.wait_for_workers(1, timeout=LATE)
         except TimeoutError:
-            raise Problem(
+            raise UserError(
                 f"the scheduler at {address} has no workers; start `dask worker {address}` where they are"
             ) from None
         threads = sum(client.nthreads().values())
@@ -111,14 +111,14 @@ def _client(address: str) -> Any:
     try:
         from distributed import Client
     except ImportError:
-        raise Problem(f"{VARIABLE} is set, but Dask is not installed; `make install` brings it") from None
+        raise UserError(f"{VARIABLE} is set, but Dask is not installed; `make install` brings it") from None
     if not address.startswith(SCHEMES):
-        raise Problem(f"{VARIABLE} is {address}; give a Dask scheduler's address, e.g. tcp://scheduler:8786")
+        raise UserError(f"{VARIABLE} is {address}; give a Dask scheduler's address, e.g. tcp://scheduler:8786")
     try:
         return Client(address, timeout=PATIENCE, set_as_default=False)  # type: ignore[no-untyped-call]  # Dask has no types
     except (OSError, ValueError) as error:
         reason = str(error).partition("\n")[0]
-        raise Problem(f"{VARIABLE}: no Dask scheduler answers at {address}: {reason}") from None
+        raise UserError(f"{VARIABLE}: no Dask scheduler answers at {address}: {reason}") from None
 
 
 def apply(
@@ -129,13 +129,13 @@ def apply(
 ) -> list[Result]:
     """Return function(item) for each item of a chunk, on a worker, with the files that these read.
 
-    Raises Problem where the worker would give other bytes, for its code or libraries are others.
+    Raises UserError where the worker would give other bytes, for its code or libraries are others.
     """
     here = fingerprint()
     if differing := [
         f"{name}: {here.get(name)}, not {expected[name]}" for name in expected if here.get(name) != expected[name]
     ]:
-        raise Problem(f"worker {platform.node()} would give other pictures; it has", *differing)
+        raise UserError(f"worker {platform.node()} would give other images; it has", *differing)
     results = []
     for item, content in zip(chunk, contents, strict=True):
         if content is not None:
@@ -151,14 +151,14 @@ def apply(
 @cache
 def _folder() -> Path:
     """Return a folder of this worker's own, and work in it from now on."""
-    folder = Path(tempfile.mkdtemp(prefix="pictures-"))
+    folder = Path(tempfile.mkdtemp(prefix="images-"))
     os.chdir(folder)
     return folder
 
 
 @cache
 def fingerprint() -> dict[str, str]:
-    """Return what decides about the bytes of a picture: the versions of Python and libraries, a digest of the code."""
+    """Return what decides about the bytes of an image: the versions of Python and libraries, a digest of the code."""
     files = sorted(CODE.rglob("*.py"))
     code = hashlib.sha256(b"".join(file.relative_to(CODE).as_posix().encode() + file.read_bytes() for file in files))
     known = {"python": platform.python_version(), "code": code.hexdigest()[:12]}

@@ -12,7 +12,7 @@ UNFINISHED = ".unfinished"  # suffix of what is being written; data/.gitignore a
 
 
 @contextmanager
-def finished_folder(path: str | Path) -> Iterator[Path]:
+def atomic_folder(path: str | Path) -> Iterator[Path]:
     """Give an empty folder to fill; it takes the name `path` when the block ends well and vanishes when it fails."""
     path = Path(path)
     unfinished = path.with_name(path.name + UNFINISHED)
@@ -29,7 +29,7 @@ def finished_folder(path: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def finished_file(path: str | Path) -> Iterator[Path]:
+def atomic_file(path: str | Path) -> Iterator[Path]:
     """Give the path of a file to write; it takes the name `path` when the block ends well."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -64,13 +64,13 @@ def read_json(path: str | Path) -> Any:
 
 def write_text(path: str | Path, text: str) -> None:
     """Write a text file as UTF-8."""
-    with finished_file(path) as unfinished:
+    with atomic_file(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_csv(path: str | Path, columns: list[str], rows: Iterable[Mapping[str, Any]]) -> None:
     """Write `rows` as CSV below a line with the names of `columns`; a value that is absent stays empty."""
-    with finished_file(path) as unfinished, unfinished.open("w", encoding="utf-8", newline="") as file:
+    with atomic_file(path) as unfinished, unfinished.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)

@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 import yaml
 
-from stages.runtime.errors import Problem
+from stages.runtime.errors import UserError
 
 SHELLS = ("sh", "bash", "dash", "fish", "ksh", "zsh")  # DVC starts a stage through one of these, or some of them
 REAPERS = ("systemd", "init", "launchd", "tini", "dumb-init")  # who becomes the parent of one whose own has died
@@ -29,27 +29,27 @@ LAST_WORDS = 5.0  # seconds that a stage may take to tidy up after its parent's 
 
 
 @contextmanager
-def guarded(stage: str) -> Iterator[None]:
+def guard_stage(stage: str) -> Iterator[None]:
     """Run the block as `stage`, e.g. "train@own_cnn-default-original".
 
-    Raises Problem where another process runs the same stage, or where an input changed in the meantime.
+    Raises UserError where another process runs the same stage, or where an input changed in the meantime.
     """
     end_with_parent()
-    with only_one(stage):
+    with exclusive_lock(stage):
         before = inputs(stage)
         late = edited_since_start(before)
         yield
         after = inputs(stage)
         changed = sorted(late | {name for name in before | after if before.get(name) != after.get(name)})
         if changed:
-            raise Problem(
+            raise UserError(
                 *(f"{name} changed while {stage} was running" for name in changed),
                 "nothing was recorded, for the result may be of neither version; run `dvc repro` again",
             )
 
 
 @contextmanager
-def only_one(stage: str) -> Iterator[None]:
+def exclusive_lock(stage: str) -> Iterator[None]:
     """Hold the stage's lock, which the system takes back from a process that ends, however it ends."""
     path = Path(".dvc/tmp") / f"{stage}.running"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -61,7 +61,7 @@ def only_one(stage: str) -> Iterator[None]:
                 break
             except OSError:
                 if time.monotonic() > until:
-                    raise Problem(f"another process is running {stage}; wait until it has ended") from None
+                    raise UserError(f"another process is running {stage}; wait until it has ended") from None
                 time.sleep(LOOK_EVERY)
         yield
 

@@ -8,7 +8,7 @@ from unicodedata import normalize
 NUMBER = r"-?[0-9]+([.][0-9]+)?"
 
 
-def in_order(names: Iterable[str]) -> list[str]:
+def natural_order(names: Iterable[str]) -> list[str]:
     """Return names, each once, by their value where all are numbers (1, 2, 10), else letter by letter (1, 10, crow)."""
     names = sorted(set(names))
     if all(re.fullmatch(NUMBER, name) for name in names):
@@ -21,7 +21,7 @@ def folded(name: str) -> str:
     return normalize("NFC", normalize("NFC", name).casefold())
 
 
-def clashes(names: Iterable[str]) -> list[tuple[str, str]]:
+def case_clashes(names: Iterable[str]) -> list[tuple[str, str]]:
     """Return the pairs of different names that some systems hold for one."""
     first: dict[str, str] = {}
     pairs = ((first.setdefault(folded(name), name), name) for name in sorted(set(names)))

@@ -1,4 +1,4 @@
-"""Spread work on pictures over all cores; results come in the order of the items, however many workers there are."""
+"""Spread work on images over all cores; results come in the order of the items, however many workers there are."""
 
 import multiprocessing
 import multiprocessing.connection
@@ -22,7 +22,7 @@ CHUNK = 16  # items a worker takes at a time: enough to hide the cost of sending
 AHEAD = 4  # chunks handed out per worker before the oldest is waited for: bounds memory, whatever the number of items
 
 
-def ordered_map(
+def parallel_map(
     function: Callable[[Item], Result], items: Iterable[Item], description: str, total: int | None = None
 ) -> Iterator[Result]:
     """Yield function(item) for each item, in order, with a progress bar on a terminal.
@@ -37,7 +37,7 @@ def with_bar(results: Iterable[Result], items: Iterable[Item], description: str,
     """Yield what became of items, with a progress bar on a terminal; `total` is their number, if they do not say it."""
     if total is None and isinstance(items, Sized):
         total = len(items)
-    yield from tqdm(results, desc=description, total=total, unit=" pictures", disable=None)
+    yield from tqdm(results, desc=description, total=total, unit=" images", disable=None)
 
 
 def _with_workers(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:

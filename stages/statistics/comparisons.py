@@ -30,7 +30,7 @@ Name = TypeVar("Name", bound=Hashable)
 SEEDS = 3  # so many trainings it takes to say of a technique, and not of one training, that it is better
 POINT = 0.01  # what is within one point of accuracy is not worth a choice
 POWER = 0.8
-MOST_PICTURES, MOST_SEEDS = 100_000, 30  # no sensible study of this kind has more
+MOST_IMAGES, MOST_SEEDS = 100_000, 30  # no sensible study of this kind has more
 
 BETTER, WORSE, EQUAL, SAME, UNDECIDED = "better", "worse", "no difference worth a point", "the same runs", "undecided"
 
@@ -61,7 +61,7 @@ class Judgement(NamedTuple):
     p_value: float  # adjusted for all comparisons of the report
     verdict: str
     seeds: int
-    needed: str  # pictures and seeds that would decide it, "" where it is decided
+    needed: str  # images and seeds that would decide it, "" where it is decided
 
     @property
     def says(self) -> str:
@@ -116,7 +116,7 @@ def combined(parts: Iterable[tuple[float, Contrast]]) -> Contrast:
 
 
 def grid_of(records: Records, contrast: Contrast) -> Grid:
-    """Return a contrast of the answers of configurations, for each seed and picture."""
+    """Return a contrast of the answers of configurations, for each seed and image."""
     return np.asarray(sum(weight * answers(records[configuration]) for configuration, weight in contrast.items()))
 
 
@@ -127,7 +127,7 @@ def spread_of(records: Records, contrast: Contrast, pseudo: float = 1.0) -> Spre
     are taken to vary alike between seeds, those of different networks each in its way (Satterthwaite, 1946).
     """
     own = spread(grid_of(records, contrast), pseudo)
-    seeds, pictures = own.shape
+    seeds, images = own.shape
     if seeds == 1:
         return own
     distinct: dict[tuple[str, ...], Configuration] = {}  # what is the same run is one run
@@ -147,7 +147,7 @@ def spread_of(records: Records, contrast: Contrast, pseudo: float = 1.0) -> Spre
     if variance == 0:
         return own
     freedom = variance**2 / sum(part**2 / (runs * (seeds - 1)) for part, runs in parts.values())
-    return own._replace(seeds=variance - own.both / pictures, freedom=freedom)
+    return own._replace(seeds=variance - own.both / images, freedom=freedom)
 
 
 def accuracy_of(records: Records, configuration: Configuration) -> Interval:
@@ -157,7 +157,7 @@ def accuracy_of(records: Records, configuration: Configuration) -> Interval:
 
 
 def answers(records: Sequence[dict[str, Any]]) -> Grid:
-    """Return 1.0 for each seed and test picture whose class was predicted correctly, 0.0 for every other: (S, N)."""
+    """Return 1.0 for each seed and test image whose class was predicted correctly, 0.0 for every other: (S, N)."""
     return np.array([np.frombuffer(record["correct"].encode(), np.uint8) == ord("1") for record in records], np.float64)
 
 
@@ -230,27 +230,27 @@ def verdict_of(gain: Interval, adjusted: float) -> str:
 
 
 def needed_to_decide(gain: float, sure: Spread, tests: int) -> str:
-    """Return how many test pictures, and seeds, would decide of a gain that stays as it is, four times out of five.
+    """Return how many test images, and seeds, would decide of a gain that stays as it is, four times out of five.
 
     Decided is that it is not zero, or that it is not worth a point, whichever takes less. Seeds are added only where
-    ten times the pictures would not do.
+    ten times the images would not do.
     """
-    seeds, pictures = sure.shape
+    seeds, images = sure.shape
 
-    def decides(seeds: int, pictures: int) -> bool:
+    def decides(seeds: int, images: int) -> bool:
         freedom = sure.freedom * (seeds - 1) / max(1, sure.shape[0] - 1)
-        then = sure._replace(shape=(seeds, pictures), freedom=freedom)
+        then = sure._replace(shape=(seeds, images), freedom=freedom)
         margin = float(ndtri(POWER)) * then.error()
         apart = then.half_width((1 - CONFIDENCE) / tests) + margin < abs(gain)
         return apart or then.half_width() + margin < POINT - abs(gain)
 
     counts = range(max(SEEDS, seeds), MOST_SEEDS + 1) if seeds > 1 else [1]
-    for most in (min(MOST_PICTURES, 10 * pictures), MOST_PICTURES):
+    for most in (min(MOST_IMAGES, 10 * images), MOST_IMAGES):
         for count in counts:
             if decides(count, most):
-                found = bisect_left(range(most), True, lo=pictures, key=partial(decides, count))
-                return f"{_rounded_up(found):,} pictures" + (f", {count} seeds" if seeds > 1 else "")
-    return f"over {MOST_PICTURES:,} pictures" + (f" or {MOST_SEEDS} seeds" if seeds > 1 else "")
+                found = bisect_left(range(most), True, lo=images, key=partial(decides, count))
+                return f"{_rounded_up(found):,} images" + (f", {count} seeds" if seeds > 1 else "")
+    return f"over {MOST_IMAGES:,} images" + (f" or {MOST_SEEDS} seeds" if seeds > 1 else "")
 
 
 def _rounded_up(number: float) -> int:

@@ -16,7 +16,7 @@ Labels = NDArray[np.int64]
 def best_temperature(logits: Logits, labels: Labels) -> float:
     """Return the number by which to divide logits (N, classes) so that their cross entropy with labels is lowest.
 
-    Above 1 the network was too sure of itself. To be found on validation pictures, never on test pictures.
+    Above 1 the network was too sure of itself. To be found on validation images, never on test images.
     """
     from scipy.optimize import minimize_scalar  # takes a tenth of a second, and not every process asks
 
@@ -26,7 +26,7 @@ def best_temperature(logits: Logits, labels: Labels) -> float:
     return float(np.exp(minimize_scalar(loss, bounds=(np.log(LOWEST), np.log(HIGHEST)), method="bounded").x))
 
 
-def scaled_cross_entropies(logits: Logits, labels: Labels) -> NDArray[np.float64]:
+def temperature_scaled_cross_entropies(logits: Logits, labels: Labels) -> NDArray[np.float64]:
     """Return the cross entropies (N,) in nats at the temperature that makes their mean lowest.
 
     It tells which of two networks knows more, whichever of them is the surer of itself.
@@ -35,10 +35,10 @@ def scaled_cross_entropies(logits: Logits, labels: Labels) -> NDArray[np.float64
 
 
 def cross_entropies(logits: Logits, labels: Labels) -> NDArray[np.float64]:
-    """Return the cross entropy in nats (N,) of each picture; never infinite, however sure and wrong a network is."""
+    """Return the cross entropy in nats (N,) of each image; never infinite, however sure and wrong a network is."""
     return np.asarray(-log_softmax(logits, axis=1)[np.arange(len(labels)), labels])
 
 
-def at_temperature(logits: Logits, temperature: float) -> NDArray[np.float64]:
+def scaled_probabilities(logits: Logits, temperature: float) -> NDArray[np.float64]:
     """Return the probabilities (N, classes) that logits stand for when divided by a temperature."""
     return np.asarray(softmax(logits / temperature, axis=1))

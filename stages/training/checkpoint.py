@@ -18,7 +18,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from stages.hardware import device
-from stages.runtime.files import finished_file
+from stages.runtime.files import atomic_file
 from stages.training.abandoned import remove_abandoned
 
 FOLDER = Path("data/checkpoints")
@@ -50,7 +50,7 @@ class Checkpoint:
     def save(self, tensors: Tensors, notes: Any) -> None:
         """Replace the checkpoint; a kill at any moment leaves the old one or the new one."""
         contiguous = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
-        with finished_file(self.tensors) as unfinished:
+        with atomic_file(self.tensors) as unfinished:
             unfinished.write_bytes(save(contiguous, {"notes": json.dumps(notes)}))
 
     def restore(self) -> tuple[Tensors, Any] | None:

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 
-class WeightAverage:
+class ExponentialMovingAverage:
     """An exponential moving average of all weights and statistics of a network in training.
 
     Until as many steps are done as the average reaches back, each counts the same; from then on the older count less.

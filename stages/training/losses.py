@@ -1,4 +1,4 @@
-"""What a training makes small: how far logits are from the classes that pictures show."""
+"""What a training makes small: how far logits are from the classes that images show."""
 
 from collections.abc import Callable
 
@@ -13,21 +13,21 @@ CROSS_ENTROPY_SHARE = 0.1  # of the sum of both, as published
 
 
 def training_loss(settings: Training, labels: Tensor, classes: int) -> Loss:
-    """Return the loss (n,) of each picture: a function of logits and of each class's share of it, both (n, classes).
+    """Return the loss (n,) of each image: a function of logits and of each class's share of it, both (n, classes).
 
-    With `class_balance: loss` a picture weighs as much as the classes that it shows; `labels` are of all pictures.
+    With `class_balance: loss` an image weighs as much as the classes that it shows; `labels` are of all images.
     """
     weights = class_weights(labels, classes) if settings.class_balance == "loss" else None
 
     def loss(logits: Tensor, targets: Tensor) -> Tensor:
-        losses = picture_losses(logits.float(), targets, settings)
+        losses = losses_per_image(logits.float(), targets, settings)
         return losses if weights is None else losses * (targets @ weights)
 
     return loss
 
 
-def picture_losses(logits: Tensor, targets: Tensor, settings: Training) -> Tensor:
-    """Return the loss (n,) of each picture: cross entropy in nats, one minus the cosine of logits and target, or both.
+def losses_per_image(logits: Tensor, targets: Tensor, settings: Training) -> Tensor:
+    """Return the loss (n,) of each image: cross entropy in nats, one minus the cosine of logits and target, or both.
 
     Source of the cosine and of the sum: Barz and Denzler, Deep learning on small datasets without pre-training using
     cosine loss, 2020. Theirs has a layer more before the cross entropy; ours keeps the network as it is.
@@ -51,6 +51,6 @@ def cosine(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def class_weights(labels: Tensor, classes: int) -> Tensor:
-    """Return weights (classes,) in inverse proportion to how many pictures have each label: 1 on average over these."""
+    """Return weights (classes,) in inverse proportion to how many images have each label: 1 on average over these."""
     counts = torch.bincount(labels, minlength=classes)
     return len(labels) / (counts.count_nonzero() * counts.clamp(min=1)).float()

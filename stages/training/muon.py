@@ -32,23 +32,23 @@ class Muon(torch.optim.AdamW):
         for group in self.param_groups:
             for weight in group["params"] if group["matrices"] else ():
                 if weight.grad is not None:
-                    self._turn(weight, weight.grad, group["lr"], group["weight_decay"])
+                    self._orthogonalised_step(weight, weight.grad, group["lr"], group["weight_decay"])
                     weight.grad = None  # so that AdamW passes it over
         return super().step(closure)
 
-    def _turn(self, weight: Tensor, gradient: Tensor, rate: float, decay: float) -> None:
+    def _orthogonalised_step(self, weight: Tensor, gradient: Tensor, rate: float, decay: float) -> None:
         state = self.state[weight]
         if not state:
             state["momentum"] = torch.zeros_like(weight)
         momentum = state["momentum"].mul_(MOMENTUM).add_(gradient)
         ahead = torch.add(gradient, momentum, alpha=MOMENTUM)  # as Nesterov's
         channels_last = ahead.movedim(1, -1)  # of a convolution in channels_last memory order, a view
-        turned = orthogonal(channels_last.flatten(1))
+        turned = orthogonalised(channels_last.flatten(1))
         scale = max(turned.shape) ** 0.5
         weight.mul_(1 - rate * decay).add_(turned.view(channels_last.shape).movedim(-1, 1), alpha=-rate * scale)
 
 
-def orthogonal(matrix: Tensor) -> Tensor:
+def orthogonalised(matrix: Tensor) -> Tensor:
     """Return about U Vᵀ of a matrix (M, N) = U S Vᵀ, by Newton and Schulz's iteration, in the precision of trainings.
 
     About: small singular values stay below 1, and others end between 0.7 and 1.2. All iterations together turn the rows

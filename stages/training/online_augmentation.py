@@ -1,4 +1,4 @@
-"""Random changes to each training batch, never the same twice: of each picture, and mixtures of two pictures.
+"""Random changes to each training batch, never the same twice: of each image, and mixtures of two pixels.
 
 Sources: crops, Szegedy et al., Going deeper with convolutions, 2015; mixup, Zhang et al., 2018; CutMix, Yun et al.,
 2019; TrivialAugment, Müller and Hutter, 2021.
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from stages.networks.common.settings import OnTheFly
+from stages.networks.common.settings import OnlineAugmentation
 
 LOG_RATIO = np.log(4 / 3)  # crops are at most so much wider than high, or higher than wide
 
@@ -25,13 +25,13 @@ class Batch(NamedTuple):
     targets: Tensor
 
 
-def picture_change(settings: OnTheFly, rng: np.random.Generator) -> Callable[[Tensor], Tensor] | None:
-    """Return what `settings` change of pictures (n, H, W, 3), uint8, with draws from `rng`; None for nothing."""
-    return partial(trivially_augmented, rng=rng) if settings.enabled and settings.trivial_augment else None
+def per_image_augmentation(settings: OnlineAugmentation, rng: np.random.Generator) -> Callable[[Tensor], Tensor] | None:
+    """Return what `settings` change of pixels (n, H, W, 3), uint8, with draws from `rng`; None for nothing."""
+    return partial(trivial_augment, rng=rng) if settings.enabled and settings.trivial_augment else None
 
 
-def trivially_augmented(pictures: Tensor, rng: np.random.Generator) -> Tensor:
-    """Return pictures (n, H, W, 3), uint8, each changed in one way of 14, more or less, as drawn for it alone.
+def trivial_augment(pixels: Tensor, rng: np.random.Generator) -> Tensor:
+    """Return pixels (n, H, W, 3), uint8, each changed in one way of 14, more or less, as drawn for it alone.
 
     What comes in at an edge is black, as published.
     """
@@ -40,20 +40,22 @@ def trivially_augmented(pictures: Tensor, rng: np.random.Generator) -> Tensor:
     change = TrivialAugmentWide()
     with torch.random.fork_rng(devices=[]):  # it draws from the generator that dropout on a CPU draws from
         torch.default_generator.manual_seed(int(rng.integers(2**63)))
-        changed = [change(picture) for picture in pictures.permute(0, 3, 1, 2)]
+        changed = [change(image) for image in pixels.permute(0, 3, 1, 2)]
     return torch.stack(changed).permute(0, 2, 3, 1)
 
 
-def augmented_batch(batch: Batch, settings: OnTheFly, rng: np.random.Generator, part: slice = slice(None)) -> Batch:
+def augmented_batch(
+    batch: Batch, settings: OnlineAugmentation, rng: np.random.Generator, part: slice = slice(None)
+) -> Batch:
     """Return a batch, or a part of it, as `settings` change it with draws from `rng` for the whole of it."""
     images, targets = batch
     mixers = [(mixup, settings.mixup), (cutmix, settings.cutmix)]
     chosen = [(mix, alpha) for mix, alpha in mixers if alpha > 0 and settings.enabled]
     needed = slice(None) if chosen else part  # partners may be anywhere in the batch
     if settings.enabled and (settings.flip or settings.shift or settings.crop < 1):
-        # what is only moved keeps its pixels: interpolated ones would be softer than those of the pictures to predict
+        # what is only moved keeps its pixels: interpolated ones would be softer than those of the pixels to predict
         mode = "bilinear" if settings.crop < 1 else "nearest"
-        images = warped(images[needed], random_maps(images, settings, rng)[needed], mode)
+        images = affine_warp(images[needed], random_affine_maps(images, settings, rng)[needed], mode)
     else:
         images = images[needed]
     if not chosen:
@@ -64,11 +66,11 @@ def augmented_batch(batch: Batch, settings: OnTheFly, rng: np.random.Generator, 
     return Batch(mixed.images[part], mixed.targets[part])
 
 
-def random_maps(images: Tensor, settings: OnTheFly, rng: np.random.Generator) -> Tensor:
+def random_affine_maps(images: Tensor, settings: OnlineAugmentation, rng: np.random.Generator) -> Tensor:
     """Return affine maps (n, 2, 3) from an image's coordinates, -1 to 1, to those of a random part of it."""
     count, sides = len(images), np.array(images.shape[:1:-1])[:, None]
     area = rng.uniform(settings.crop, 1, count)
-    furthest = np.minimum(LOG_RATIO, np.log(1 / area))  # nearly all of a picture has nearly its shape
+    furthest = np.minimum(LOG_RATIO, np.log(1 / area))  # nearly all of an image has nearly its shape
     ratio = np.exp(rng.uniform(-furthest, furthest))
     width, height = np.sqrt(area * ratio), np.sqrt(area / ratio)
     most = np.rint(settings.shift * sides).astype(int)
@@ -80,7 +82,7 @@ def random_maps(images: Tensor, settings: OnTheFly, rng: np.random.Generator) ->
     return torch.from_numpy(maps).permute(2, 0, 1)
 
 
-def warped(images: Tensor, maps: Tensor, mode: str) -> Tensor:
+def affine_warp(images: Tensor, maps: Tensor, mode: str) -> Tensor:
     """Return the part of each image that its affine map of `maps` (n, 2, 3) covers, resized to the size of the image.
 
     Beyond an edge an image is continued by its mirror image.

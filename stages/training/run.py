@@ -5,33 +5,33 @@ from pathlib import Path
 from stages.hardware import device, distributed
 from stages.hardware.torchrun import together
 from stages.networks.common.contract import network_named
-from stages.networks.common.image_set import load_pictures
-from stages.networks.common.pretrained import expected_pictures
-from stages.networks.common.settings import recipe_of
-from stages.runtime.errors import Problem
+from stages.networks.common.image_set import load_images
+from stages.networks.common.pretrained import expected_input
+from stages.networks.common.settings import config_from
+from stages.runtime.errors import UserError
 from stages.runtime.files import read_json
 from stages.runtime.runs import Run
 from stages.training.finished import place
-from stages.training.learner import Task
 from stages.training.loop import DivergedError
 from stages.training.results import trained
+from stages.training.state import Task
 
 
 @together
 def train(network: str, hyperparameters: str, data: str, seed: str) -> None:
     """Train a run, given as the words of its stage, and put what comes of it into data/trained.
 
-    Raises Problem where nothing comes of it, for it diverged.
+    Raises UserError where nothing comes of it, for it diverged.
     """
     run, chosen = Run(network, hyperparameters, data, int(seed)), network_named(network)
-    recipe = recipe_of(chosen.schema, read_json(f"data/hyperparameters/{network}/{hyperparameters}.json"))
+    config = config_from(chosen.schema, read_json(f"data/hyperparameters/{network}/{hyperparameters}.json"))
     device.be_deterministic()
     device.keep_freed_memory()
-    expected = expected_pictures(chosen, recipe.settings)
-    training, validation = (load_pictures(f"data/{name}", device.device(), *expected) for name in (data, "validation"))
+    expected = expected_input(chosen, config.settings)
+    training, validation = (load_images(f"data/{name}", device.device(), *expected) for name in (data, "validation"))
     try:
-        folder = trained(Task(chosen, recipe, training, validation, run.seed), data, str(run))
+        folder = trained(Task(chosen, config, training, validation, run.seed), data, str(run))
     except DivergedError as error:
-        raise Problem(str(error)) from None
-    if distributed.is_first():
+        raise UserError(str(error)) from None
+    if distributed.is_rank_zero():
         place(folder, Path(f"data/trained/{run}"))

@@ -1,104 +1,123 @@
-"""How far a training has come, and how it goes on from a checkpoint as if it had never been interrupted."""
+"""A network in training: what learns, at which rate, and what is kept of it."""
 
-from dataclasses import dataclass, field
-from typing import NamedTuple
+import math
+from typing import Any, NamedTuple
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from stages.hardware import distributed
-from stages.training.checkpoint import Checkpoint, same_layout
-from stages.training.learner import Learner
+from stages.hardware import device, distributed
+from stages.kernels.accelerate import accelerate
+from stages.kernels.sync_batch_norm import with_sync_batch_norm
+from stages.networks.common.contract import Network
+from stages.networks.common.image_set import ImageSet
+from stages.networks.common.prediction import add_flip_tta
+from stages.networks.common.pretrained import new_network
+from stages.networks.common.settings import Training, TrainingConfig
+from stages.runtime.seeding import derived_seed
+from stages.training.ema import ExponentialMovingAverage
+from stages.training.losses import Loss, training_loss
+from stages.training.muon import Muon
 
-STEP = "step"  # of AdamW's state: how many there were; all else has its parameter's shape
+OPTIMIZERS: dict[str, type[torch.optim.AdamW]] = {"adamw": torch.optim.AdamW, "muon": Muon}
 
 
-class Epoch(NamedTuple):
-    """What one pass over the training pictures came to.
+class Task(NamedTuple):
+    """What to learn from, how, and with which random draws."""
 
-    The loss is that of the training, on average, the validation loss always the mean cross entropy in nats; scaled, it
-    is that at the temperature which makes it lowest.
+    network: Network[Any]
+    config: TrainingConfig
+    training: ImageSet
+    validation: ImageSet
+    seed: int
+
+    def images_per_epoch(self) -> int:
+        """Return how many images an epoch takes: each once, or with all its copies."""
+        return len(self.training.originals()[0]) if self.config.settings.equal_steps else len(self.training)
+
+
+class TrainingState(NamedTuple):
+    """A network in training, with what changes it."""
+
+    model: nn.Module
+    ddp_model: nn.Module  # the same network, its gradients those of all processes
+    ema: ExponentialMovingAverage | None
+    optimizer: torch.optim.Optimizer
+    schedule: LambdaLR
+    loss: Loss
+
+    @property
+    def evaluated_model(self) -> nn.Module:
+        """The network that is validated and kept."""
+        return self.ema.model if self.ema else self.model
+
+
+def new_training_state(task: Task) -> TrainingState:
+    """Return a task's network before its first step, with all that it is trained by."""
+    torch.manual_seed(derived_seed(task.seed, "initial weights"))
+    settings, training = task.config.settings, task.training
+    classes = len(training.class_names)
+    steps = math.ceil(task.images_per_epoch() / settings.batch_size)
+    model = new_network(task.network, settings, classes, training.image_size)
+    model = model.to(device.device()).to(memory_format=torch.channels_last)
+    model = accelerate(model) if distributed.count() == 1 else with_synchronised_layers(model)
+    if settings.flip_tta:
+        add_flip_tta(model)
+    ema = ExponentialMovingAverage(model, settings.ema_epochs * steps) if settings.ema_epochs else None
+    optimizer = OPTIMIZERS[settings.optimizer](parameter_groups(model, settings, task.network.head), fused=True)
+    schedule = LambdaLR(optimizer, lambda step: learning_rate_factor(step / steps, settings))
+    ddp_model = distributed.distributed_model(model)
+    return TrainingState(model, ddp_model, ema, optimizer, schedule, training_loss(settings, training.labels, classes))
+
+
+def with_synchronised_layers(model: nn.Module) -> nn.Module:
+    """Return a network that normalises what all processes have of a batch: on an accelerator by torch's own layers."""
+    if device.device().type != "cpu":
+        shared: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
+        return shared
+    return with_sync_batch_norm(accelerate(model))
+
+
+def learning_rate_factor(epoch: float, settings: Training) -> float:
+    """Return the share of the learning rate in use after `epoch` epochs: a linear warm-up, then half a cosine to 0.
+
+    Source of the cosine: Loshchilov and Hutter, SGDR, 2017.
     """
-
-    epoch: int
-    learning_rate: float
-    loss: float
-    accuracy: float
-    validation_loss: float
-    validation_accuracy: float
-    validation_scaled_loss: float
+    if epoch < settings.warmup_epochs:
+        return (epoch + 1e-2) / (settings.warmup_epochs + 1e-2)
+    decay = (epoch - settings.warmup_epochs) / max(settings.epochs - settings.warmup_epochs, 1e-9)
+    return (1 + math.cos(math.pi * min(decay, 1.0))) / 2
 
 
-@dataclass
-class Progress:
-    """How far a training has come: its epochs, the weights of the best one, and the seconds it took."""
+def parameter_groups(model: nn.Module, settings: Training, head: str) -> list[dict[str, Any]]:
+    """Return the weights that learn, those alike in learning rate, weight decay and being Muon's matrices together.
 
-    history: list[Epoch] = field(default_factory=list)
-    best: dict[str, Tensor] = field(default_factory=dict)
-    seconds: float = 0.0
-
-
-def best_epoch(history: list[Epoch]) -> int:
-    """Return the number of the epoch with the lowest scaled validation loss, the first among equals.
-
-    On a few dozen pictures it tells good epochs from bad ones that their accuracy takes for the same; and unscaled it
-    would take epochs for bad in which a network gets too sure of itself, which the stage evaluate makes good. Where all
-    is right, and scaling leaves no loss at all, the unscaled one tells.
+    Pre-trained weights learn `backbone_learning_rate_factor` times as fast as the new head. Biases and what normalises
+    are not decayed: that would not make the network simpler (He et al., Bag of tricks, 2019).
     """
-    return min(history, key=lambda epoch: (epoch.validation_scaled_loss, epoch.validation_loss)).epoch
+    factor = 1.0 if settings.weights == "none" else settings.backbone_learning_rate_factor
+    groups: dict[tuple[float, float, bool], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            rate = settings.learning_rate * (1.0 if name.startswith(head) else factor)
+            decay = settings.weight_decay if parameter.ndim > 1 else 0.0
+            groups.setdefault((rate, decay, is_matrix(parameter) and not name.startswith(head)), []).append(parameter)
+    return [
+        {"params": params, "lr": rate, "weight_decay": decay, "matrices": matrices}
+        for (rate, decay, matrices), params in groups.items()
+    ]
 
 
-def is_out_of_patience(history: list[Epoch], patience: int) -> bool:
-    """Say whether the last `patience` epochs have brought no lower scaled validation loss; with 0, never."""
-    return 0 < patience <= len(history) - (best_epoch(history) if history else 0)
+def is_matrix(weight: Tensor) -> bool:
+    """Say whether a weight (N, ...) mixes channels, as all do but vectors and those of depthwise convolutions."""
+    return weight.ndim > 1 and weight.shape[1] > 1
 
 
-def save(checkpoint: Checkpoint, learner: Learner, progress: Progress) -> None:
-    """Write down where a training is after an epoch; of several processes the first does."""
-    if not distributed.is_first():
-        return
-    moments = {
-        f"optimizer {number} {name}": tensor
-        for number, parameter in enumerate(learner.model.parameters())
-        for name, tensor in learner.optimizer.state[parameter].items()
-    }
-    model = {f"model {name}": tensor for name, tensor in learner.model.state_dict().items()}
-    if learner.average:
-        model |= {f"average {name}": tensor for name, tensor in learner.average.model.state_dict().items()}
-    # the best epoch is most often the last: then its weights are there already, and less is written
-    is_last = best_epoch(progress.history) == len(progress.history)
-    best = {} if is_last else {f"best {name}": tensor for name, tensor in progress.best.items()}
-    notes = {"history": progress.history, "seconds": progress.seconds, "steps": learner.schedule.last_epoch}
-    checkpoint.save(model | best | moments, notes)
-
-
-def resumed(checkpoint: Checkpoint, learner: Learner) -> Progress | None:
-    """Put a learner where its checkpoint is; return the progress until then, or None where there is no checkpoint."""
-    restored = distributed.from_first(checkpoint.restore)
-    if restored is None:
-        return None
-    tensors, notes = restored
-    parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "best": {}, "optimizer": {}}
-    for name, tensor in tensors.items():
-        part, _, rest = name.partition(" ")
-        parts[part][rest] = tensor
-    learner.model.load_state_dict(parts["model"])
-    if learner.average:
-        learner.average.model.load_state_dict(parts["average"])
-    parameters = list(learner.model.parameters())
-    for key, value in parts["optimizer"].items():
-        number, _, name = key.partition(" ")
-        parameter = parameters[int(number)]
-        state = value.to(parameter.device) if name == STEP else same_layout(value, parameter)
-        learner.optimizer.state[parameter][name] = state
-    _fast_forward(learner.schedule, notes["steps"])
-    best = parts["best"] or parts["average"] or parts["model"]
-    return Progress([Epoch(*epoch) for epoch in notes["history"]], best, notes["seconds"])
-
-
-def _fast_forward(schedule: LambdaLR, steps: int) -> None:
-    schedule.last_epoch = steps
-    rates = [base * factor(steps) for base, factor in zip(schedule.base_lrs, schedule.lr_lambdas, strict=True)]
-    schedule._last_lr = rates  # LambdaLR has no public way to a step but through all before it
-    for group, rate in zip(schedule.optimizer.param_groups, rates, strict=True):
-        group["lr"] = rate
+def train_mode(model: nn.Module) -> None:
+    """Put a network into training, except for its frozen modules: what they normalise by stays as it was learnt."""
+    model.train()
+    for module in model.modules():
+        weights = list(module.parameters())
+        if weights and not any(weight.requires_grad for weight in weights):
+            module.eval()

@@ -1,4 +1,4 @@
-"""What a search leaves: a table of all trials, what mattered, and a picture of both."""
+"""What a search leaves: a table of all trials, what mattered, and an image of both."""
 
 import math
 import warnings
@@ -8,7 +8,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from stages.runtime.files import finished_file, write_csv
+from stages.runtime.files import atomic_file, write_csv
 from stages.tuning.storage import DIVERGED
 
 FEWEST_TRIALS = 10  # complete ones, of which importances say anything
@@ -41,13 +41,13 @@ def write_trials(path: Path, trials: list[FrozenTrial], defaults: dict[str, Any]
         {
             "trial": number,
             "state": state_of(trial),
-            "validation_scaled_loss": None if state_of(trial) == "diverged" else trial.values[0],
+            "validation_temperature_scaled_loss": None if state_of(trial) == "diverged" else trial.values[0],
             "epochs": len(trial.intermediate_values),
             **{name: trial.params.get(name, defaults[name]) for name in names},
         }
         for number, trial in enumerate(trials)
     ]
-    write_csv(path, ["trial", "state", "validation_scaled_loss", "epochs", *names], rows)
+    write_csv(path, ["trial", "state", "validation_temperature_scaled_loss", "epochs", *names], rows)
 
 
 def state_of(trial: FrozenTrial) -> str:
@@ -71,7 +71,7 @@ def write_plots(path: Path, trials: list[FrozenTrial]) -> None:
     figure, (history, shares) = plt.subplots(1, 2, figsize=FIGURE_INCHES, layout="constrained")
     draw_history(history, trials)
     draw_importances(shares, importances(trials))
-    with finished_file(path) as unfinished:
+    with atomic_file(path) as unfinished:
         # without the version of matplotlib, which says nothing about the search
         figure.savefig(unfinished, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
     plt.close(figure)

@@ -11,7 +11,7 @@ from scipy.special import stdtr
 from stages.hardware import device
 from stages.networks.common.prediction import predict
 from stages.networks.common.weights import restore
-from stages.statistics.temperature import scaled_cross_entropies
+from stages.statistics.temperature import temperature_scaled_cross_entropies
 from stages.training.results import trained
 from stages.tuning.storage import DIVERGED
 from stages.tuning.trials import Trials
@@ -24,14 +24,14 @@ def chosen_values(trials: Trials, finished: list[FrozenTrial]) -> dict[str, Any]
     best = best_trial(finished)
     if best is None:
         return {}
-    losses = [picture_losses(trials, changed) for changed in ({}, best.params)]
+    losses = [losses_per_image(trials, changed) for changed in ({}, best.params)]
     p_value = adjusted(probability_of_no_gain(*losses), len(finished) - 1)
     means = " against ".join(f"{loss.mean():.3f}" for loss in reversed(losses))
     adopted = p_value < trials.search.significance or trials.search.significance == 1
     says = "becomes `tuned`" if adopted else "may be chance, so that `tuned` is `default`"
     print(
         f"tune {trials.network.name}: the best trial's scaled validation loss, {means} of the defaults, {says}"
-        f" (p {p_value:.2g}, {len(losses[0])} pictures)",
+        f" (p {p_value:.2g}, {len(losses[0])} images)",
         file=sys.stderr,
     )
     return best.params if adopted else {}
@@ -44,12 +44,12 @@ def best_trial(finished: list[FrozenTrial]) -> FrozenTrial | None:
     return None if best is None or best is finished[0] else best
 
 
-def picture_losses(trials: Trials, changed: dict[str, Any]) -> Losses:
-    """Return the scaled loss (N,) of each validation picture after the training of a trial, which is done already."""
+def losses_per_image(trials: Trials, changed: dict[str, Any]) -> Losses:
+    """Return the scaled loss (N,) of each validation image after the training of a trial, which is done already."""
     folder = trained(trials.task(changed), "original", "tune")
     model = restore(folder / "weights.safetensors", trials.network, device.device()).model
     logits = predict(model, trials.validation).double().numpy()
-    return scaled_cross_entropies(logits, trials.validation.labels.cpu().numpy())
+    return temperature_scaled_cross_entropies(logits, trials.validation.labels.cpu().numpy())
 
 
 def adjusted(p_value: float, tried: int) -> float:

@@ -26,7 +26,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import ArgumentError, IntegrityError, ProgrammingError, SQLAlchemyError
 
-from stages.runtime.errors import Problem
+from stages.runtime.errors import UserError
 
 VARIABLE = "STUDY_STORAGE"  # of the environment: the URL of a database, with its password; it never goes into Git
 
@@ -37,7 +37,7 @@ PLACE, WORKER, BEAT, DIVERGED = "place", "worker", "beat", "diverged"
 
 
 def database() -> RDBStorage | None:
-    """Return the database that the environment names, or None. Raises Problem where it cannot be reached."""
+    """Return the database that the environment names, or None. Raises UserError where it cannot be reached."""
     given = os.environ.get(VARIABLE)
     if not given:
         return None
@@ -47,10 +47,10 @@ def database() -> RDBStorage | None:
             url = url.set(drivername="postgresql+psycopg")
         return _with_tables(url.render_as_string(hide_password=False))
     except ArgumentError:
-        raise Problem(f"{VARIABLE} is no URL of a database, such as postgresql://user:password@host/name") from None
+        raise UserError(f"{VARIABLE} is no URL of a database, such as postgresql://user:password@host/name") from None
     except (SQLAlchemyError, StorageInternalError, ImportError) as error:
         reason = str(error).partition("\n")[0]
-        raise Problem(f"{VARIABLE}: {url.render_as_string()} cannot be used: {reason}") from None
+        raise UserError(f"{VARIABLE}: {url.render_as_string()} cannot be used: {reason}") from None
 
 
 def _with_tables(url: str) -> RDBStorage:

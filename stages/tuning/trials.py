@@ -12,14 +12,14 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from stages.networks.common.contract import Network
-from stages.networks.common.image_set import PictureSet
-from stages.networks.common.settings import Recipe, Search, recipe_of
-from stages.runtime.errors import Problem
-from stages.runtime.seeding import stream_seed
-from stages.training.learner import Task
+from stages.networks.common.image_set import ImageSet
+from stages.networks.common.settings import Search, TrainingConfig, config_from
+from stages.runtime.errors import UserError
+from stages.runtime.seeding import derived_seed
 from stages.training.loop import DivergedError
 from stages.training.results import trained
-from stages.training.state import Epoch
+from stages.training.resume import Epoch
+from stages.training.state import Task
 from stages.tuning.storage import DIVERGED, VARIABLE, SharedSearch
 from stages.tuning.warm_start import first_choice, within
 
@@ -31,16 +31,16 @@ class Trials(NamedTuple):
     """What every trial of a search has in common."""
 
     network: Network[Any]
-    defaults: Recipe
+    defaults: TrainingConfig
     search: Search
-    training: PictureSet
-    validation: PictureSet
+    training: ImageSet
+    validation: ImageSet
     seed: int
 
     def task(self, changed: dict[str, Any]) -> Task:
         """Return the training of the defaults with some settings changed, the same as a run of the study would be."""
-        recipe = recipe_of(self.network.schema, self.defaults.values() | changed)
-        return Task(self.network, recipe, self.training, self.validation, self.seed)
+        config = config_from(self.network.schema, self.defaults.values() | changed)
+        return Task(self.network, config, self.training, self.validation, self.seed)
 
 
 def searched(trials: Trials, storage: BaseStorage, name: str) -> list[FrozenTrial]:
@@ -58,7 +58,7 @@ def searched(trials: Trials, storage: BaseStorage, name: str) -> list[FrozenTria
                 time.sleep(ASK_EVERY)
         return list(shared.finished().values())
     except (StorageInternalError, SQLAlchemyError) as error:
-        raise Problem(f"the database of {VARIABLE} failed: {error}; `dvc repro` goes on from there") from None
+        raise UserError(f"the database of {VARIABLE} failed: {error}; `dvc repro` goes on from there") from None
 
 
 def over(shared: SharedSearch, search: Search) -> bool:
@@ -97,8 +97,8 @@ def run_trial(shared: SharedSearch, claimed: FrozenTrial, trials: Trials) -> Non
     reached: list[float] = []
 
     def after_epoch(epoch: Epoch) -> None:
-        reached.append(epoch.validation_scaled_loss)
-        shared.record_epoch(claimed, epoch.epoch, epoch.validation_scaled_loss)
+        reached.append(epoch.validation_temperature_scaled_loss)
+        shared.record_epoch(claimed, epoch.epoch, epoch.validation_temperature_scaled_loss)
         if view.is_hopeless(epoch):
             raise optuna.TrialPruned
 
@@ -132,12 +132,12 @@ class View:
 
     def __init__(self, shared: SharedSearch, place: int, trials: Trials) -> None:
         self.shared, self.trials, self.place = shared, trials, place
-        seed = stream_seed(trials.seed, "tune", trials.network.name, place) % 2**32
+        seed = derived_seed(trials.seed, "tune", trials.network.name, place) % 2**32
         search = trials.search
         self.study = optuna.create_study(
             direction="minimize",
             sampler=optuna.samplers.TPESampler(n_startup_trials=search.startup_trials, seed=seed),
-            pruner=optuna.pruners.SuccessiveHalvingPruner(search.first_rung_epochs, search.reduction),
+            pruner=optuna.pruners.SuccessiveHalvingPruner(search.min_resource_epochs, search.reduction),
         )
         self.known: dict[int, FrozenTrial] = {}
         self.look()
@@ -161,7 +161,7 @@ class View:
         """Say after an epoch whether the trial is worse than others were then. The defaults are never given up."""
         if not self.trials.search.deterministic:
             self.look()
-        self.trial.report(epoch.validation_scaled_loss, epoch.epoch)
+        self.trial.report(epoch.validation_temperature_scaled_loss, epoch.epoch)
         return self.trial.should_prune() and self.place > 0
 
     def rungs(self) -> dict[str, float]:

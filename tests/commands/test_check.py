@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.studies import set_params
 from stages.commands.check import main
-from stages.runtime.errors import Problem
+from stages.runtime.errors import UserError
 
 
 @pytest.fixture(autouse=True)
@@ -17,7 +17,7 @@ def _default_folder(project):
 
 
 def lines() -> tuple[str, ...]:
-    with pytest.raises(Problem) as raised:
+    with pytest.raises(UserError) as raised:
         main()
     return raised.value.lines
 
@@ -72,7 +72,7 @@ def test_freezing_what_no_weights_brought_is_a_contradiction(project):
     assert lines() == (f"params.yaml: {key}.freeze = backbone, but there is nothing to keep: weights = none",)
 
 
-def test_pictures_too_small_for_a_network_of_the_study_are_named(project):
+def test_images_too_small_for_a_network_of_the_study_are_named(project):
     """Before they are prepared; who leaves that network out may have them as small."""
     set_params(project, prepare__image_size=48)
     assert lines() == ("params.yaml: prepare.image_size = 48, but own_cnn needs 64 or more",)

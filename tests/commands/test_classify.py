@@ -21,10 +21,10 @@ from benchmarks.studies import set_params
 from stages import evaluate, fetch, prepare, train, tune
 from stages.commands import classify
 from stages.hardware import device
-from stages.prediction.inputs import Preparation, files_in, picture_in
+from stages.prediction.inputs import Preparation, files_in, image_in
 from stages.prediction.onnx_export import OPSET, write_int8, write_onnx
 from stages.prediction.output import printable
-from tests.conftest import write_pictures
+from tests.conftest import write_images
 
 RUN = "own_cnn-default-original-1"
 CLASSES = ["crow", "jay", "owl"]
@@ -38,7 +38,7 @@ def study(tmp_path_factory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("STUDY_WORKERS", "1")
-        write_pictures(Path("data/pictures"), dict.fromkeys(CLASSES, 12))
+        write_images(Path("data/pictures"), dict.fromkeys(CLASSES, 12))
         set_params(folder, dataset__source="folder", dataset__classes="all", dataset__folder__path="data/pictures")
         set_params(folder, study__networks=["own_cnn"], study__hyperparameters=["default"], study__data=["original"])
         set_params(folder, training__epochs=2, prepare__image_size=64)
@@ -65,7 +65,7 @@ def said(monkeypatch, capsys, *words: object) -> tuple[int, str, str]:
 
 
 def evaluated() -> tuple[list[str], np.ndarray]:
-    """Return the paths and probabilities of the test pictures as evaluate kept them."""
+    """Return the paths and probabilities of the test images as evaluate kept them."""
     table = pq.read_table(f"data/predictions/{RUN}/predictions.parquet")
     temperature = json.loads(table.schema.metadata[b"study"])["temperature"]
     logits = np.array(table["logits"].to_pylist(), np.float64)
@@ -113,7 +113,7 @@ def test_bad_files_are_named_and_counted_while_others_are_answered(at_study, tmp
     """Each with its reason, and exit code 1."""
     good = next(Path("data/pictures/owl").iterdir()).resolve()
     (tmp_path / "empty.jpg").touch()
-    (tmp_path / "text.jpg").write_text("no picture", encoding="utf-8")
+    (tmp_path / "text.jpg").write_text("no image", encoding="utf-8")
     (tmp_path / "cut.png").write_bytes(good.read_bytes()[:200])
     (tmp_path / "folder.jpg").mkdir()
     Image.new("L", (50_000, 1)).save(tmp_path / "thin.png")
@@ -125,7 +125,7 @@ def test_bad_files_are_named_and_counted_while_others_are_answered(at_study, tmp
     assert [Path(line.split("\t")[0]).name for line in out.splitlines()] == ["thin.png", good.name]
     reasons = {
         "empty.jpg": "is empty",
-        "text.jpg": "not a picture",
+        "text.jpg": "not an image",
         "pipe.jpg": "no file",
         "missing.jpg": "no such file",
     }
@@ -136,13 +136,13 @@ def test_bad_files_are_named_and_counted_while_others_are_answered(at_study, tmp
 
 
 def test_nothing_to_answer_is_an_error_of_its_own(at_study, tmp_path, monkeypatch, capsys):
-    """Exit code 2, for no words and for a folder without pictures."""
+    """Exit code 2, for no words and for a folder without images."""
     assert said(monkeypatch, capsys)[0] == 2
     code, _, err = said(monkeypatch, capsys, tmp_path)
-    assert (code, err) == (2, f"error: no pictures in {tmp_path}\n")
+    assert (code, err) == (2, f"error: no images in {tmp_path}\n")
 
 
-def test_of_a_folder_pictures_alone_are_taken_in_order(tmp_path):
+def test_of_a_folder_images_alone_are_taken_in_order(tmp_path):
     """Hidden ones are not; a file that is named twice is one."""
     for name in ("b/2.png", "b/1.JPG", "a.webp", "notes.txt", ".hidden/3.png", "b/.4.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -183,7 +183,7 @@ def test_a_file_of_weights_answers_without_a_study(study, tmp_path, monkeypatch,
     assert [each["name"] for each in alone["classes"]] == [each["name"] for each in within["classes"]]
 
 
-def test_an_improbable_picture_is_none_of_these(at_study, monkeypatch, capsys):
+def test_an_improbable_image_is_none_of_these(at_study, monkeypatch, capsys):
     """Below the threshold that evaluate found; only if asked."""
     photograph = next(Path("data/pictures/owl").iterdir())
     record = classify.record_of(RUN)
@@ -194,13 +194,13 @@ def test_an_improbable_picture_is_none_of_these(at_study, monkeypatch, capsys):
         assert json.loads(said(monkeypatch, capsys, photograph, "--json")[1])["none_of_these"] is False
 
 
-def test_an_explanation_is_a_picture_for_each_answer(at_study, tmp_path, monkeypatch, capsys):
+def test_an_explanation_is_a_image_for_each_answer(at_study, tmp_path, monkeypatch, capsys):
     """Large enough to look at."""
     said(monkeypatch, capsys, "data/pictures/owl", "--explain", tmp_path / "seen")
-    pictures = sorted((tmp_path / "seen").iterdir())
-    assert len(pictures) == 12
-    with Image.open(pictures[0]) as picture:
-        assert (picture.format, picture.size) == ("PNG", (384, 384))
+    images = sorted((tmp_path / "seen").iterdir())
+    assert len(images) == 12
+    with Image.open(images[0]) as image:
+        assert (image.format, image.size) == ("PNG", (384, 384))
 
 
 def test_help_comes_without_torch():
@@ -223,7 +223,7 @@ def prepared(count: int = 100) -> np.ndarray:
 
 
 def test_onnx_says_what_torch_says(at_study, tmp_path, monkeypatch, capsys):
-    """Within 1e-4 over 100 pictures of the network's size, in batches of any number; and the checker finds no fault."""
+    """Within 1e-4 over 100 images of the network's size, in batches of any number; and the checker finds no fault."""
     code, out, _ = said(monkeypatch, capsys, "export", "--onnx", tmp_path / "best.onnx")
     assert (code, f"3 classes, opset {OPSET}" in out) == (0, True)
     model = onnx.load(tmp_path / "best.onnx")
@@ -231,10 +231,10 @@ def test_onnx_says_what_torch_says(at_study, tmp_path, monkeypatch, capsys):
     assert {opset.domain: opset.version for opset in model.opset_import}[""] == OPSET
     session = onnxruntime.InferenceSession(tmp_path / "best.onnx", providers=["CPUExecutionProvider"])
     assert json.loads(session.get_modelmeta().custom_metadata_map["class_names"]) == CLASSES
-    knowing, _ = known(study=None)
+    classifier, _ = known(study=None)
     from stages.prediction.classifier import probabilities
 
-    expected = probabilities(knowing, list(prepared()))
+    expected = probabilities(classifier, list(prepared()))
     for size in (1, 7, 100):
         parts = np.array_split(prepared(), range(size, 100, size))
         found = np.concatenate([session.run(None, {"photographs": part})[0] for part in parts])
@@ -249,40 +249,40 @@ def known(study: Path | None):
 
 def test_onnx_prepares_a_photograph_nearly_as_the_study_does(at_study, tmp_path):
     """The middle square of a large photograph, wide or high, resized without aliasing: a few grey levels apart."""
-    knowing, preparation = known(study=None)
-    write_onnx(tmp_path / "it.onnx", knowing)
+    classifier, preparation = known(study=None)
+    write_onnx(tmp_path / "it.onnx", classifier)
     session = onnxruntime.InferenceSession(tmp_path / "it.onnx", providers=["CPUExecutionProvider"])
     from stages.prediction.classifier import probabilities
 
     source = next(Path("data/pictures/owl").iterdir())
     for size in ((300, 200), (200, 333)):
-        with Image.open(source) as picture:
-            large = picture.convert("RGB").resize(size, Image.Resampling.BICUBIC)
+        with Image.open(source) as image:
+            large = image.convert("RGB").resize(size, Image.Resampling.BICUBIC)
         large.save(tmp_path / "large.png")
-        studied = picture_in(str(tmp_path / "large.png"), preparation, 64)
-        (expected,) = probabilities(knowing, [studied])
+        studied = image_in(str(tmp_path / "large.png"), preparation, 64)
+        (expected,) = probabilities(classifier, [studied])
         (found,) = session.run(None, {"photographs": np.asarray(large)[None]})[0]
         assert np.abs(found - expected).max() < 0.05
 
 
 def test_int8_is_smaller_and_says_what_it_costs(at_study, tmp_path):
-    """On the study's validation pictures, as measured."""
-    knowing, _ = known(study=None)
-    line = write_int8(tmp_path / "small.onnx", knowing)
-    write_onnx(tmp_path / "large.onnx", knowing)
+    """On the study's validation images, as measured."""
+    classifier, _ = known(study=None)
+    line = write_int8(tmp_path / "small.onnx", classifier)
+    write_onnx(tmp_path / "large.onnx", classifier)
     assert (tmp_path / "small.onnx").stat().st_size < 0.4 * (tmp_path / "large.onnx").stat().st_size
-    from stages.networks.common.image_set import load_pictures
+    from stages.networks.common.image_set import load_images
 
-    validation = load_pictures("data/validation", torch.device("cpu"))
+    validation = load_images("data/validation", torch.device("cpu"))
     small = correct_of(tmp_path / "small.onnx", validation)
-    assert f"validation pictures: {100 * small:.1f} %" in line
+    assert f"validation images: {100 * small:.1f} %" in line
 
 
-def correct_of(file: Path, pictures) -> float:
-    """Return the share of pictures whose class a file of ONNX names correctly."""
+def correct_of(file: Path, images) -> float:
+    """Return the share of images whose class a file of ONNX names correctly."""
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
-    found = session.run(None, {"photographs": pictures.pictures.numpy()})[0]
-    return float((found.argmax(axis=1) == pictures.labels.numpy()).mean())
+    found = session.run(None, {"photographs": images.pixels.numpy()})[0]
+    return float((found.argmax(axis=1) == images.labels.numpy()).mean())
 
 
 def test_preparation_without_a_study_has_defaults():

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.studies import run, set_params
 from stages.commands.compare import main
-from stages.runtime.errors import Problem
+from stages.runtime.errors import UserError
 from stages.runtime.files import write_json
 from stages.runtime.seeding import stream
 from stages.runtime.study import Study
@@ -14,7 +14,7 @@ from tests.study import commit
 
 
 def finish(folder: Path, classes: int, right: dict[str, int], seeds: tuple[int, ...] = (1, 2, 3), **axes) -> None:
-    """Write a study's settings and records: each network names so many of 1,000 test pictures rightly."""
+    """Write a study's settings and records: each network names so many of 1,000 test images rightly."""
     axes = {"networks": list(right), "hyperparameters": ["default"], "data": ["augmented"]} | axes
     set_params(folder, study={**axes, "seeds": list(seeds)})
     for key in Study(**axes, seeds=list(seeds)).configurations():
@@ -63,8 +63,8 @@ def test_both_studies_stand_side_by_side(studies, capsys):
     )
     main("birds-200")
     said = capsys.readouterr().out
-    assert "here: 20 classes, 1,000 test pictures, 3 seeds" in said
-    assert "birds-200: 200 classes, 1,000 test pictures, 1 seed" in said
+    assert "here: 20 classes, 1,000 test images, 3 seeds" in said
+    assert "birds-200: 200 classes, 1,000 test images, 1 seed" in said
     lines = {line.split()[1]: line for line in said.splitlines() if line.startswith("| ")}
     assert lines["own_cnn-default-augmented"].split("|")[3].strip() == "30.0 % (27.2–32.9)"
     assert lines["resnet50-default-original"].split("|")[3].strip() == "–"
@@ -105,20 +105,20 @@ def test_what_cannot_be_compared_is_said(project, revision, said):
     commit(project)
     run("git", "branch", "empty", folder=project)
     finish(project, 20, {"own_cnn": 500, "resnet50": 600})
-    with pytest.raises(Problem, match=said):
+    with pytest.raises(UserError, match=said):
         main(revision)
 
 
 def test_a_study_that_has_not_run_here_says_so(project):
     """And how it is run."""
-    with pytest.raises(Problem, match="is missing; `dvc repro` makes it"):
+    with pytest.raises(UserError, match="is missing; `dvc repro` makes it"):
         main("main")
 
 
 def test_records_of_an_earlier_version_are_said_in_words(studies):
-    """They lack which pictures were named correctly, or call it otherwise."""
+    """They lack which images were named correctly, or call it otherwise."""
     studies({"right": {"own_cnn": 300}}, {"right": {"own_cnn": 500}})
     for file in Path("metrics/runs").iterdir():
         write_json(file, {"right": "01", "class_accuracy": {"jay": 0.5}})
-    with pytest.raises(Problem, match="the records of here are of an earlier version; `dvc repro`"):
+    with pytest.raises(UserError, match="the records of here are of an earlier version; `dvc repro`"):
         main("birds-200")

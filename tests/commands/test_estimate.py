@@ -5,8 +5,8 @@ import shutil
 import pytest
 
 from stages.commands import estimate
-from stages.commands.estimate import Needs, Size, machine, needs, pictures_in, shortfalls, warnings_about
-from tests.conftest import write_pictures
+from stages.commands.estimate import Needs, Size, images_in, machine, needs, shortfalls, warnings_about
+from tests.conftest import write_images
 
 OWN_CNN = 1_700_000  # parameters
 RESNET50 = 23_600_000
@@ -31,7 +31,7 @@ def test_the_memory_is_that_of_measured_trainings(size, measured):
 
 
 def test_the_disk_holds_everything_twice():
-    """In data/ and in DVC's cache; pictures grow with their number and copies, weights with the runs."""
+    """In data/ and in DVC's cache; images grow with their number and copies, weights with the runs."""
     disk = needs(SMALL).disk
     assert needs(SMALL._replace(source_bytes=20_000_000)).disk - disk == 2 * 10_000_000
     assert needs(SMALL._replace(runs=9)).disk - disk == 2 * 4 * RESNET50
@@ -57,9 +57,9 @@ def test_a_machine_s_memory_is_what_is_left_of_it(project, monkeypatch):
     assert [line.partition(":")[0] for line in warnings_about(SMALL)] == ["memory"]
 
 
-def test_pictures_that_are_too_many_for_the_memory_lie_on_the_disk():
+def test_images_that_are_too_many_for_the_memory_lie_on_the_disk():
     """What is short is then the disk."""
-    many = SMALL._replace(pictures=10_000_000)
+    many = SMALL._replace(images=10_000_000)
     bytes_of_all = 10_000_000 * (1 + SMALL.copies) * SMALL.image_size**2 * 3
     assert needs(many).memory - needs(many, 8e9).memory == bytes_of_all
     assert needs(many, 8e9).disk - needs(many).disk == bytes_of_all
@@ -73,11 +73,11 @@ def test_what_the_study_already_holds_is_not_wanted_again(project, monkeypatch):
     assert machine(project).disk == 15
 
 
-def test_pictures_are_counted(tmp_path):
+def test_images_are_counted(tmp_path):
     """In folders; an archive's by its size."""
-    write_pictures(tmp_path / "mine", {"crow": 2, "jay": 3})
-    count, size = pictures_in(tmp_path / "mine")
+    write_images(tmp_path / "mine", {"crow": 2, "jay": 3})
+    count, size = images_in(tmp_path / "mine")
     assert count == 5
     assert size == sum(file.stat().st_size for file in tmp_path.rglob("*.png"))
     (tmp_path / "birds.zip").write_bytes(bytes(1_000_000))
-    assert pictures_in(tmp_path / "birds.zip") == (10, 1_000_000)
+    assert images_in(tmp_path / "birds.zip") == (10, 1_000_000)

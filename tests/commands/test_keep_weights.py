@@ -11,12 +11,12 @@ from benchmarks import transfer
 from benchmarks.studies import copy_project
 from benchmarks.studies import run as command
 from stages.commands.keep_weights import main
-from stages.networks.common.image_set import PictureSet
+from stages.networks.common.image_set import ImageSet
 from stages.networks.common.pretrained import new_network
-from stages.networks.common.settings import OnTheFly, Recipe
+from stages.networks.common.settings import OnlineAugmentation, TrainingConfig
 from stages.networks.common.weights import Trained, save_weights
 from stages.networks.own_cnn import network as own_cnn
-from stages.runtime.errors import Problem
+from stages.runtime.errors import UserError
 from tests.conftest import network_settings
 
 RUN = "own_cnn-default-original-1"
@@ -57,7 +57,7 @@ def test_a_run_becomes_a_file_that_another_study_starts_from(run, capsys):
 )
 def test_a_mistake_is_said_in_words(run, words, message):
     """What there is, and what to say instead."""
-    with pytest.raises(Problem, match=message):
+    with pytest.raises(UserError, match=message):
         main(*words)
 
 
@@ -73,31 +73,31 @@ def test_weights_can_be_given_to_dvc(tmp_path):
 def test_a_broken_file_is_said_in_words(run):
     """And nothing is kept of it."""
     run.write_bytes(b"broken")
-    with pytest.raises(Problem, match=r"cannot be read .*dvc checkout"):
+    with pytest.raises(UserError, match=r"cannot be read .*dvc checkout"):
         main(RUN, "corvids")
     assert not Path("data/pretrained").exists()
 
 
-def striped(count: int, seed: int, first: int) -> PictureSet:
+def striped(count: int, seed: int, first: int) -> ImageSet:
     """Faint stripes under noise, in three directions 60 degrees apart, from `first` times 30 degrees on."""
     rng, labels = np.random.default_rng([seed, first]), np.arange(count) % 3
     y, x = np.mgrid[:64, :64]
     angles, starts = np.pi * (first + 2 * labels[:, None, None]) / 6, rng.uniform(0, 2 * np.pi, (count, 1, 1))
     waves = np.sin(0.7 * (x * np.cos(angles) + y * np.sin(angles)) + starts)
-    pictures = 128 + 25 * waves[..., None] + rng.normal(0, 40, (count, 64, 64, 3))
-    tensors = torch.from_numpy(pictures.clip(0, 255).astype(np.uint8)), torch.from_numpy(labels)
-    return PictureSet(*tensors, ["steep", "middle", "flat"], [str(number) for number in range(count)])
+    images = 128 + 25 * waves[..., None] + rng.normal(0, 40, (count, 64, 64, 3))
+    tensors = torch.from_numpy(images.clip(0, 255).astype(np.uint8)), torch.from_numpy(labels)
+    return ImageSet(*tensors, ["steep", "middle", "flat"], [str(number) for number in range(count)])
 
 
-def lesson(epochs: int, pictures: int, first: int) -> transfer.Lesson:
-    plain = OnTheFly(enabled=False, flip=False, shift=0, crop=1, mixup=0, cutmix=0, trivial_augment=False)
+def lesson(epochs: int, images: int, first: int) -> transfer.Lesson:
+    plain = OnlineAugmentation(enabled=False, flip=False, shift=0, crop=1, mixup=0, cutmix=0, trivial_augment=False)
     changes = {"epochs": epochs, "batch_size": 8, "dropout": 0, "backbone_learning_rate_factor": 0.3}
-    sets = (striped(count, seed, first) for seed, count in enumerate((pictures, 24, 60)))
-    return transfer.Lesson(Recipe(network_settings("own_cnn", **changes), plain), transfer.Half(*sets))
+    sets = (striped(count, seed, first) for seed, count in enumerate((images, 24, 60)))
+    return transfer.Lesson(TrainingConfig(network_settings("own_cnn", **changes), plain), transfer.Half(*sets))
 
 
 def test_weights_of_other_classes_beat_random_ones_with_the_same_budget(project):
-    """Who has learnt three directions of stripes learns three others from 24 pictures in two epochs."""
+    """Who has learnt three directions of stripes learns three others from 24 images in two epochs."""
     before, after = lesson(6, 60, first=0), lesson(2, 24, first=1)
     found = [transfer.compared("own_cnn", before, after, seed) for seed in (1, 2)]
     scratch, started = np.mean(found, axis=0)

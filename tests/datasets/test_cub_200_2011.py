@@ -11,12 +11,12 @@ from PIL import Image
 from stages.datasets.common import downloads
 from stages.datasets.common.selection import Selection
 from stages.datasets.cub_200_2011 import Settings, fetch
-from stages.runtime.errors import Problem
+from stages.runtime.errors import UserError
 from tests.servers import Cut, Stall, Status, serving
 
 ALBATROSS, AUKLET, BUNTING = SPECIES = ("001.Black_footed_Albatross", "007.Parakeet_Auklet", "014.Indigo_Bunting")
 # number in the lists: species, file, 1 for training; out of order, as nothing may depend on it
-PICTURES = {
+IMAGES = {
     5: (AUKLET, "Parakeet_Auklet_0001_7.jpg", 1),
     2: (ALBATROSS, "Black_Footed_Albatross_0002_55.jpg", 0),
     1: (ALBATROSS, "Black_Footed_Albatross_0046_18.jpg", 1),
@@ -30,11 +30,11 @@ WIDTH, HEIGHT = 40, 30
 
 
 def jpeg(number):
-    """A grey picture, other for each number, with a coloured bird from (8, 4) to (24, 15)."""
-    picture = Image.new("RGB", (WIDTH, HEIGHT), (20 * number,) * 3)
-    picture.paste((200, 30, 60), (8, 4, 24, 15))
+    """A grey image, other for each number, with a coloured bird from (8, 4) to (24, 15)."""
+    image = Image.new("RGB", (WIDTH, HEIGHT), (20 * number,) * 3)
+    image.paste((200, 30, 60), (8, 4, 24, 15))
     encoded = io.BytesIO()
-    picture.save(encoded, "JPEG", quality=95, subsampling=0)
+    image.save(encoded, "JPEG", quality=95, subsampling=0)
     return encoded.getvalue()
 
 
@@ -42,14 +42,14 @@ def layout(**changes):
     """The files of the archive, by path; `changes` replaces a list by its name without suffix."""
     top = "CUB_200_2011"
     lines = {
-        "images": [f"{number} {species}/{file}" for number, (species, file, _) in PICTURES.items()],
-        "image_class_labels": [f"{number} {SPECIES.index(value[0]) + 1}" for number, value in PICTURES.items()],
+        "images": [f"{number} {species}/{file}" for number, (species, file, _) in IMAGES.items()],
+        "image_class_labels": [f"{number} {SPECIES.index(value[0]) + 1}" for number, value in IMAGES.items()],
         "classes": [f"{number} {species}" for number, species in enumerate(SPECIES, start=1)],
-        "train_test_split": [f"{number} {train}" for number, (_, _, train) in PICTURES.items()],
-        "bounding_boxes": [f"{number} {' '.join(map(str, BOX))}" for number in PICTURES],
+        "train_test_split": [f"{number} {train}" for number, (_, _, train) in IMAGES.items()],
+        "bounding_boxes": [f"{number} {' '.join(map(str, BOX))}" for number in IMAGES],
     } | changes
     files = {f"{top}/{name}.txt": "".join(f"{line}\n" for line in text).encode() for name, text in lines.items()}
-    files |= {f"{top}/images/{species}/{file}": jpeg(number) for number, (species, file, _) in PICTURES.items()}
+    files |= {f"{top}/images/{species}/{file}": jpeg(number) for number, (species, file, _) in IMAGES.items()}
     return files | {"attributes.txt": b"1 has_bill_shape::curved_(up_or_down)\n", f"{top}/README": b"birds\n"}
 
 
@@ -100,22 +100,22 @@ def fetched(server, tmp_path):
 
 EXPECTED = {
     f"{'train' if train else 'test'}/{species}/{file}": jpeg(number)
-    for number, (species, file, train) in PICTURES.items()
+    for number, (species, file, train) in IMAGES.items()
 }
 
 
-def test_every_picture_is_where_its_split_and_label_say(fetched):
-    """Training and test pictures are those of the authors, under the authors' names, byte for byte."""
+def test_every_image_is_where_its_split_and_label_say(fetched):
+    """Training and test images are those of the authors, under the authors' names, byte for byte."""
     assert fetched() == EXPECTED
 
 
 def test_labels_come_from_the_lists(server, fetched):
-    """The list of labels counts, not the folder that a picture happens to lie in."""
+    """The list of labels counts, not the folder that an image happens to lie in."""
     swapped = {AUKLET: BUNTING, BUNTING: AUKLET, ALBATROSS: ALBATROSS}
-    labels = [f"{number} {SPECIES.index(swapped[species]) + 1}" for number, (species, _, _) in PICTURES.items()]
+    labels = [f"{number} {SPECIES.index(swapped[species]) + 1}" for number, (species, _, _) in IMAGES.items()]
     server.files["CUB_200_2011.tgz"] = packed(layout(image_class_labels=labels))
     by_file = {name.split("/")[2]: name.split("/")[1] for name in fetched(checksum="none")}
-    assert by_file == {file: swapped[species] for species, file, _ in PICTURES.values()}
+    assert by_file == {file: swapped[species] for species, file, _ in IMAGES.values()}
 
 
 def test_fewer_classes_are_the_first_of_all(fetched, server):
@@ -126,7 +126,7 @@ def test_fewer_classes_are_the_first_of_all(fetched, server):
 
 
 def test_a_cap_counts_in_training_and_test_each(fetched):
-    """With one picture per class, each split keeps its first in name order."""
+    """With one image per class, each split keeps its first in name order."""
     capped = fetched(Selection("all", 1))
     assert set(capped) == set(EXPECTED) - {f"train/{ALBATROSS}/Black_Footed_Albatross_0046_18.jpg"}
 
@@ -136,33 +136,33 @@ def test_cropping_keeps_the_bird_and_no_more(fetched):
     cropped = fetched(crop=True)
     assert set(cropped) == set(EXPECTED)
     for content in cropped.values():
-        with Image.open(io.BytesIO(content)) as picture:
-            pixels = np.asarray(picture).astype(int)
-            assert Image.Image.getexif(picture) == {}
+        with Image.open(io.BytesIO(content)) as image:
+            pixels = np.asarray(image).astype(int)
+            assert Image.Image.getexif(image) == {}
         assert pixels.shape == (11, 16, 3)
         assert abs(pixels - (200, 30, 60)).max() <= 12
 
 
 def test_crops_keep_full_colour_resolution(fetched):
     """Chroma is not subsampled: a crop is small enough already."""
-    with Image.open(io.BytesIO(next(iter(fetched(crop=True).values())))) as picture:
-        assert [layer[1:3] for layer in picture.layer] == [(1, 1)] * 3
+    with Image.open(io.BytesIO(next(iter(fetched(crop=True).values())))) as image:
+        assert [layer[1:3] for layer in image.layer] == [(1, 1)] * 3
 
 
 def test_a_box_beyond_the_edge_ends_at_the_edge(server, fetched):
     """No crop has black borders that the photograph does not have."""
-    boxes = [f"{number} 30.0 20.0 100.0 100.0" for number in PICTURES]
+    boxes = [f"{number} 30.0 20.0 100.0 100.0" for number in IMAGES]
     server.files["CUB_200_2011.tgz"] = packed(layout(bounding_boxes=boxes))
     for content in fetched(crop=True, checksum="none").values():
-        with Image.open(io.BytesIO(content)) as picture:
-            assert picture.size == (10, 10)
+        with Image.open(io.BytesIO(content)) as image:
+            assert image.size == (10, 10)
 
 
-def test_a_picture_that_cannot_be_cropped_is_left_to_prepare(server, fetched):
-    """A broken picture is written as it came, so that prepare lists it with all others."""
+def test_a_image_that_cannot_be_cropped_is_left_to_prepare(server, fetched):
+    """A broken image is written as it came, so that prepare lists it with all others."""
     broken = f"CUB_200_2011/images/{BUNTING}/Indigo_Bunting_0001_2.jpg"
-    server.files["CUB_200_2011.tgz"] = packed(layout() | {broken: b"no picture"})
-    assert fetched(crop=True, checksum="none")[f"test/{BUNTING}/Indigo_Bunting_0001_2.jpg"] == b"no picture"
+    server.files["CUB_200_2011.tgz"] = packed(layout() | {broken: b"no image"})
+    assert fetched(crop=True, checksum="none")[f"test/{BUNTING}/Indigo_Bunting_0001_2.jpg"] == b"no image"
 
 
 @pytest.mark.parametrize(
@@ -173,14 +173,14 @@ def test_a_picture_that_cannot_be_cropped_is_left_to_prepare(server, fetched):
         ("images", ["1 007.Parakeet_Auklet/missing.jpg"]),
         ("classes", ["1 ../outside", "2 b", "3 c"]),
         ("train_test_split", ["1 2"]),
-        ("bounding_boxes", [f"{number} 1.0 wide" for number in PICTURES]),
+        ("bounding_boxes", [f"{number} 1.0 wide" for number in IMAGES]),
         ("image_class_labels", []),
     ],
 )
 def test_lists_that_make_no_sense_are_a_message(server, fetched, list_name, lines):
     """An archive whose lists are broken, or lead out of it, is refused by name; nothing is written."""
     server.files["CUB_200_2011.tgz"] = packed(layout(**{list_name: lines}))
-    with pytest.raises(Problem, match=r"data/downloads/CUB_200_2011.tgz: not laid out as CUB-200-2011 is"):
+    with pytest.raises(UserError, match=r"data/downloads/CUB_200_2011.tgz: not laid out as CUB-200-2011 is"):
         fetched(checksum="none")
 
 
@@ -195,7 +195,7 @@ def test_the_archive_survives_a_poor_line(server, fetched, monkeypatch, fault):
 
 def test_a_wrong_checksum_is_refused_before_anything_is_unpacked(fetched, tmp_path):
     """What is not the published archive is removed, and nothing of it is used."""
-    with pytest.raises(Problem, match=r"dataset\.cub_200_2011\.checksum"):
+    with pytest.raises(UserError, match=r"dataset\.cub_200_2011\.checksum"):
         fetched(checksum="md5:97eceeb196236b17998738112f37df78")
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
@@ -203,5 +203,5 @@ def test_a_wrong_checksum_is_refused_before_anything_is_unpacked(fetched, tmp_pa
 def test_a_missing_archive_is_named(server, fetched):
     """A 404 names the key and the file to place."""
     server.files.clear()
-    with pytest.raises(Problem, match=r"dataset\.cub_200_2011\.url[\s\S]+404[\s\S]+data/downloads/CUB_200_2011.tgz"):
+    with pytest.raises(UserError, match=r"dataset\.cub_200_2011\.url[\s\S]+404[\s\S]+data/downloads/CUB_200_2011.tgz"):
         fetched()

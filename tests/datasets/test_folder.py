@@ -1,4 +1,4 @@
-"""Pictures of one's own: nothing that happens to them is silent."""
+"""Images of one's own: nothing that happens to them is silent."""
 
 import os
 import shutil
@@ -11,16 +11,16 @@ import pytest
 from benchmarks.studies import set_params
 from stages import fetch, prepare
 from stages.images.shards import read_rows
-from stages.runtime.errors import Problem
+from stages.runtime.errors import UserError
 from stages.runtime.files import read_csv
-from tests.conftest import write_pictures
+from tests.conftest import write_images
 
 
 @pytest.fixture
 def mine(project):
-    """A folder of two classes of two pictures, which is the source."""
+    """A folder of two classes of two images, which is the source."""
     set_params(project, dataset__source="folder", dataset__classes="all", dataset__folder__path="mine")
-    return write_pictures(project / "mine", {"crow": 2, "jay": 2})
+    return write_images(project / "mine", {"crow": 2, "jay": 2})
 
 
 def fetched() -> list[str]:
@@ -30,7 +30,7 @@ def fetched() -> list[str]:
 
 
 def refused() -> tuple[str, ...]:
-    with pytest.raises(Problem) as raised:
+    with pytest.raises(UserError) as raised:
         fetch.main()
     assert not Path("data/raw").exists()
     return raised.value.lines
@@ -69,7 +69,7 @@ def test_what_is_no_file_is_listed_with_its_reason(mine):
 
 def test_good_links_are_followed(mine):
     """To files and to folders, wherever they lie."""
-    elsewhere = write_pictures(mine.parent / "elsewhere", {"more": 1})
+    elsewhere = write_images(mine.parent / "elsewhere", {"more": 1})
     (mine / "crow/linked.png").symlink_to(elsewhere / "more/000.png")
     (mine / "crow/folder").symlink_to(elsewhere / "more")
     (mine / "rook").symlink_to(elsewhere / "more")
@@ -98,9 +98,9 @@ def test_what_may_not_be_read_is_listed(mine):
     }
 
 
-def test_pictures_outside_of_all_classes_are_listed(mine):
+def test_images_outside_of_all_classes_are_listed(mine):
     """As a link that might have been a class is; notes beside the classes are not."""
-    write_pictures(mine, {".": 1})
+    write_images(mine, {".": 1})
     (mine / "notes.txt").write_text("-")
     (mine / "rook").symlink_to("/nowhere")
     assert fetched() == ["bad_files.csv", *GOOD]
@@ -128,7 +128,7 @@ def test_a_note_beside_the_folder_that_holds_all_does_no_harm(mine):
 )
 def test_classes_that_some_systems_hold_for_one_are_refused(mine, one, other, shown):
     """With both names, told apart where they look the same."""
-    write_pictures(mine, {one: 1, other: 1})
+    write_images(mine, {one: 1, other: 1})
     advice = "are one where case or how accents are composed does not count; rename or merge them"
     assert refused() == (f"mine: classes {shown[0]} and {shown[1]} {advice}",)
 
@@ -136,14 +136,14 @@ def test_classes_that_some_systems_hold_for_one_are_refused(mine, one, other, sh
 def test_classes_of_two_splits_that_some_systems_hold_for_one_are_refused(mine):
     """train/crow and test/Crow are not two classes that the other lacks."""
     for split, name in {"train": "crow", "test": "Crow"}.items():
-        write_pictures(mine.parent / "split" / split, {name: 1, "jay": 1})
+        write_images(mine.parent / "split" / split, {name: 1, "jay": 1})
     set_params(mine.parent, dataset__folder__path="split")
     (line,) = refused()
     assert line.startswith("split: classes 'Crow' and 'crow' are one where case")
 
 
 def test_files_that_would_overwrite_each_other_elsewhere_are_refused(mine):
-    """Two pictures on Linux are one on macOS: nobody gets another data set; one of another class does no harm."""
+    """Two images on Linux are one on macOS: nobody gets another data set; one of another class does no harm."""
     (mine / "crow/Deep").mkdir()
     for name in ("crow/a.PNG", "crow/A.png", "jay/a.png", "crow/Deep/x.png"):
         (mine / name).write_bytes(b"1")
@@ -164,33 +164,33 @@ def test_names_that_are_not_utf_8_are_refused(mine):
 
 def test_small_classes_can_be_left_out_and_are_listed(mine):
     """The first N classes are N of those that are large enough."""
-    write_pictures(mine, {"ani": 1, "kea": 3, "rook": 1})
+    write_images(mine, {"ani": 1, "kea": 3, "rook": 1})
     (mine / "daw").mkdir()
     set_params(mine.parent, dataset__smallest_class=2, dataset__classes=3)
     assert fetched() == sorted([*GOOD, "kea/000.png", "kea/001.png", "kea/002.png", "small_classes.csv"])
     assert read_csv("data/raw/small_classes.csv") == [
-        {"class": "ani", "pictures": "1"}, {"class": "daw", "pictures": "0"}
+        {"class": "ani", "images": "1"}, {"class": "daw", "images": "0"}
     ]  # fmt: skip
     set_params(mine.parent, dataset__classes=["jay", "kea", "rook"])
     fetch.main()
-    assert read_csv("data/raw/small_classes.csv") == [{"class": "rook", "pictures": "1"}]
+    assert read_csv("data/raw/small_classes.csv") == [{"class": "rook", "images": "1"}]
 
 
 def test_classes_that_are_all_too_small_are_no_study(mine):
     """The line names the setting."""
-    write_pictures(mine, {"kea": 3})
+    write_images(mine, {"kea": 3})
     set_params(mine.parent, dataset__smallest_class=4)
     assert refused() == (
-        "mine: params.yaml: dataset.smallest_class = 4 leaves 0 of 3 classes; lower it or add pictures",
+        "mine: params.yaml: dataset.min_images_per_class = 4 leaves 0 of 3 classes; lower it or add images",
     )
 
 
 def test_a_class_that_a_split_lacks_counts_as_empty(mine):
-    """With smallest_class it is left out; without, it stops the study."""
+    """With min_images_per_class it is left out; without, it stops the study."""
     for split, classes in {"train": {"crow": 2, "jay": 2, "rook": 2}, "val": {"crow": 1, "jay": 1, "daw": 1}}.items():
-        write_pictures(mine.parent / "split" / split, classes)
+        write_images(mine.parent / "split" / split, classes)
     set_params(mine.parent, dataset__folder__path="split")
-    advice = "complete or remove it, or set dataset.smallest_class: 1"
+    advice = "complete or remove it, or set dataset.min_images_per_class: 1"
     assert refused() == (
         f"split: class 'daw' is in val/ but not in train/; {advice}",
         f"split: class 'rook' is in train/ but not in val/; {advice}",
@@ -204,7 +204,7 @@ def test_a_class_that_a_split_lacks_counts_as_empty(mine):
 
 def test_classes_named_by_numbers_are_taken_in_their_order(mine):
     """The first three of 1 to 12 are 1, 2 and 3."""
-    write_pictures(mine.parent / "numbers", {str(number): 1 for number in range(1, 13)})
+    write_images(mine.parent / "numbers", {str(number): 1 for number in range(1, 13)})
     set_params(mine.parent, dataset__folder__path="numbers", dataset__classes=3)
     assert fetched() == ["1/000.png", "2/000.png", "3/000.png"]
 
@@ -215,15 +215,15 @@ def write_table(folder: Path, *lines: str, name: str = "labels.csv", encoding: s
 
 @pytest.fixture
 def table(project):
-    """Four pictures in a folder `photos`, and a study of the labels in photos/labels.csv."""
-    photos = write_pictures(project / "photos", {"a": 2, "b": 2})
+    """Four images in a folder `photos`, and a study of the labels in photos/labels.csv."""
+    photos = write_images(project / "photos", {"a": 2, "b": 2})
     set_params(project, dataset__source="folder", dataset__classes="all", dataset__folder__path="photos")
     set_params(project, dataset__folder__labels="labels.csv")
     return photos
 
 
 def test_labels_may_come_from_a_table(table):
-    """Paths are relative to it; where the pictures lie says nothing of their class."""
+    """Paths are relative to it; where the images lie says nothing of their class."""
     write_table(table, "file,label", "a/000.png,jay", "a/001.png,crow", "b/000.png,crow", "b/001.png,jay")
     assert fetched() == ["crow/a/001.png", "crow/b/000.png", "jay/a/000.png", "jay/b/001.png"]
     assert Path("data/raw/jay/a/000.png").read_bytes() == (table / "a/000.png").read_bytes()
@@ -252,7 +252,7 @@ def test_a_table_of_excel_and_windows_is_read(table):
 
 
 def test_rows_without_file_and_files_without_row_are_listed(table):
-    """And rows without a label; what is no picture needs no row."""
+    """And rows without a label; what is no image needs no row."""
     (table / "notes.txt").write_text("-")
     write_table(table, "file,label", "a/000.png,jay", "a/001.png,", "b/000.png,crow", "c/9.png,crow")
     assert fetched() == ["bad_files.csv", "crow/b/000.png", "jay/a/000.png"]
@@ -264,7 +264,7 @@ def test_rows_without_file_and_files_without_row_are_listed(table):
 
 
 def test_a_table_may_lie_in_a_wrapped_archive(table):
-    """One more folder around the table and a folder of pictures, in which there are folders as well."""
+    """One more folder around the table and a folder of images, in which there are folders as well."""
     write_table(table, "file,label", "photos/a/000.png,jay", "photos/a/001.png,crow")
     wrapped = table.parent / "all/birds/set"
     wrapped.mkdir(parents=True)
@@ -277,11 +277,11 @@ def test_a_table_may_lie_in_a_wrapped_archive(table):
     assert fetched() == ["crow/photos/a/001.png", "jay/photos/a/000.png"]
 
 
-def test_a_picture_without_a_row_takes_no_other_ones_place(table):
+def test_a_image_without_a_row_takes_no_other_ones_place(table):
     """Of two files, one lies where the other one's class puts it: only the one without a row is a bad file."""
-    set_params(table.parent, prepare__image_size=32, prepare__on_bad_picture="skip")
-    write_pictures(table, {"crow": 6, ".": 6})
-    write_pictures(table, {"jay": 6}, (20, 31))
+    set_params(table.parent, prepare__image_size=32, prepare__on_bad_image="skip")
+    write_images(table, {"crow": 6, ".": 6})
+    write_images(table, {"jay": 6}, (20, 31))
     rows = [f"{number:03}.png,crow" for number in range(6)] + [f"jay/{number:03}.png,jay" for number in range(6)]
     write_table(table, "file,label", *rows)
     fetch.main()

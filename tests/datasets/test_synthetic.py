@@ -1,4 +1,4 @@
-"""The offline field guide: what its species and pictures are promised to be."""
+"""The offline field guide: what its species and images are promised to be."""
 
 import cv2
 import numpy as np
@@ -8,13 +8,13 @@ from stages.datasets.common.selection import Selection
 from stages.datasets.field_guide.drawing import CURVES, LINES, draw
 from stages.datasets.field_guide.species import ATTRIBUTES, CHANGES, FAMILY_SIZE, Species, field_guide
 from stages.datasets.synthetic import Settings, drawn_jpeg, fetch
-from stages.runtime.errors import Problem
+from stages.runtime.errors import UserError
 
 SEED = 7
 
 
-def settings(species=4, pictures_per_class=3, picture_size=32):
-    return Settings(species=species, pictures_per_class=pictures_per_class, picture_size=picture_size)
+def settings(species=4, images_per_class=3, image_size=32):
+    return Settings(species=species, images_per_class=images_per_class, image_size=image_size)
 
 
 def class_names(count):
@@ -30,8 +30,8 @@ def differences(one: Species, other: Species):
     return [name for name in ATTRIBUTES if one.values[name] != other.values[name]]
 
 
-def test_the_same_seed_gives_the_same_picture():
-    """A picture is the same each time it is drawn, whatever was drawn before it."""
+def test_the_same_seed_gives_the_same_image():
+    """An image is the same each time it is drawn, whatever was drawn before it."""
     species = field_guide(2, SEED)
     first = drawn_jpeg((SEED, species[1], 5, 48))
     draw(SEED, species[0], 0, 48)
@@ -39,14 +39,14 @@ def test_the_same_seed_gives_the_same_picture():
 
 
 def test_another_seed_gives_other_birds():
-    """The seed decides the field guide and every picture."""
+    """The seed decides the field guide and every image."""
     one, other = field_guide(2, SEED)[0], field_guide(2, SEED + 1)[0]
     assert one.values != other.values
     assert not np.array_equal(draw(SEED, one, 0, 32), draw(SEED + 1, one, 0, 32))
 
 
 def test_a_species_does_not_depend_on_how_many_there_are():
-    """The first species of a large field guide are those of a small one, in name and in picture."""
+    """The first species of a large field guide are those of a small one, in name and in image."""
     few, many = field_guide(6, SEED), field_guide(200, SEED)
     assert many[:6] == few
     assert class_names(6) == class_names(200)[:6]
@@ -87,16 +87,16 @@ def test_every_value_of_an_attribute_that_marks_a_bird_is_drawn():
 
 
 @pytest.mark.parametrize("size", [32, 33, 512])
-def test_pictures_have_the_asked_for_size(size):
-    """A picture is a square of uint8 RGB pixels of any allowed size, with something to see in it."""
-    picture = draw(SEED, field_guide(2, SEED)[0], 0, size)
-    assert picture.shape == (size, size, 3)
-    assert picture.dtype == np.uint8
-    assert picture.std() > 5
+def test_images_have_the_asked_for_size(size):
+    """An image is a square of uint8 RGB pixels of any allowed size, with something to see in it."""
+    image = draw(SEED, field_guide(2, SEED)[0], 0, size)
+    assert image.shape == (size, size, 3)
+    assert image.dtype == np.uint8
+    assert image.std() > 5
 
 
 def test_individuals_of_a_species_differ():
-    """No two pictures of a species are alike."""
+    """No two images of a species are alike."""
     species = field_guide(2, SEED)[0]
     assert len({draw(SEED, species, number, 32).tobytes() for number in range(20)}) == 20
 
@@ -108,7 +108,7 @@ def test_every_bird_can_be_drawn():
 
 
 def test_fetch_writes_exactly_what_was_asked_for(tmp_path):
-    """Only the chosen classes are written, with as many readable pictures of the asked-for size each."""
+    """Only the chosen classes are written, with as many readable images of the asked-for size each."""
     names = class_names(4)
     fetch(settings(), Selection([names[1], names[3]]), SEED, tmp_path)
     files = written(tmp_path)
@@ -121,12 +121,12 @@ def test_the_number_of_workers_changes_no_byte(tmp_path, monkeypatch):
     """One process and two write the same files."""
     for workers in ("1", "2"):
         monkeypatch.setenv("STUDY_WORKERS", workers)
-        fetch(settings(pictures_per_class=9), Selection(), SEED, tmp_path / workers)
+        fetch(settings(images_per_class=9), Selection(), SEED, tmp_path / workers)
     assert written(tmp_path / "1") == written(tmp_path / "2")
 
 
 def test_a_class_that_is_not_in_the_field_guide_is_named(tmp_path):
     """Asking for a species that does not exist says which, and writes nothing."""
-    with pytest.raises(Problem, match="Dodo"):
+    with pytest.raises(UserError, match="Dodo"):
         fetch(settings(), Selection(["0001.Dodo", class_names(4)[0]]), SEED, tmp_path)
     assert written(tmp_path) == {}

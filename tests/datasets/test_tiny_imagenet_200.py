@@ -10,7 +10,7 @@ from PIL import Image
 from stages.datasets.common import downloads
 from stages.datasets.common.selection import Selection
 from stages.datasets.tiny_imagenet_200 import Settings, fetch, readable
-from stages.runtime.errors import Problem
+from stages.runtime.errors import UserError
 from tests.servers import Cut, Stall, Status, serving
 
 WORDS = {
@@ -26,12 +26,12 @@ NAMES = {
     "n02012849": "crane_n02012849",
     "n03126707": "crane_n03126707",
 }
-TRAINING = 3  # pictures of each class
+TRAINING = 3  # images of each class
 VALIDATION = ["n03126707", "n01443537", "n02124075", "n02012849", "n01443537"]  # the class of val_0, val_1, ...
 
 
 def jpeg(name):
-    """A small picture, other for each name."""
+    """A small image, other for each name."""
     encoded = io.BytesIO()
     colour = tuple(hashlib.sha256(name.encode()).digest()[:3])
     Image.new("RGB", (8, 8), colour).save(encoded, "JPEG")
@@ -102,7 +102,7 @@ def fetched(server, tmp_path):
     return fetched
 
 
-def test_every_picture_is_in_its_split_and_readable_class(fetched):
+def test_every_image_is_in_its_split_and_readable_class(fetched):
     """Classes have names that people read, val is the test set, and what has no label is left out."""
     assert fetched() == EXPECTED
 
@@ -118,7 +118,7 @@ def test_classes_are_chosen_by_readable_name(fetched, server):
 
 
 def test_a_cap_counts_in_training_and_test_each(fetched):
-    """With one picture per class, each split keeps its first in name order."""
+    """With one image per class, each split keeps its first in name order."""
     capped = fetched(Selection(["goldfish", "Egyptian_cat"], 1))
     assert set(capped) == {
         "train/goldfish/n01443537_0.JPEG",
@@ -148,13 +148,13 @@ def test_names_are_safe_and_different_on_every_file_system():
 def test_lists_that_make_no_sense_are_a_message(server, fetched, name, content):
     """An archive whose lists are broken, or lead out of it, is refused by name."""
     server.files["tiny-imagenet-200.zip"] = packed(layout() | {f"tiny-imagenet-200/{name}": content})
-    with pytest.raises(Problem, match=r"data/downloads/tiny-imagenet-200.zip: not laid out as Tiny ImageNet is"):
+    with pytest.raises(UserError, match=r"data/downloads/tiny-imagenet-200.zip: not laid out as Tiny ImageNet is"):
         fetched(checksum="none")
 
 
 @pytest.mark.parametrize("fault", [Cut(500), Status(503), Stall(500)])
 def test_the_archive_survives_a_poor_line(server, fetched, monkeypatch, fault):
-    """A cut, a busy server or one that stalls delays the pictures, and changes none."""
+    """A cut, a busy server or one that stalls delays the images, and changes none."""
     monkeypatch.setattr(downloads, "READ_TIMEOUT", 0.1)
     server.faults = [fault]
     assert fetched() == EXPECTED
@@ -163,7 +163,7 @@ def test_the_archive_survives_a_poor_line(server, fetched, monkeypatch, fault):
 
 def test_a_wrong_checksum_is_refused_before_anything_is_unpacked(fetched, tmp_path):
     """What is not the published archive is removed, and nothing of it is used."""
-    with pytest.raises(Problem, match=r"dataset\.tiny_imagenet_200\.checksum"):
+    with pytest.raises(UserError, match=r"dataset\.tiny_imagenet_200\.checksum"):
         fetched(checksum="md5:90528d7ca1a48142e341f4ef8d21d0de")
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
@@ -171,5 +171,5 @@ def test_a_wrong_checksum_is_refused_before_anything_is_unpacked(fetched, tmp_pa
 def test_a_missing_archive_is_named(server, fetched):
     """A 404 names the key and the file to place."""
     server.files.clear()
-    with pytest.raises(Problem, match=r"tiny_imagenet_200\.url[\s\S]+404[\s\S]+data/downloads/tiny-imagenet-200.zip"):
+    with pytest.raises(UserError, match=r"tiny_imagenet_200\.url[\s\S]+404[\s\S]+data/downloads/tiny-imagenet-200.zip"):
         fetched()

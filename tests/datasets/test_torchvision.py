@@ -19,7 +19,7 @@ from stages.datasets import torchvision
 from stages.datasets.common import downloads
 from stages.datasets.common.selection import Selection
 from stages.datasets.torchvision import SETS, Settings, fetch
-from stages.runtime.errors import Problem
+from stages.runtime.errors import UserError
 from tests.servers import Cut, Stall, Status, serving
 
 LABELS = {"data_batch_1": [2, 0, 1], "data_batch_2": [0, 2, 1, 0], "test_batch": [1, 2, 0]}
@@ -43,7 +43,7 @@ def packed(files):
 
 
 def pixels(batch):
-    """The pictures of a CIFAR batch, (n, 3, 32, 32) uint8."""
+    """The images of a CIFAR batch, (n, 3, 32, 32) uint8."""
     seed = sum(batch.encode())
     return np.random.default_rng(seed).integers(0, 256, (len(LABELS[batch]), 3, 32, 32), dtype=np.uint8)
 
@@ -93,14 +93,14 @@ def decoded(files):
     """The pixels of each file, as nested lists."""
     arrays = {}
     for name, content in files.items():
-        with Image.open(io.BytesIO(content)) as picture:
-            assert picture.format == "PNG"
-            arrays[name] = np.asarray(picture).tolist()
+        with Image.open(io.BytesIO(content)) as image:
+            assert image.format == "PNG"
+            arrays[name] = np.asarray(image).tolist()
     return arrays
 
 
 def expected_cifar():
-    """What CIFAR10 must become: the number of a picture counts through all training batches."""
+    """What CIFAR10 must become: the number of an image counts through all training batches."""
     training = LABELS["data_batch_1"] + LABELS["data_batch_2"]
     arrays = np.concatenate([pixels("data_batch_1"), pixels("data_batch_2")])
     train = {f"train/{NAMES[label]}/{i:06d}.png": arrays[i] for i, label in enumerate(training)}
@@ -130,7 +130,7 @@ def test_the_number_of_workers_changes_no_byte(cifar, monkeypatch):
 
 
 def test_a_cap_counts_in_training_and_test_each(cifar):
-    """With one picture per class, each split keeps the first of each class."""
+    """With one image per class, each split keeps the first of each class."""
     assert set(fetched("CIFAR10", cap=1)) == {
         "train/airplane/000001.png", "train/bird/000002.png", "train/cat/000000.png",
         "test/airplane/000002.png", "test/bird/000000.png", "test/cat/000001.png",
@@ -139,7 +139,7 @@ def test_a_cap_counts_in_training_and_test_each(cifar):
 
 @pytest.fixture
 def food(monkeypatch):
-    """A server that has a small Food101, and what its pictures must become."""
+    """A server that has a small Food101, and what its images must become."""
     lists = {"train": {"waffles": [1, 7], "apple_pie": [3]}, "test": {"waffles": [2], "apple_pie": [5]}}
     files, expected = {}, {}
     for split, dishes in lists.items():
@@ -161,7 +161,7 @@ def test_a_set_of_files_is_copied_as_it_is(food):
     assert fetched("Food101") == food
 
 
-def test_validation_pictures_of_the_set_are_training_pictures(monkeypatch):
+def test_validation_images_of_the_set_are_training_images(monkeypatch):
     """Where a set has three splits, the test set stays as published and the rest is for training."""
     files, expected = {}, {}
     for split, place, names in (
@@ -211,7 +211,7 @@ def test_without_a_network_the_message_says_what_to_place_where(monkeypatch):
     )
     monkeypatch.setattr(datasets.Food101, "_URL", url)
     monkeypatch.setattr(datasets.Food101, "_MD5", md5(archive))
-    with pytest.raises(Problem) as problem:
+    with pytest.raises(UserError) as problem:
         fetched("Food101")
     assert problem.value.lines == (
         f"params.yaml: dataset.torchvision.name = Food101: torchvision cannot get {url}:"
@@ -228,7 +228,7 @@ def test_without_a_network_the_message_says_what_to_place_where(monkeypatch):
 def test_a_missing_set_is_asked_for_once(cifar):
     """A 404 does not pass with time."""
     cifar.files.clear()
-    with pytest.raises(Problem, match="404"):
+    with pytest.raises(UserError, match="404"):
         fetched("CIFAR10")
     assert len(cifar.requests) == 1
 
@@ -236,14 +236,14 @@ def test_a_missing_set_is_asked_for_once(cifar):
 def test_a_wrong_checksum_is_refused_and_removed(cifar, monkeypatch):
     """What is not the published set is not used, and nothing of it stays."""
     monkeypatch.setattr(datasets.CIFAR10, "tgz_md5", "0" * 32)
-    with pytest.raises(Problem, match="corrupted"):
+    with pytest.raises(UserError, match="corrupted"):
         fetched("CIFAR10")
     assert list(Path(ROOT).iterdir()) == []
 
 
 def test_a_set_that_can_only_be_placed_by_hand_says_so():
     """Where there is no download, the message leads to the page that names the files."""
-    with pytest.raises(Problem, match=f"place the set's files below {ROOT}/ImageNet as https://docs.pytorch.org"):
+    with pytest.raises(UserError, match=f"place the set's files below {ROOT}/ImageNet as https://docs.pytorch.org"):
         fetched("ImageNet")
 
 

@@ -6,12 +6,12 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import log_loss
 
 from stages.evaluation.calibration import calibration, calibration_error, rejection_threshold, reliability
-from stages.statistics.temperature import at_temperature, best_temperature
+from stages.statistics.temperature import best_temperature, scaled_probabilities
 from tests.statistics.test_temperature import world
 
 
 def test_an_error_worked_by_hand():
-    """0.90 and 0.92 share a bin, once right: 0.82 too sure; twice 0.62, both right: 0.76 too modest; of 4 pictures."""
+    """0.90 and 0.92 share a bin, once right: 0.82 too sure; twice 0.62, both right: 0.76 too modest; of 4 images."""
     confidence = np.array([0.90, 0.92, 0.62, 0.62])
     probabilities = np.stack([confidence, 1 - confidence], 1)
     assert calibration_error(probabilities, np.array([0, 1, 0, 0])) == pytest.approx((0.82 + 0.76) / 4)
@@ -27,9 +27,9 @@ def test_certainty_is_no_error_if_it_is_right():
 
 @pytest.mark.parametrize("truth", [0.5, 1, 3])
 def test_the_error_is_that_of_the_calibration_curve(truth):
-    """Of scikit-learn, over 15 bins of equal width, each with the weight of its pictures."""
+    """Of scikit-learn, over 15 bins of equal width, each with the weight of its images."""
     logits, labels = world(2000, truth)
-    probabilities = at_temperature(logits, 1)
+    probabilities = scaled_probabilities(logits, 1)
     confidence, right = probabilities.max(1), probabilities.argmax(1) == labels
     accuracies, stated = calibration_curve(right, confidence, n_bins=15)
     counts = np.histogram(confidence, 15, (0, 1))[0]
@@ -38,18 +38,18 @@ def test_the_error_is_that_of_the_calibration_curve(truth):
 
 
 def test_a_network_that_is_too_sure_is_put_right():
-    """On test pictures the error all but vanishes and the loss falls; probabilities worked by hand."""
+    """On test images the error all but vanishes and the loss falls; probabilities worked by hand."""
     result = calibration(world(4000, 4, seed=1), world(4000, 4, seed=2))
     assert result["temperature"] == pytest.approx(4, rel=0.1)
     assert result["calibration_error"] > 0.2
-    assert result["scaled_calibration_error"] < 0.04
+    assert result["temperature_scaled_calibration_error"] < 0.04
     logits, labels = world(4000, 4, seed=2)
     powers = np.exp(logits / result["temperature"])
-    assert result["scaled_loss"] == pytest.approx(log_loss(labels, powers / powers.sum(1, keepdims=True)))
-    assert result["scaled_loss"] < log_loss(labels, at_temperature(logits, 1))
+    assert result["temperature_scaled_loss"] == pytest.approx(log_loss(labels, powers / powers.sum(1, keepdims=True)))
+    assert result["temperature_scaled_loss"] < log_loss(labels, scaled_probabilities(logits, 1))
 
 
-def test_test_pictures_have_no_say_in_the_temperature():
+def test_test_images_have_no_say_in_the_temperature():
     """It is fitted on validation, whatever is tested."""
     validation = world(200, 2)
     found = {calibration(validation, world(200, truth, seed=3))["temperature"] for truth in (0.5, 1, 8)}
@@ -60,7 +60,7 @@ def test_a_wrong_answer_of_a_network_that_seemed_perfect_has_a_finite_loss():
     """All right on validation, so the temperature is low; it multiplies the 100 nats of a wrong answer."""
     validation = np.array([[5.0, 0.0], [0.0, 5.0]]), np.array([0, 1])
     result = calibration(validation, (np.array([[100.0, 0.0]]), np.array([1])))
-    assert result["scaled_loss"] == pytest.approx(100 / result["temperature"])
+    assert result["temperature_scaled_loss"] == pytest.approx(100 / result["temperature"])
 
 
 def test_one_correct_answer_in_twenty_lies_below_the_threshold_of_none_of_these():
@@ -74,11 +74,11 @@ def test_one_correct_answer_in_twenty_lies_below_the_threshold_of_none_of_these(
 
 
 def test_reliability_is_the_table_that_the_error_sums_up():
-    """Mean probability against the share that is correct, weighed by pictures."""
+    """Mean probability against the share that is correct, weighed by images."""
     logits, labels = world(3000, 2)
-    probabilities = at_temperature(logits, 1)
+    probabilities = scaled_probabilities(logits, 1)
     table = reliability(probabilities, labels)
-    assert sum(row["pictures"] for row in table) == 3000
-    gaps = sum(abs(row["stated"] - row["correct"]) * row["pictures"] for row in table)
+    assert sum(row["images"] for row in table) == 3000
+    gaps = sum(abs(row["stated"] - row["correct"]) * row["images"] for row in table)
     assert gaps / 3000 == pytest.approx(calibration_error(probabilities, labels))
     assert [row["stated"] for row in table] == sorted(row["stated"] for row in table)

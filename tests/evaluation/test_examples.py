@@ -1,10 +1,10 @@
-"""Which pictures a person is shown."""
+"""Which images a person is shown."""
 
 import cv2
 import numpy as np
 import pyarrow.parquet as pq
 
-from stages.evaluation.examples import HARD_CLASS, MISTAKE, Look, png_of_map, worth_a_look, write_predictions
+from stages.evaluation.examples import HARD_CLASS, MISTAKE, Example, choose_examples, encode_heat_map, write_predictions
 
 
 def said(*rows: tuple[float, float, float]) -> np.ndarray:
@@ -12,33 +12,33 @@ def said(*rows: tuple[float, float, float]) -> np.ndarray:
 
 
 def test_the_surest_mistakes_come_first_then_the_hardest_classes():
-    """A class that is always named correctly is not hard; no picture comes twice."""
+    """A class that is always named correctly is not hard; no image comes twice."""
     probabilities = said((0.9, 0.1, 0.0), (0.2, 0.7, 0.1), (0.6, 0.3, 0.1), (0.1, 0.8, 0.1), (0.4, 0.5, 0.1), (0, 0, 1))
     labels = np.array([0, 0, 1, 1, 1, 2])
-    assert worth_a_look(probabilities, labels) == [
-        Look(1, MISTAKE),
-        Look(2, MISTAKE),
-        Look(0, HARD_CLASS),  # of class 0 half are correct, of class 1 two in three
-        Look(4, HARD_CLASS),
-        Look(3, HARD_CLASS),
+    assert choose_examples(probabilities, labels) == [
+        Example(1, MISTAKE),
+        Example(2, MISTAKE),
+        Example(0, HARD_CLASS),  # of class 0 half are correct, of class 1 two in three
+        Example(4, HARD_CLASS),
+        Example(3, HARD_CLASS),
     ]
 
 
-def test_equally_sure_mistakes_come_in_the_order_of_the_pictures():
-    """The same pictures each time."""
-    assert [look.row for look in worth_a_look(np.full((4, 3), 1 / 3), np.array([1, 1, 2, 2]))] == [0, 1, 2, 3]
+def test_equally_sure_mistakes_come_in_the_order_of_the_images():
+    """The same images each time."""
+    assert [look.row for look in choose_examples(np.full((4, 3), 1 / 3), np.array([1, 1, 2, 2]))] == [0, 1, 2, 3]
 
 
 def test_where_all_is_correct_there_is_nothing_to_see():
     """Neither a mistake nor a hard class."""
-    assert worth_a_look(np.eye(3), np.array([0, 1, 2])) == []
+    assert choose_examples(np.eye(3), np.array([0, 1, 2])) == []
 
 
 def test_of_many_mistakes_in_many_classes_a_few_are_shown():
     """12, and two of each of 6 classes."""
-    looks = worth_a_look(np.roll(np.eye(200), 1, axis=1).repeat(5, axis=0), np.arange(200).repeat(5))
-    assert [look.why for look in looks] == [MISTAKE] * 12 + [HARD_CLASS] * 12
-    assert len({look.row for look in looks}) == 24
+    examples = choose_examples(np.roll(np.eye(200), 1, axis=1).repeat(5, axis=0), np.arange(200).repeat(5))
+    assert [look.why for look in examples] == [MISTAKE] * 12 + [HARD_CLASS] * 12
+    assert len({look.row for look in examples}) == 24
 
 
 def test_predictions_are_a_table_that_says_what_it_is(tmp_path):
@@ -52,10 +52,10 @@ def test_predictions_are_a_table_that_says_what_it_is(tmp_path):
     assert (tmp_path / "one/predictions.parquet").read_bytes() == (tmp_path / "two/predictions.parquet").read_bytes()
 
 
-def test_a_heat_map_is_kept_as_a_small_grey_picture():
+def test_a_heat_map_is_kept_as_a_small_grey_image():
     """Black to white."""
     heat_map = np.zeros((4, 4), np.float32)
     heat_map[0, 3] = 1
-    picture = cv2.imdecode(np.frombuffer(png_of_map(heat_map), np.uint8), cv2.IMREAD_UNCHANGED)
-    assert picture.shape == (64, 64)
-    assert (picture[0, 63], picture[63, 0]) == (255, 0)
+    image = cv2.imdecode(np.frombuffer(encode_heat_map(heat_map), np.uint8), cv2.IMREAD_UNCHANGED)
+    assert image.shape == (64, 64)
+    assert (image[0, 63], image[63, 0]) == (255, 0)

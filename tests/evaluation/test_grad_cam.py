@@ -4,14 +4,14 @@ import pytest
 import torch
 from torch import nn
 
-from stages.evaluation.grad_cam import explained_layer, heat_maps
+from stages.evaluation.grad_cam import grad_cam, target_layer
 from stages.networks.common.contract import network_named, network_names
-from stages.networks.common.prediction import mirror_predictions
+from stages.networks.common.prediction import add_flip_tta
 from tests.conftest import network_settings
 
 
 class Looker(nn.Module):
-    """Says of class 0 how bright the picture is, of class 1 how dark, part by part."""
+    """Says of class 0 how bright the image is, of class 1 how dark, part by part."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ def test_a_map_is_bright_where_the_class_was_seen():
     images = torch.zeros(2, 3, 32, 32)
     images[:, :, :8, 24:] = 1
     images[:, :, 24:, :8] = -1
-    bright, dark = heat_maps(Looker(), images, torch.tensor([0, 1]))
+    bright, dark = grad_cam(Looker(), images, torch.tensor([0, 1]))
     assert bright.shape == (4, 4)
     assert (bright[0, 3], bright.sum()) == (1, 1)
     assert (dark[3, 0], dark.sum()) == (1, 1)
@@ -37,24 +37,24 @@ def test_a_map_is_bright_where_the_class_was_seen():
 
 def test_a_map_of_what_speaks_against_the_class_everywhere_is_dark():
     """Not divided by nothing."""
-    assert heat_maps(Looker(), torch.full((1, 3, 32, 32), -1.0), torch.tensor([0])).max() == 0
+    assert grad_cam(Looker(), torch.full((1, 3, 32, 32), -1.0), torch.tensor([0])).max() == 0
 
 
-def test_many_pictures_are_explained_a_few_at_a_time(monkeypatch):
+def test_many_images_are_explained_a_few_at_a_time(monkeypatch):
     """And the maps are the same."""
     images, classes = torch.randn(5, 3, 32, 32), torch.tensor([0, 1, 0, 1, 0])
-    whole = heat_maps(Looker(), images, classes)
+    whole = grad_cam(Looker(), images, classes)
     monkeypatch.setattr("stages.evaluation.grad_cam.PIXELS_AT_A_TIME", 2 * 32 * 32)
-    assert (heat_maps(Looker(), images, classes) == whole).all()
+    assert (grad_cam(Looker(), images, classes) == whole).all()
 
 
-def test_a_network_that_asks_the_mirror_image_too_is_explained_by_the_picture_itself():
+def test_a_network_that_asks_the_mirror_image_too_is_explained_by_the_image_itself():
     """Else the map would be mirrored."""
     images = torch.zeros(1, 3, 32, 32)
     images[:, :, :8, 24:] = 1
     model = Looker().eval()
-    mirror_predictions(model)
-    assert heat_maps(model, images, torch.tensor([0]))[0][0, 3] == 1
+    add_flip_tta(model)
+    assert grad_cam(model, images, torch.tensor([0]))[0][0, 3] == 1
 
 
 @pytest.mark.parametrize("name", network_names())
@@ -63,6 +63,6 @@ def test_every_network_has_a_layer_that_says_where(name, side):
     """Of 4 x 4 parts, which is the least that shows something."""
     model = network_named(name).build(network_settings(name), 3, side).eval()
     images = torch.randn(2, 3, side, side)
-    maps = heat_maps(model, images, torch.tensor([0, 2]))
+    maps = grad_cam(model, images, torch.tensor([0, 2]))
     assert maps.shape == (2, 4, 4)
-    assert explained_layer(model, images) in list(model.modules())
+    assert target_layer(model, images) in list(model.modules())

@@ -10,7 +10,7 @@ NAMES = ["crow", "jay", "rook"]
 
 
 def test_a_case_worked_by_hand():
-    """Four pictures, three right; the crow that was taken for a rook lowers crow's recall and rook's precision."""
+    """Four images, three right; the crow that was taken for a rook lowers crow's recall and rook's precision."""
     probabilities = np.array([[0.8, 0.1, 0.1], [0.3, 0.2, 0.5], [0.1, 0.7, 0.2], [0.25, 0.25, 0.5]])
     result = scores(probabilities, np.array([0, 0, 1, 2]), NAMES)
     assert result["accuracy"] == 0.75
@@ -19,7 +19,7 @@ def test_a_case_worked_by_hand():
     assert result["loss"] == pytest.approx(-np.log([0.8, 0.3, 0.7, 0.5]).mean())
     assert result["class_accuracy"] == {"crow": 0.5, "jay": 1.0, "rook": 1.0}
     assert result["confusion"] == [[1, 0, 1], [0, 1, 0], [0, 0, 1]]
-    assert result["pictures"] == 4
+    assert result["images"] == 4
     assert result["correct"] == "1011"
 
 
@@ -35,8 +35,8 @@ def test_a_class_that_is_never_predicted_scores_zero():
     assert result["macro_f1"] == pytest.approx(0.5 / 3)
 
 
-def test_right_names_each_picture_in_its_order():
-    """A digit a picture, short enough for a file that Git keeps; their mean is the accuracy."""
+def test_right_names_each_image_in_its_order():
+    """A digit an image, short enough for a file that Git keeps; their mean is the accuracy."""
     rng = np.random.default_rng(0)
     probabilities, labels = rng.dirichlet([1, 1, 1], 50), rng.integers(0, 3, 50)
     result = scores(probabilities, labels, NAMES)

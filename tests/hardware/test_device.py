@@ -7,7 +7,7 @@ import torch
 from stages.hardware import device
 from stages.images.reading import encode
 from stages.images.shards import Row, ShardWriter
-from stages.networks.common.image_set import PictureSet, load_pictures
+from stages.networks.common.image_set import ImageSet, load_images
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_an_accelerator_with_bfloat16_computes_in_it(accelerator, monkeypatch):
     assert device.sum_precision() == torch.float64
 
 
-def test_pictures_that_an_accelerator_has_no_room_for_stay_in_main_memory(accelerator, tmp_path):
+def test_images_that_an_accelerator_has_no_room_for_stay_in_main_memory(accelerator, tmp_path):
     """Their batches are brought over one by one; as much again must be free for the training."""
     with ShardWriter(tmp_path, ["crow"]) as writer:
         for number in range(4):
@@ -55,18 +55,18 @@ def test_pictures_that_an_accelerator_has_no_room_for_stay_in_main_memory(accele
     size = 4 * 8 * 8 * 3
     for free, expected in ((2 * size, "cpu"), (2 * size + 1, "meta")):  # torch's device without memory stands for one
         accelerator("meta", free)
-        assert load_pictures(tmp_path, torch.device("meta")).pictures.device.type == expected
+        assert load_images(tmp_path, torch.device("meta")).pixels.device.type == expected
     accelerator("meta")
-    pictures = load_pictures(tmp_path, torch.device("meta"))
+    images = load_images(tmp_path, torch.device("meta"))
     for rows in (slice(0, 2), torch.tensor([3, 1])):
-        images, labels = pictures.batch(rows)
+        images, labels = images.batch(rows)
         assert (images.device.type, labels.device.type, tuple(images.shape)) == ("meta", "meta", (2, 3, 8, 8))
 
 
 def test_rows_without_copies_are_originals():
     """And what follows one as its copy counts with it."""
-    pictures = PictureSet(torch.zeros(5, 2, 2, 3, dtype=torch.uint8), torch.zeros(5), [], [""] * 5)
-    assert [each.tolist() for each in pictures.originals()] == [[0, 1, 2, 3, 4], [1, 1, 1, 1, 1]]
+    images = ImageSet(torch.zeros(5, 2, 2, 3, dtype=torch.uint8), torch.zeros(5), [], [""] * 5)
+    assert [each.tolist() for each in images.originals()] == [[0, 1, 2, 3, 4], [1, 1, 1, 1, 1]]
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import psutil
 import pytest
 
 from stages.hardware import memory
-from stages.runtime.errors import Problem
+from stages.runtime.errors import UserError
 
 
 def test_a_container_s_limit_is_the_memory_there_is(tmp_path, monkeypatch):
@@ -32,5 +32,5 @@ def test_a_budget_grants_what_the_process_has_not_taken(monkeypatch):
 def test_a_budget_that_is_none_is_said_in_words(monkeypatch, budget):
     """With what was meant."""
     monkeypatch.setenv("STUDY_MEMORY", budget)
-    with pytest.raises(Problem, match=r"give gigabytes, e\.g\. 4 or 0\.5"):
+    with pytest.raises(UserError, match=r"give gigabytes, e\.g\. 4 or 0\.5"):
         memory.left_bytes()

@@ -32,9 +32,9 @@ def start(folder: Path, network: str, count: int) -> subprocess.CompletedProcess
 
 @pytest.mark.parametrize(("network", "count"), CASES)
 def test_any_number_of_processes_learns_the_same(tmp_path, network, count):
-    """In float32: the same pictures in the same order, and all that one learns, but for roundings.
+    """In float32: the same images in the same order, and all that one learns, but for roundings.
 
-    Of the last batch, which has two pictures, some processes have none.
+    Of the last batch, which has two images, some processes have none.
     """
     alone, seen = (train(tmp_path, network, each) for each in (1, count))
     assert seen["order"] == alone["order"]

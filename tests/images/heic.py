@@ -1,4 +1,4 @@
-"""Three HEIC files, for the package that reads them cannot write any: the scene of test_pictures.py, 96 x 64 pixels."""
+"""Three HEIC files, for the package that reads them cannot write any: the scene of test_images.py, 96 x 64 pixels."""
 
 from base64 import b64decode
 

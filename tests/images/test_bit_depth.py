@@ -1,11 +1,11 @@
-"""Pictures of 16 bits a channel that use fewer: microscopes and cameras write 10, 12 or 14."""
+"""Images of 16 bits a channel that use fewer: microscopes and cameras write 10, 12 or 14."""
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
-from stages.images.reading import MID_GREY, highest_level, load
+from stages.images.reading import MID_GREY, load, max_value
 from tests.images.test_reading import LIMIT, assert_close, exif, png, saved, scene
 
 BITS_12 = np.array([[0, 15, 16], [2048, 4000, 4095]], np.uint16)
@@ -43,10 +43,10 @@ def test_transparency_and_orientation_hold_at_16_bits(tmp_path):
 
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
 def test_8_bits_have_their_white(suffix, tmp_path):
-    """The white level of a set changes nothing in its pictures of 8 bits a channel."""
+    """The white level of a set changes nothing in its images of 8 bits a channel."""
     path = saved(tmp_path / f"a.{suffix}", scene())
     assert np.array_equal(load(path, LIMIT, 4095), load(path, LIMIT))
-    assert highest_level(path, LIMIT) == 0
+    assert max_value(path, LIMIT) == 0
 
 
 def test_pgm_says_its_white_itself(tmp_path):
@@ -54,21 +54,21 @@ def test_pgm_says_its_white_itself(tmp_path):
     path = tmp_path / "a.pgm"
     path.write_bytes(b"P5 2 1 1023\n" + np.array([0, 1023], ">u2").tobytes())
     assert_close(load(path, LIMIT, 4095), np.array([[(0, 0, 0), (255, 255, 255)]]), 0)
-    assert highest_level(path, LIMIT) == 0
+    assert max_value(path, LIMIT) == 0
 
 
 def test_the_brightest_value_is_of_colours_not_of_transparency(tmp_path):
     """Opaque at 16 bits says nothing about the colours; bad files and the pixel limit say 0."""
     path = tmp_path / "a.png"
     path.write_bytes(png(1, 1, 16, 6, b"\0" + np.array([7, 900, 30, 65535], ">u2").tobytes()))
-    assert highest_level(path, LIMIT) == 900
-    assert highest_level(path, 0) == 0
+    assert max_value(path, LIMIT) == 900
+    assert max_value(path, 0) == 0
     path.write_bytes(path.read_bytes()[:-20])
-    assert highest_level(path, LIMIT) == 0
+    assert max_value(path, LIMIT) == 0
 
 
 def test_8_bit_and_floating_point_tiffs_are_not_deep(tmp_path):
     """Only whole numbers of more than 8 bits have a white to find."""
-    assert highest_level(saved(tmp_path / "a.tif", scene()), LIMIT) == 0
-    assert highest_level(saved(tmp_path / "b.tif", Image.fromarray(np.array([[0.5]], np.float32))), LIMIT) == 0
-    assert highest_level(saved(tmp_path / "c.tif", Image.fromarray(np.array([[1000]], np.int32))), LIMIT) == 1000
+    assert max_value(saved(tmp_path / "a.tif", scene()), LIMIT) == 0
+    assert max_value(saved(tmp_path / "b.tif", Image.fromarray(np.array([[0.5]], np.float32))), LIMIT) == 0
+    assert max_value(saved(tmp_path / "c.tif", Image.fromarray(np.array([[1000]], np.int32))), LIMIT) == 1000

@@ -29,9 +29,9 @@ def test_heic_keeps_the_pixel_limit(tmp_path):
 
 @pytest.mark.parametrize("part", [0.3, 0.7, 0.95])
 def test_a_truncated_heic_is_bad(part, tmp_path):
-    """Half a picture is no picture."""
+    """Half an image is no image."""
     (tmp_path / "a.heic").write_bytes(heic.UPRIGHT[: int(len(heic.UPRIGHT) * part)])
-    assert bad(tmp_path / "a.heic").startswith(("damaged: ", "a HEIC picture"))
+    assert bad(tmp_path / "a.heic").startswith(("damaged: ", "a HEIC image"))
 
 
 def test_heic_without_its_reader_names_the_remedy(tmp_path, monkeypatch):
@@ -40,7 +40,7 @@ def test_heic_without_its_reader_names_the_remedy(tmp_path, monkeypatch):
     monkeypatch.delitem(Image.OPEN, "HEIF", raising=False)
     (tmp_path / "a.heic").write_bytes(heic.UPRIGHT)
     assert bad(tmp_path / "a.heic") == (
-        "a HEIC picture, as iPhones write them; install the package pi-heif, which reads it, or convert it to JPEG"
+        "a HEIC image, as iPhones write them; install the package pi-heif, which reads it, or convert it to JPEG"
     )
 
 
@@ -75,7 +75,7 @@ def tiff(start, *tags):
     ],
 )
 def test_raw_files_of_cameras_are_named(name, content, kind, tmp_path):
-    """Their small preview is not taken for the picture; the person reads which format it is and what to do."""
+    """Their small preview is not taken for the image; the person reads which format it is and what to do."""
     (tmp_path / name).write_bytes(content)
     assert bad(tmp_path / name) == (
         f"a camera's raw file ({kind}), whose colours are not settled yet; convert it to JPEG or TIFF"
@@ -83,7 +83,7 @@ def test_raw_files_of_cameras_are_named(name, content, kind, tmp_path):
 
 
 def test_a_tiff_is_no_raw_file(tmp_path):
-    """The same bytes without what marks a raw file are a picture."""
+    """The same bytes without what marks a raw file are an image."""
     (tmp_path / "a.tif").write_bytes(tiff(b""))
     assert_close(load(tmp_path / "a.tif", LIMIT), np.array([[RED]]), 0)
 
@@ -94,7 +94,7 @@ def test_a_tiff_is_no_raw_file(tmp_path):
         (b"%PDF-1.7" + bytes(40), "PDF cannot be read; convert it to JPEG or PNG"),
         (b"8BPS\0\1" + bytes(40), "Photoshop cannot be read; convert it to JPEG or PNG"),
         (b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(40), "JPEG XL cannot be read; convert it to JPEG or PNG"),
-        (b"\0\0\0\x14ftypqt  \0\0\0\0qt  " + bytes(40), "a film; take it out, or save one of its pictures as JPEG"),
+        (b"\0\0\0\x14ftypqt  \0\0\0\0qt  " + bytes(40), "a film; take it out, or save one of its images as JPEG"),
     ],
 )
 def test_formats_that_are_not_read_are_named(content, reason, tmp_path):
@@ -130,7 +130,7 @@ TOO_LONG = {
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("chunks", TOO_LONG.values(), ids=TOO_LONG)
-def test_metadata_is_no_reason_to_lose_a_picture(chunks, after, tmp_path):
+def test_metadata_is_no_reason_to_lose_a_image(chunks, after, tmp_path):
     """A PNG with too much text, or a broken one, has the pixels that it has without, and the same side is up."""
     path = saved(tmp_path / "a.png", np.rot90(scene(), 1).copy(), exif=exif(6))
     assert_close(load(with_chunks(path, chunks, after=after), LIMIT), scene(), 0)

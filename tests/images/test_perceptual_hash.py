@@ -1,10 +1,10 @@
-"""Which pictures look alike, and that the search finds all of them."""
+"""Which images look alike, and that the search finds all of them."""
 
 import cv2
 import numpy as np
 import pytest
 
-from stages.images.perceptual_hash import MIRROR, alike, likeness
+from stages.images.perceptual_hash import MIRROR, near_pairs, perceptual_hash
 
 
 def clouds(seed: int) -> np.ndarray:
@@ -18,20 +18,20 @@ def differing(one: bytes, other: bytes) -> int:
     return (int.from_bytes(one) ^ int.from_bytes(other)).bit_count()
 
 
-def test_a_mirrored_picture_has_the_mirrored_likeness():
+def test_a_mirrored_image_has_the_mirrored_likeness():
     """Bits that stand for what is odd from left to right change, and no other."""
-    picture = clouds(1)
-    turned = np.frombuffer(likeness(picture[:, ::-1].copy()), np.uint64) ^ MIRROR
-    assert differing(turned.tobytes(), likeness(picture)) <= 2
+    image = clouds(1)
+    turned = np.frombuffer(perceptual_hash(image[:, ::-1].copy()), np.uint64) ^ MIRROR
+    assert differing(turned.tobytes(), perceptual_hash(image)) <= 2
 
 
 def test_copies_differ_in_few_bits_and_others_in_half():
-    """Smaller and re-encoded pictures are near, others far."""
-    picture = clouds(1)
-    encoded = cv2.imdecode(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 60])[1], cv2.IMREAD_COLOR)
-    for copy in (encoded, cv2.resize(picture, (80, 60), interpolation=cv2.INTER_AREA)):
-        assert differing(likeness(copy), likeness(picture)) <= 31
-    assert 80 < differing(likeness(clouds(2)), likeness(picture)) < 176
+    """Smaller and re-encoded images are near, others far."""
+    image = clouds(1)
+    encoded = cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 60])[1], cv2.IMREAD_COLOR)
+    for copy in (encoded, cv2.resize(image, (80, 60), interpolation=cv2.INTER_AREA)):
+        assert differing(perceptual_hash(copy), perceptual_hash(image)) <= 31
+    assert 80 < differing(perceptual_hash(clouds(2)), perceptual_hash(image)) < 176
 
 
 @pytest.mark.parametrize("within", [0, 5, 15, 16, 31])
@@ -52,6 +52,8 @@ def test_every_pair_is_found(within, one_scene):
         distances = others.sum(axis=1)[:, None] + flags.sum(axis=1) - 2 * others @ flags.T
         near = np.argwhere(np.tril(distances <= within, -1)).tolist()
         expected |= {(later, earlier, int(distances[later, earlier]), mirrored) for later, earlier in near}
-    found = {pair for pairs in alike(rows, within) for pair in zip(*(part.tolist() for part in pairs), strict=True)}
+    found = {
+        pair for pairs in near_pairs(rows, within) for pair in zip(*(part.tolist() for part in pairs), strict=True)
+    }
     assert found == expected
     assert len(expected) >= 3

@@ -1,4 +1,4 @@
-"""Pictures as people have them, checked by the pixels that come out; and what is no picture, by the reason given."""
+"""Images as people have them, checked by the pixels that come out; and what is no image, by the reason given."""
 
 import io
 import struct
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps, features
 
-from stages.images.reading import MID_GREY, BadPicture, decode, encode, load, resized
+from stages.images.reading import MID_GREY, UnreadableImage, decode, encode, load, resized
 
 LIMIT = 1_000_000
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
@@ -17,25 +17,25 @@ ORIENTATION = 274  # the EXIF tag
 
 
 def scene(height=24, width=36):
-    """A picture whose four quarters are red, green, blue and white: no flip or turn leaves it as it was."""
-    picture = np.empty((height, width, 3), np.uint8)
+    """An image whose four quarters are red, green, blue and white: no flip or turn leaves it as it was."""
+    image = np.empty((height, width, 3), np.uint8)
     top, left = slice(height // 2), slice(width // 2)
     bottom, right = slice(height // 2, None), slice(width // 2, None)
     for rows, columns, colour in ((top, left, RED), (top, right, GREEN), (bottom, left, BLUE), (bottom, right, WHITE)):
-        picture[rows, columns] = colour
-    return picture
+        image[rows, columns] = colour
+    return image
 
 
 def saved(path, image, **settings):
-    """Write a picture (an array or a Pillow image) and return its path."""
+    """Write an image (an array or a Pillow image) and return its path."""
     image = image if isinstance(image, Image.Image) else Image.fromarray(image)
     image.save(path, **settings)
     return path
 
 
 def bad(path, limit=LIMIT):
-    """Return the reason why a file is no picture."""
-    with pytest.raises(BadPicture) as caught:
+    """Return the reason why a file is no image."""
+    with pytest.raises(UnreadableImage) as caught:
         load(path, limit)
     reason = str(caught.value)
     assert reason
@@ -43,10 +43,10 @@ def bad(path, limit=LIMIT):
     return reason
 
 
-def assert_close(picture, expected, tolerance):
-    assert picture.shape == expected.shape
-    assert picture.dtype == np.uint8
-    assert np.abs(picture.astype(int) - expected).max() <= tolerance
+def assert_close(image, expected, tolerance):
+    assert image.shape == expected.shape
+    assert image.dtype == np.uint8
+    assert np.abs(image.astype(int) - expected).max() <= tolerance
 
 
 def exif(orientation):
@@ -96,7 +96,7 @@ def test_photographs_stand_upright(orientation, suffix, tmp_path):
     ],
 )
 def test_formats_are_read_as_written(name, tmp_path):
-    """Each format gives the picture that was saved: exactly where it keeps all, nearly where it does not."""
+    """Each format gives the image that was saved: exactly where it keeps all, nearly where it does not."""
     suffix = name.rpartition(".")[2].lower()
     if suffix in ("jp2", "avif") and not features.check({"jp2": "jpg_2000", "avif": "avif"}[suffix]):
         pytest.skip("this Pillow does not read it")
@@ -180,14 +180,14 @@ def test_16_bit_grey_with_alpha_is_composited(tmp_path):
 
 
 @pytest.mark.parametrize("values", [[[0.0, 0.5, 1.0]], [[-4.0, 300.0, 1e9]]])
-def test_floating_point_pictures_are_refused(values, tmp_path):
-    """Nothing tells which value is white: the person converts it, instead of getting a black picture in silence."""
+def test_floating_point_images_are_refused(values, tmp_path):
+    """Nothing tells which value is white: the person converts it, instead of getting a black image in silence."""
     path = saved(tmp_path / "a.tif", Image.fromarray(np.array(values, np.float32)))
     assert bad(path) == "its values are not of 8 or 16 bits, so black and white are unknown; convert it"
 
 
 @pytest.mark.parametrize(("values", "read"), [([[0, 65535]], True), ([[0, 65536]], False), ([[-1, 9]], False)])
-def test_32_bit_pictures_are_read_only_within_16_bits(values, read, tmp_path):
+def test_32_bit_images_are_read_only_within_16_bits(values, read, tmp_path):
     """32-bit grey is read as 16-bit where it is no more than that."""
     path = saved(tmp_path / "a.tif", Image.fromarray(np.array(values, np.int32)))
     if read:
@@ -196,7 +196,7 @@ def test_32_bit_pictures_are_read_only_within_16_bits(values, read, tmp_path):
         assert bad(path).startswith("its values are not of 8 or 16 bits")
 
 
-def test_palette_pictures_show_their_colours(tmp_path):
+def test_palette_images_show_their_colours(tmp_path):
     """A palette gives its colours, not its indices."""
     image = Image.fromarray(scene()).quantize(4, dither=Image.Dither.NONE)
     assert image.mode == "P"
@@ -205,7 +205,7 @@ def test_palette_pictures_show_their_colours(tmp_path):
 
 @pytest.mark.parametrize("suffix", ["png", "gif"])
 def test_a_transparent_palette_colour_shows_mid_grey(suffix, tmp_path):
-    """Where a palette's colour is transparent the picture is mid-grey."""
+    """Where a palette's colour is transparent the image is mid-grey."""
     image = Image.new("P", (2, 1))
     image.putpalette([*RED, *BLUE])
     image.putdata([0, 1])
@@ -240,14 +240,14 @@ def test_alpha_is_composited_on_mid_grey(suffix, tmp_path):
 
 
 def test_greyscale_with_alpha_is_composited(tmp_path):
-    """Grey pictures may be transparent as well."""
+    """Grey images may be transparent as well."""
     path = saved(tmp_path / "a.png", np.array([[(0, 255), (0, 0), (255, 128)]], np.uint8))
     assert_close(load(path, LIMIT), np.array([[(0, 0, 0), MID_GREY, (192, 192, 192)]], np.uint8), 1)
 
 
 @pytest.mark.parametrize("suffix", ["png", "bmp", "tif", "gif"])
 def test_greyscale_has_three_equal_channels(suffix, tmp_path):
-    """A grey picture comes as red, green and blue alike."""
+    """A grey image comes as red, green and blue alike."""
     grey = np.arange(0, 250, 10, dtype=np.uint8).reshape(5, 5)
     path = saved(tmp_path / f"a.{suffix}", grey)
     assert_close(load(path, LIMIT), np.repeat(grey[..., None], 3, axis=2), 0)
@@ -262,7 +262,7 @@ def test_one_bit_is_black_and_white(suffix, tmp_path):
 
 @pytest.mark.parametrize("suffix", ["gif", "webp", "png", "tif"])
 def test_of_an_animation_the_first_frame_counts(suffix, tmp_path):
-    """A moving picture, or a TIFF of several pages, gives its first one."""
+    """A moving image, or a TIFF of several pages, gives its first one."""
     frames = [Image.fromarray(frame) for frame in (scene(), 255 - scene(), np.zeros_like(scene()))]
     settings = {"lossless": True} if suffix == "webp" else {}
     path = saved(tmp_path / f"a.{suffix}", frames[0], save_all=True, append_images=frames[1:], **settings)
@@ -280,29 +280,29 @@ def test_an_empty_file_is_bad(tmp_path):
 @pytest.mark.parametrize(
     "content", [b"hello", b"<html>404</html>", bytes(100), b"\xff\xd8\xff", b"%!PS-Adobe-3.0 EPSF-3.0\n"]
 )
-def test_what_is_no_picture_is_bad(content, tmp_path):
-    """Text, a web page, zeros, the bare start of a JPEG, or a PostScript program (never run) are no pictures."""
+def test_what_is_no_image_is_bad(content, tmp_path):
+    """Text, a web page, zeros, the bare start of a JPEG, or a PostScript program (never run) are no images."""
     (tmp_path / "a.jpg").write_bytes(content)
-    assert bad(tmp_path / "a.jpg") == "not a picture, or of a format that cannot be read"
+    assert bad(tmp_path / "a.jpg") == "not an image, or of a format that cannot be read"
 
 
 def test_postscript_is_not_run(tmp_path):
-    """A valid EPS, which Pillow would hand to Ghostscript, is not taken for a picture."""
+    """A valid EPS, which Pillow would hand to Ghostscript, is not taken for an image."""
     path = saved(tmp_path / "a.eps", scene())
-    assert bad(path) == "not a picture, or of a format that cannot be read"
+    assert bad(path) == "not an image, or of a format that cannot be read"
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "gif", "tif", "bmp", "jp2", "avif"])
 @pytest.mark.parametrize("part", [0.5, 0.9])
-def test_a_truncated_picture_is_bad(suffix, part, tmp_path):
-    """A picture of which the end is missing is bad, not half grey."""
+def test_a_truncated_image_is_bad(suffix, part, tmp_path):
+    """An image of which the end is missing is bad, not half grey."""
     noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
     path = saved(tmp_path / f"a.{suffix}", noise)
     whole = path.read_bytes()
     load(path, LIMIT)
     path.write_bytes(whole[: int(len(whole) * part)])
     reason = bad(path)
-    assert reason.startswith(("damaged: ", "not a picture"))
+    assert reason.startswith(("damaged: ", "not an image"))
     assert len(reason) > len("damaged: ")
 
 
@@ -315,7 +315,7 @@ def test_more_pixels_than_the_limit_are_bad(tmp_path):
 
 
 def test_a_limit_above_pillows_own_holds(tmp_path, monkeypatch):
-    """A person who allows huge pictures gets them: the limit in params.yaml is the only one."""
+    """A person who allows huge images gets them: the limit in params.yaml is the only one."""
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     assert load(saved(tmp_path / "a.png", scene()), 24 * 36).shape == (24, 36, 3)
 
@@ -332,15 +332,15 @@ def test_a_decompression_bomb_is_bad(tmp_path):
     [b"no exif at all", b"II*\0\x08\0", b"II*\0\x08\0\0\0\x01\0" + struct.pack("<HHII", ORIENTATION, 2, 4, 0x41414141)],
     ids=["garbage", "cut", "text for a number"],
 )
-def test_corrupt_exif_does_not_spoil_a_picture(corrupt, suffix, tmp_path):
-    """A picture whose EXIF makes no sense is taken as it lies: its pixels are whole."""
+def test_corrupt_exif_does_not_spoil_a_image(corrupt, suffix, tmp_path):
+    """An image whose EXIF makes no sense is taken as it lies: its pixels are whole."""
     settings = {"jpg": {"quality": 95, "subsampling": 0}, "webp": {"lossless": True}}.get(suffix, {})
     path = saved(tmp_path / f"a.{suffix}", scene(), exif=b"Exif\0\0" + corrupt, **settings)
     assert_close(load(path, LIMIT), scene(), 12 if suffix == "jpg" else 0)
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "gif", "tif", "bmp", "jp2", "avif"])
-def test_damage_anywhere_gives_a_picture_or_a_reason(suffix, tmp_path):
+def test_damage_anywhere_gives_a_image_or_a_reason(suffix, tmp_path):
     """Whatever bytes a file holds, it is read or called bad; nothing else happens."""
     random = np.random.default_rng(1)
     settings = {"exif": exif(6)} if suffix in ("jpg", "png", "webp", "tif", "avif") else {}
@@ -350,7 +350,7 @@ def test_damage_anywhere_gives_a_picture_or_a_reason(suffix, tmp_path):
         damaged = whole.copy()
         damaged[random.integers(0, min(len(whole), 400), 3)] = random.integers(0, 256, 3)
         path.write_bytes(damaged.tobytes())
-        with suppress(BadPicture):
+        with suppress(UnreadableImage):
             assert load(path, LIMIT).shape[2] == 3
 
 
@@ -381,23 +381,23 @@ def test_shrinking_averages_pixels(tmp_path):
 
 
 def test_shrinking_is_the_mean_over_the_area():
-    """Each pixel of a picture made 3 times smaller is the mean of 3 x 3 pixels."""
-    picture = np.random.default_rng(0).integers(0, 256, (30, 30, 3), np.uint8)
-    means = picture.reshape(10, 3, 10, 3, 3).mean(axis=(1, 3))
-    assert np.abs(resized(picture, 10) - means).max() <= 0.51
+    """Each pixel of an image made 3 times smaller is the mean of 3 x 3 pixels."""
+    image = np.random.default_rng(0).integers(0, 256, (30, 30, 3), np.uint8)
+    means = image.reshape(10, 3, 10, 3, 3).mean(axis=(1, 3))
+    assert np.abs(resized(image, 10) - means).max() <= 0.51
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (8, 9), (8, 13), (9, 8), (12, 8), (13, 8)])
 def test_the_centre_square_is_cut_out(shape):
-    """A picture of the right height loses its sides, evenly; one pixel too many goes from the right or bottom."""
-    picture = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+    """An image of the right height loses its sides, evenly; one pixel too many goes from the right or bottom."""
+    image = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
     top, left = (shape[0] - 8) // 2, (shape[1] - 8) // 2
-    assert np.array_equal(resized(picture, 8), picture[top : top + 8, left : left + 8])
+    assert np.array_equal(resized(image, 8), image[top : top + 8, left : left + 8])
 
 
 @pytest.mark.parametrize(("size", "tolerance"), [(8, 1), (200, 1)])
 def test_size_does_not_shift_the_middle(size, tolerance):
-    """Shrunk or enlarged, the middle of a wide picture stays in the middle."""
+    """Shrunk or enlarged, the middle of a wide image stays in the middle."""
     wide = np.zeros((40, 121, 3), np.uint8)
     wide[:, :60], wide[:, 61:] = BLUE, RED
     wide[:, 60] = (128, 0, 128)
@@ -409,7 +409,7 @@ def test_size_does_not_shift_the_middle(size, tolerance):
 
 
 def test_enlarging_keeps_colours_and_place():
-    """A small picture is enlarged: flat parts keep their colour, at their place."""
+    """A small image is enlarged: flat parts keep their colour, at their place."""
     large = resized(scene(8, 8), 64)
     assert large.shape == (64, 64, 3)
     corners = [tuple(int(value) for value in large[row, column]) for row in (8, 56) for column in (8, 56)]
@@ -419,15 +419,15 @@ def test_enlarging_keeps_colours_and_place():
 @pytest.mark.parametrize("shape", [(1, 500), (500, 1), (1, 1), (3, 1_000_000)])
 def test_extreme_shapes_give_a_square(shape):
     """A line of pixels gives a square of its middle, within the memory of the square."""
-    picture = np.zeros((*shape, 3), np.uint8)
+    image = np.zeros((*shape, 3), np.uint8)
     middle = tuple(slice((side - min(shape)) // 2, (side - min(shape)) // 2 + min(shape)) for side in shape)
-    picture[middle] = GREEN
-    assert np.array_equal(resized(picture, 64), np.full((64, 64, 3), GREEN))
+    image[middle] = GREEN
+    assert np.array_equal(resized(image, 64), np.full((64, 64, 3), GREEN))
 
 
 @pytest.mark.parametrize(("height", "width"), [(20, 40), (40, 20)])
-def test_padding_shows_the_whole_picture_between_grey_bars(height, width):
-    """A picture twice as wide as high is half of the square's height, in the middle, with nothing cut away."""
+def test_padding_shows_the_whole_image_between_grey_bars(height, width):
+    """An image twice as wide as high is half of the square's height, in the middle, with nothing cut away."""
     padded = resized(scene(height, width), 20, "pad")
     padded = padded if width > height else np.swapaxes(padded, 0, 1)
     assert (padded[:5] == MID_GREY).all()
@@ -436,7 +436,7 @@ def test_padding_shows_the_whole_picture_between_grey_bars(height, width):
     assert np.array_equal(whole, scene(height // 2, width // 2))
 
 
-def test_padding_a_small_picture_enlarges_it():
+def test_padding_a_small_image_enlarges_it():
     """The longer side always fills the square; one bar may be a pixel wider than the other."""
     padded = resized(np.full((1, 4, 3), RED, np.uint8), 10, "pad")
     assert (padded != MID_GREY).any(axis=2).sum(axis=0).tolist() == [2] * 10
@@ -444,7 +444,7 @@ def test_padding_a_small_picture_enlarges_it():
 
 
 @pytest.mark.parametrize(("height", "width"), [(20, 40), (10, 40), (40, 10), (10, 10), (40, 40), (23, 31)])
-def test_squashing_shows_the_whole_picture(height, width):
+def test_squashing_shows_the_whole_image(height, width):
     """All four quarters fill the square's quarters, whatever the shape was."""
     assert_close(
         resized(scene(height, width), 20, "squash")[[2, 2, 17, 17], [2, 17, 2, 17]], scene(2, 2).reshape(4, 3), 0
@@ -452,23 +452,23 @@ def test_squashing_shows_the_whole_picture(height, width):
 
 
 def test_squashing_averages_the_side_that_shrinks():
-    """Lines of single pixels become flat grey in a picture that is enlarged along its other side."""
+    """Lines of single pixels become flat grey in an image that is enlarged along its other side."""
     lines = np.tile(np.array([0, 255], np.uint8), 128)[None, :, None].repeat(3, axis=2).repeat(16, axis=0)
     assert_close(resized(lines, 64, "squash"), np.full((64, 64, 3), 127.5), 0.5)
 
 
 @pytest.mark.parametrize("fit", ["pad", "squash"])
 def test_extreme_shapes_fit_whole(fit):
-    """A line of a million pixels fits within the memory of the square, and a picture of the right size stays."""
+    """A line of a million pixels fits within the memory of the square, and an image of the right size stays."""
     line = np.full((3, 1_000_000, 3), GREEN, np.uint8)
     assert (resized(line, 64, fit) == GREEN).all(axis=2).sum() == (64 if fit == "pad" else 64 * 64)
     assert np.array_equal(resized(scene(64, 64), 64, fit), scene(64, 64))
 
 
 def test_the_right_size_is_left_as_it_is():
-    """A picture that has the size keeps every pixel."""
-    picture = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
-    assert np.array_equal(resized(picture, 16), picture)
+    """An image that has the size keeps every pixel."""
+    image = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
+    assert np.array_equal(resized(image, 16), image)
 
 
 def test_encoding_keeps_colours_in_order():
@@ -484,12 +484,12 @@ def test_encoding_keeps_single_pixels_of_colour():
 
 
 def test_quality_is_a_trade():
-    """A lower quality takes fewer bytes and loses more; the same picture gives the same bytes."""
-    picture = np.asarray(Image.effect_noise((64, 64), 40).convert("RGB"))
-    errors = [np.abs(decode(encode(picture, quality)).astype(int) - picture).mean() for quality in (10, 95)]
+    """A lower quality takes fewer bytes and loses more; the same image gives the same bytes."""
+    image = np.asarray(Image.effect_noise((64, 64), 40).convert("RGB"))
+    errors = [np.abs(decode(encode(image, quality)).astype(int) - image).mean() for quality in (10, 95)]
     assert errors[0] > 2 * errors[1]
-    assert len(encode(picture, 10)) < len(encode(picture, 95)) / 2
-    assert encode(picture, 95) == encode(picture, 95)
+    assert len(encode(image, 10)) < len(encode(image, 95)) / 2
+    assert encode(image, 95) == encode(image, 95)
 
 
 def test_others_read_what_is_encoded():

@@ -1,4 +1,4 @@
-"""Shards keep pictures, labels and drawn values, in order and byte for byte, and others read them as well."""
+"""Shards keep images, labels and drawn values, in order and byte for byte, and others read them as well."""
 
 import io
 import tracemalloc
@@ -11,7 +11,7 @@ from PIL import Image
 from stages.images import shards
 from stages.images.reading import encode
 from stages.images.shards import Row, ShardWriter, class_names, read_rows, row_count
-from stages.runtime.errors import Problem
+from stages.runtime.errors import UserError
 
 NAMES = ["blåmes", "raven", "red kite"]
 ROWS = [Row(bytes([number]) * 100, f"raven/ü {number}.jpg", number % 3) for number in range(25)]
@@ -31,7 +31,7 @@ def contents(folder):
 
 @pytest.fixture
 def small(monkeypatch):
-    """Row groups of 3 pictures and shards of 2 row groups, so that 25 pictures fill several."""
+    """Row groups of 3 images and shards of 2 row groups, so that 25 images fill several."""
     monkeypatch.setattr(shards, "ROW_GROUP_BYTES", 300)
     monkeypatch.setattr(shards, "SHARD_BYTES", 600)
 
@@ -58,7 +58,7 @@ def test_many_rows_fill_several_shards_in_order(tmp_path):
 
 @pytest.mark.usefixtures("small")
 def test_full_shards_are_not_followed_by_an_empty_one(tmp_path):
-    """Pictures that fill their shards exactly leave no shard without rows."""
+    """Images that fill their shards exactly leave no shard without rows."""
     assert list(contents(written(tmp_path, ROWS[:12]))) == ["00000.parquet", "00001.parquet"]
 
 
@@ -69,7 +69,7 @@ def test_the_same_rows_give_the_same_bytes(tmp_path):
 
 
 def test_drawn_values_are_columns(tmp_path):
-    """What was drawn for a copy is beside its picture; an original has none."""
+    """What was drawn for a copy is beside its image; an original has none."""
     rows = [ROWS[0], ROWS[1]._replace(drawn={"hue": 0.5, "gamma": -2.0}), ROWS[2]._replace(drawn={"gamma": 0.25})]
     table = pq.read_table(written(tmp_path, rows, ["hue", "gamma"]))
     assert table.schema.names == ["image", "label", "hue", "gamma"]
@@ -89,7 +89,7 @@ def test_no_rows_still_give_a_shard_with_names(tmp_path):
 @pytest.mark.parametrize("read", [class_names, row_count, lambda folder: list(read_rows(folder))])
 def test_a_folder_without_shards_says_what_to_do(read, tmp_path):
     """Results that are not there yet are no traceback."""
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(UserError) as caught:
         read(tmp_path / "nowhere")
     line = f"{tmp_path / 'nowhere'} holds no shards; run `dvc repro`, or `dvc pull` for results that were shared"
     assert caught.value.lines == (line,)
@@ -104,7 +104,7 @@ def test_a_failure_writes_no_more_rows(tmp_path):
 
 
 def test_writing_holds_no_more_than_a_row_group(tmp_path, monkeypatch):
-    """Memory does not grow with the number of pictures."""
+    """Memory does not grow with the number of images."""
     monkeypatch.setattr(shards, "ROW_GROUP_BYTES", 1 << 16)
     monkeypatch.setattr(shards, "SHARD_BYTES", 1 << 18)
     written(tmp_path / "first", ROWS)  # what Arrow loads on its first use does not count
@@ -119,8 +119,8 @@ def test_writing_holds_no_more_than_a_row_group(tmp_path, monkeypatch):
     assert peak < 1 << 20  # of 4 MB
 
 
-def test_hugging_face_datasets_shows_pictures_with_class_names(tmp_path, monkeypatch):
-    """`datasets.load_dataset("parquet", ...)` decodes the pictures and knows the names of their classes."""
+def test_hugging_face_datasets_shows_images_with_class_names(tmp_path, monkeypatch):
+    """`datasets.load_dataset("parquet", ...)` decodes the images and knows the names of their classes."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
     datasets = pytest.importorskip("datasets")
@@ -135,7 +135,7 @@ def test_hugging_face_datasets_shows_pictures_with_class_names(tmp_path, monkeyp
     assert [loaded.features["label"].int2str(row["label"]) for row in loaded] == ["raven", "red kite"]
     assert [row["hue"] for row in loaded] == [None, 0.5]
     assert isinstance(loaded[0]["image"], Image.Image)
-    for row, picture in zip(loaded, (red, blue), strict=True):
-        assert np.abs(np.asarray(row["image"]).astype(int) - picture).max() <= 3
+    for row, image in zip(loaded, (red, blue), strict=True):
+        assert np.abs(np.asarray(row["image"]).astype(int) - image).max() <= 3
     with Image.open(io.BytesIO(pq.read_table(folder).column("image")[1].as_py()["bytes"])) as image:
         assert image.size == (8, 8)

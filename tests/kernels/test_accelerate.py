@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional
 from torchvision.models import resnet50 as torchvision_resnet50
 
-from stages.kernels.accelerate import with_faster_layers
+from stages.kernels.accelerate import accelerate
 from stages.kernels.fused_blocks import FusedBlocks
 from stages.kernels.fused_residuals import FusedBottleneck, FusedNorm
 from stages.kernels.matrix_convolutions import MatrixConvolution
@@ -46,7 +46,7 @@ def test_a_step_is_as_near_to_float32_as_with_torch_s_layers(name):
     """Loss and gradients in bfloat16, under the same names of the same weights."""
     loss, exact = step(build(name), torch.float32)
     theirs_loss, theirs = step(build(name), torch.bfloat16)
-    ours_loss, ours = step(with_faster_layers(build(name)), torch.bfloat16)
+    ours_loss, ours = step(accelerate(build(name)), torch.bfloat16)
     assert ours_loss == pytest.approx(theirs_loss, rel=0.01)
     assert ours_loss == pytest.approx(loss, rel=0.01)
     assert ours.keys() == theirs.keys()
@@ -60,14 +60,14 @@ def test_layers_are_replaced_and_nothing_else():
     """Weights keep their names; a network without such layers stays what it is."""
     model = build("resnet50")
     names = list(model.state_dict())
-    faster = with_faster_layers(model)
+    faster = accelerate(model)
     assert list(faster.state_dict()) == names
     kinds = {type(module) for module in faster.modules()}
     assert {FusedBottleneck, FusedNorm, MatrixConvolution} < kinds
     assert nn.Conv2d not in kinds
-    assert FusedBlocks in {type(module) for module in with_faster_layers(build("own_cnn")).modules()}
+    assert FusedBlocks in {type(module) for module in accelerate(build("own_cnn")).modules()}
     other = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm2d(2))
-    assert [type(module) for module in with_faster_layers(other)] == [nn.Linear, nn.BatchNorm2d]
+    assert [type(module) for module in accelerate(other)] == [nn.Linear, nn.BatchNorm2d]
 
 
 @pytest.mark.parametrize("name", ["own_cnn", "resnet50"])
@@ -75,7 +75,7 @@ def test_in_float32_a_step_is_that_of_torch_s_layers_but_for_the_last_digits(nam
     """Sums are in another order; loss and gradients are as near to those in float64 as torch's are."""
     exact_loss, exact = step(build(name).double(), torch.float64)
     _, theirs = step(build(name), torch.float32)
-    ours_loss, ours = step(with_faster_layers(build(name)), torch.float32)
+    ours_loss, ours = step(accelerate(build(name)), torch.float32)
     assert ours_loss == pytest.approx(exact_loss, rel=1e-5)
     for weight, gradient in exact.items():
         if gradient.norm() > NOTHING:
@@ -89,7 +89,5 @@ def test_in_float32_a_network_predicts_the_same(name):
     images = torch.randn(2, 3, 64, 64)
     for memory_format in (torch.contiguous_format, torch.channels_last):
         ordered_images = images.contiguous(memory_format=memory_format)
-        models = [
-            each.to(memory_format=memory_format).eval() for each in (build(name), with_faster_layers(build(name)))
-        ]
+        models = [each.to(memory_format=memory_format).eval() for each in (build(name), accelerate(build(name)))]
         torch.testing.assert_close(models[1](ordered_images), models[0](ordered_images), rtol=1e-3, atol=1e-3)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from stages.kernels.accelerate import with_faster_layers
+from stages.kernels.accelerate import accelerate
 from stages.kernels.depthwise import is_depthwise
 
 
@@ -23,7 +23,7 @@ def test_values_and_gradients_are_those_of_float32(kind):
     """To the bit, in whichever precision the images come; the layer before and after stays in bfloat16."""
     torch.manual_seed(0)
     theirs = kind(24, 24, 3, padding=int(kind is nn.Conv2d), groups=24)
-    ours = with_faster_layers(nn.Sequential(deepcopy(theirs)))
+    ours = accelerate(nn.Sequential(deepcopy(theirs)))
     images = torch.randn(2, 24, 7, 7).bfloat16()
     expected = theirs(images.float())
     with torch.autocast("cpu", torch.bfloat16):
@@ -41,7 +41,7 @@ def test_a_network_with_such_layers_is_copied_and_keeps_its_names():
     """Averages of weights are copies, and checkpoints go by names."""
     model = nn.Sequential(nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 3, groups=8))
     names = list(model.state_dict())
-    copied = deepcopy(with_faster_layers(model))
+    copied = deepcopy(accelerate(model))
     assert list(copied.state_dict()) == names
     assert type(copied[1]) is type(model[1])
     assert type(copied[1]) is not nn.Conv2d

@@ -111,7 +111,7 @@ def test_with_avx2_alone_the_gradient_of_weights_is_a_product(kernel, stride, si
 
 
 def test_what_does_not_learn_gets_no_gradient():
-    """Frozen weights cost no product, and pictures themselves none either."""
+    """Frozen weights cost no product, and images themselves none either."""
     convolution = MatrixConvolution(16, 8, 3, padding=1).requires_grad_(False)
     images = channels_last(2, 16, 32, 32).float().requires_grad_()
     with patch.object(matrix_convolutions, "has_avx2_alone", lambda: True):
@@ -127,10 +127,10 @@ def test_elsewhere_and_in_other_precisions_the_gradient_is_torch_s():
     wide, narrow = MatrixConvolution(16, 8, 3, padding=1), MatrixConvolution(3, 8, 3, padding=1)
     images = {channels: channels_last(2, channels, 32, 32).float() for channels in (3, 16)}
     with patch.object(matrix_convolutions, "has_avx2_alone", lambda: False):
-        assert not matrix_convolutions.has_slow_gradient(wide, images[16])
+        assert not matrix_convolutions.has_slow_weight_gradient(wide, images[16])
     with patch.object(matrix_convolutions, "has_avx2_alone", lambda: True):
-        assert matrix_convolutions.has_slow_gradient(wide, images[16])
-        assert not matrix_convolutions.has_slow_gradient(narrow, images[3])
-        assert not matrix_convolutions.has_slow_gradient(wide, images[16].bfloat16())
+        assert matrix_convolutions.has_slow_weight_gradient(wide, images[16])
+        assert not matrix_convolutions.has_slow_weight_gradient(narrow, images[3])
+        assert not matrix_convolutions.has_slow_weight_gradient(wide, images[16].bfloat16())
         with torch.autocast("cpu", torch.bfloat16):
-            assert not matrix_convolutions.has_slow_gradient(wide, images[16])
+            assert not matrix_convolutions.has_slow_weight_gradient(wide, images[16])

@@ -6,11 +6,11 @@ from safetensors.torch import save_file
 from torchvision.models.resnet import Bottleneck
 
 from stages.networks.common.contract import IMAGENET, Normalisation
-from stages.networks.common.pretrained import expected_pictures, new_network
+from stages.networks.common.pretrained import expected_input, new_network
 from stages.networks.common.weights import Trained, save_weights
 from stages.networks.resnet50 import Settings
 from stages.networks.resnet50 import network as resnet50
-from stages.runtime.errors import Problem
+from stages.runtime.errors import UserError
 from tests.conftest import network_settings
 
 
@@ -47,21 +47,21 @@ def test_weights_of_other_classes_start_all_but_the_last_layer(folder, suffix):
 def test_a_file_that_would_execute_code_is_refused(folder):
     """Weights are numbers: a pickle that holds anything else is not opened."""
     torch.save({"weight": print}, folder / "evil.pth")
-    with pytest.raises(Problem, match="cannot be read as weights alone"):
+    with pytest.raises(UserError, match="cannot be read as weights alone"):
         new_network(resnet50, settings("data/pretrained/resnet50/evil.pth"), 4, 64)
 
 
 def test_weights_of_another_network_are_refused(folder):
     """Half-fitting weights would train, and mean nothing."""
     save_file({"blocks.0.weight": torch.zeros(3)}, folder / "other.safetensors")
-    with pytest.raises(Problem, match="the weights of another network than resnet50"):
+    with pytest.raises(UserError, match="the weights of another network than resnet50"):
         new_network(resnet50, settings("data/pretrained/resnet50/other.safetensors"), 4, 64)
 
 
 def test_a_checkpoint_with_more_than_weights_says_what_to_save(folder):
     """As many trainings write it: the weights are below a name."""
     torch.save({"epoch": 3, "model": {"fc.bias": torch.zeros(3)}}, folder / "checkpoint.pth")
-    with pytest.raises(Problem, match=r"holds epoch, model instead of weights by their names; save .*state_dict"):
+    with pytest.raises(UserError, match=r"holds epoch, model instead of weights by their names; save .*state_dict"):
         new_network(resnet50, settings("data/pretrained/resnet50/checkpoint.pth"), 4, 64)
 
 
@@ -69,8 +69,8 @@ def test_a_damaged_file_is_said_in_words_whoever_opens_it_first(folder):
     """Stage train asks for the size that its weights want before it loads them."""
     (folder / "broken.safetensors").write_bytes(b"nothing")
     broken = settings("data/pretrained/resnet50/broken.safetensors", input_size="weights")
-    for asked in (lambda: expected_pictures(resnet50, broken), lambda: new_network(resnet50, broken, 4, 64)):
-        with pytest.raises(Problem, match="cannot be read as weights alone"):
+    for asked in (lambda: expected_input(resnet50, broken), lambda: new_network(resnet50, broken, 4, 64)):
+        with pytest.raises(UserError, match="cannot be read as weights alone"):
             asked()
 
 
@@ -79,33 +79,33 @@ def test_weights_of_the_same_network_at_another_size_name_the_layer(folder):
     weights = resnet50.build(settings(), 4, 64).state_dict()
     weights["conv1.weight"] = torch.zeros(64, 3, 3, 3)
     save_file(weights, folder / "small.safetensors")
-    with pytest.raises(Problem, match=r"its conv1.weight has shape \(64, 3, 3, 3\), here it has \(64, 3, 7, 7\)"):
+    with pytest.raises(UserError, match=r"its conv1.weight has shape \(64, 3, 3, 3\), here it has \(64, 3, 7, 7\)"):
         new_network(resnet50, settings("data/pretrained/resnet50/small.safetensors"), 4, 64)
 
 
 def test_a_file_named_without_its_folder_is_told_its_path(folder):
     """It may well be there."""
     save_file({}, folder / "birds.safetensors")
-    with pytest.raises(Problem, match=r"copy it there, and write data/pretrained/resnet50/birds.safetensors"):
+    with pytest.raises(UserError, match=r"copy it there, and write data/pretrained/resnet50/birds.safetensors"):
         new_network(resnet50, settings("birds.safetensors"), 4, 64)
 
 
 def test_a_file_that_dvc_does_not_watch_is_refused(folder, tmp_path):
     """A change of weights must re-run what was trained from them, so they lie where DVC looks."""
     save_file({}, tmp_path / "far.safetensors")
-    with pytest.raises(Problem, match="where DVC sees that it changes"):
+    with pytest.raises(UserError, match="where DVC sees that it changes"):
         new_network(resnet50, settings("far.safetensors"), 4, 64)
 
 
 def test_a_missing_file_is_named(folder):
     """The key and what may stand there instead."""
-    with pytest.raises(Problem, match=r"networks.resnet50.weights = .*gone.pth does not exist"):
+    with pytest.raises(UserError, match=r"networks.resnet50.weights = .*gone.pth does not exist"):
         new_network(resnet50, settings("data/pretrained/resnet50/gone.pth"), 4, 64)
 
 
 def test_an_unknown_name_lists_those_there_are():
     """The names of torchvision, none, or a file."""
-    with pytest.raises(Problem, match="choose IMAGENET1K_V1, IMAGENET1K_V2, none, or a file in"):
+    with pytest.raises(UserError, match="choose IMAGENET1K_V1, IMAGENET1K_V2, none, or a file in"):
         new_network(resnet50, settings("IMAGENET22K"), 4, 64)
 
 
@@ -113,7 +113,7 @@ def test_weights_that_cannot_be_downloaded_say_what_to_do_offline(tmp_path, monk
     """The address, the file's place, and the way without."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # where nothing listens
-    with pytest.raises(Problem) as raised:
+    with pytest.raises(UserError) as raised:
         new_network(resnet50, settings("IMAGENET1K_V2"), 4, 64)
     (line,) = raised.value.lines
     assert "cannot be downloaded from https://download.pytorch.org/models/resnet50-11ad3fa6.pth" in line
@@ -150,14 +150,14 @@ def test_stochastic_depth_leaves_out_later_blocks_more_often():
     assert left_out == pytest.approx([0.05, 0.8], abs=0.04)
 
 
-def test_pictures_have_the_size_that_the_weights_were_trained_on(folder):
+def test_images_have_the_size_that_the_weights_were_trained_on(folder):
     """ImageNet's 224 pixels, or what a run of this project was trained on; unless they are to stay as prepared."""
     model = resnet50.build(settings(), 3, 96)
     normalisation = Normalisation((1, 2, 3), (4, 5, 6))
     trained = Trained(model, ["a", "b", "c"], 96, normalisation)
     save_weights(folder / "birds.safetensors", trained, "resnet50", {})
     own = "data/pretrained/resnet50/birds.safetensors"
-    assert expected_pictures(resnet50, settings("IMAGENET1K_V2")) == (224, IMAGENET)
-    assert expected_pictures(resnet50, settings(own)) == (96, normalisation)
-    assert expected_pictures(resnet50, settings(own, input_size="prepared")) == (None, normalisation)
-    assert expected_pictures(resnet50, settings()) == (None, IMAGENET)
+    assert expected_input(resnet50, settings("IMAGENET1K_V2")) == (224, IMAGENET)
+    assert expected_input(resnet50, settings(own)) == (96, normalisation)
+    assert expected_input(resnet50, settings(own, input_size="prepared")) == (None, normalisation)
+    assert expected_input(resnet50, settings()) == (None, IMAGENET)

@@ -98,13 +98,13 @@ def test_words_stand_left_and_numbers_right(opened):
     """In every table, whatever a cell's length."""
     script = "return [...document.querySelectorAll(arguments[0])].map(cell => getComputedStyle(cell).textAlign)"
     for words in (
-        "#pictures td:nth-child(2)",
-        "#pictures th:nth-child(2)",
+        "#images td:nth-child(2)",
+        "#images th:nth-child(2)",
         "#worth td:nth-child(3)",
         "#confusion td:nth-child(2)",
     ):
         assert set(opened.execute_script(script, words)) == {"left"}
-    for numbers in ("#pictures td:nth-child(3)", ".results td", "#calibration td:nth-child(2)"):
+    for numbers in ("#images td:nth-child(3)", ".results td", "#calibration td:nth-child(2)"):
         assert set(opened.execute_script(script, numbers)) == {"right"}
 
 

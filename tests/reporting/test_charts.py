@@ -9,7 +9,7 @@ def test_a_confusion_matrix_is_drawn_around_its_names():
     """A cell for each pair that occurs, the share of its row; the middle of a cell is the number of its class."""
     chart = charts.confusion(np.array([[3, 1, 0], [0, 0, 0], [0, 0, 2]]), ["crow", "jay", "owl"])
     cells = {(cell["true"], cell["predicted"]): cell for cell in chart["data"]["values"]}
-    assert {pair: (cell["pictures"], cell["share"]) for pair, cell in cells.items()} == {
+    assert {pair: (cell["images"], cell["share"]) for pair, cell in cells.items()} == {
         ("crow", "crow"): (3, 0.75),
         ("crow", "jay"): (1, 0.25),
         ("owl", "owl"): (2, 1.0),
@@ -27,7 +27,7 @@ def test_classes_that_are_taken_for_each_other_stand_together():
     assert {frozenset(order[at : at + 2]) for at in (0, 2, 4)} == {frozenset(pair) for pair in ((0, 5), (1, 3), (2, 4))}
 
 
-def test_a_class_without_pictures_does_no_harm():
+def test_a_class_without_images_does_no_harm():
     """Divided by nothing, it would."""
     assert sorted(charts.clustered(np.zeros((40, 40), int))) == list(range(40))
 

@@ -12,7 +12,7 @@ import yaml
 from benchmarks.studies import ENVIRONMENT, ROOT
 from stages import report
 from stages.commands import plots
-from stages.runtime.errors import Problem
+from stages.runtime.errors import UserError
 from tests.records import write_data, write_run
 from tests.test_report import RUNS
 
@@ -34,7 +34,9 @@ def study(project, monkeypatch) -> Path:
     for network in ("own_cnn", "resnet50"):
         trials = Path(f"data/hyperparameters/{network}/trials.csv")
         trials.parent.mkdir(parents=True)
-        trials.write_text("trial,state,validation_scaled_loss\n0,complete,1.5\n1,pruned,2.25\n", encoding="utf-8")
+        trials.write_text(
+            "trial,state,validation_temperature_scaled_loss\n0,complete,1.5\n1,pruned,2.25\n", encoding="utf-8"
+        )
     write_data()
     report.main()
     subprocess.run(["git", "init", "-q"], check=True)
@@ -62,5 +64,5 @@ def test_the_page_of_plots_needs_no_network(study, monkeypatch):
 
 def test_a_branch_that_is_not_there_is_said_in_words(study):
     """DVC would draw the rest as if nothing were missing."""
-    with pytest.raises(Problem, match="WITH=nonsense is no branch"):
+    with pytest.raises(UserError, match="WITH=nonsense is no branch"):
         plots.main("nonsense")

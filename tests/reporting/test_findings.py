@@ -8,7 +8,7 @@ from stages.runtime.study import Study
 from stages.statistics.comparisons import judge_contrasts
 from stages.statistics.intervals import Interval
 
-PICTURES = 1000
+IMAGES = 1000
 FULL = Study(networks=["own_cnn", "resnet50"], hyperparameters=["default", "tuned"], data=["original", "augmented"],
              seeds=[1, 2, 3])  # fmt: skip
 AUGMENTATION, TOPOLOGY, EPOCHS, CLASSES = range(4)
@@ -16,7 +16,7 @@ AUGMENTATION, TOPOLOGY, EPOCHS, CLASSES = range(4)
 
 def found(study: Study = FULL, epochs: tuple[int, int] = (10, 10), needed: dict | None = None,
           classes: int = 2, **gains: int):  # fmt: skip
-    """Judge a study in which each change gains so many of 400 pictures, of which there are 1,000; which, is chance.
+    """Judge a study in which each change gains so many of 400 images, of which there are 1,000; which, is chance.
 
     `epochs` are those given to the own CNN and to ResNet50, `needed` those to 95 % of each one's seeds.
     """
@@ -26,8 +26,8 @@ def found(study: Study = FULL, epochs: tuple[int, int] = (10, 10), needed: dict 
         changes = zip(
             configuration, ("resnet50", "tuned", "augmented"), ("network", "tuning", "augmentation"), strict=True
         )
-        right = 450 + PICTURES * sum(gains.get(name, 0) for value, changed, name in changes if value == changed) // 400
-        answers = list("1" * right + "0" * (PICTURES - right))
+        right = 450 + IMAGES * sum(gains.get(name, 0) for value, changed, name in changes if value == changed) // 400
+        answers = list("1" * right + "0" * (IMAGES - right))
         names = {f"bird {number}": 0.5 for number in range(classes)}
         records[configuration] = [
             {"correct": "".join(stream(seed, *configuration).permutation(answers)), "class_accuracy": names}
@@ -69,7 +69,7 @@ def test_the_gap_is_to_be_compared_with_a_study_of_the_other_size(classes, other
         (20, 80, "refuted"),  # it helps, but tuning helps more
         (-30, -90, "refuted"),  # it does harm, if less than tuning
         (40, 40, "undecided"),
-        (42, 40, "undecided"),  # more, but other test pictures might say otherwise
+        (42, 40, "undecided"),  # more, but other test images might say otherwise
         (1, -60, "undecided"),  # surely more than tuning, but does it help?
     ],
 )
@@ -119,7 +119,7 @@ def test_of_few_trainings_a_finding_is_seen_and_not_confirmed(seeds, limits):
 
 
 def test_what_is_undecided_says_what_would_decide_it():
-    """In pictures and seeds."""
+    """In images and seeds."""
     assert (
         "; to decide it: "
         in found(augmentation=42, tuning=36, study=FULL.model_copy(update={"seeds": [1]}))[AUGMENTATION].numbers

@@ -1,4 +1,4 @@
-"""The report's page holds what report.md says, and pictures."""
+"""The report's page holds what report.md says, and images."""
 
 import re
 from html.parser import HTMLParser
@@ -56,7 +56,7 @@ def test_the_page_says_what_report_md_says(content):
     assert "The best of 8 configurations is resnet50-tuned-augmented" in content.text()
 
 
-def test_pictures_say_what_they_are(content):
+def test_images_say_what_they_are(content):
     """The best run's mistake with its heat map; copies with what was drawn."""
     shown = [attributes for tag, attributes in content.elements if tag == "img"]
     assert [each["alt"] for each in shown if each["alt"].startswith("crow")] == ["crow, taken for jay (90\u00a0%)"]
@@ -109,11 +109,11 @@ def test_a_study_without_augmentation_shows_none(project, monkeypatch):
     assert "What each technique was worth" not in text
 
 
-def test_pictures_of_another_version_are_not_shown(content, capsys):
+def test_images_of_another_version_are_not_shown(content, capsys):
     """Nor missing ones; the page is made without, and a line says how to get them."""
-    file = Path(f"data/predictions/{RUNS[-1]}/looks.parquet")
+    file = Path(f"data/predictions/{RUNS[-1]}/examples.parquet")
     for change in (lambda: file.write_bytes(file.read_bytes() + b" "), file.unlink):
         change()
         report.main()
         assert "The most confident mistakes" not in Content(PAGE.read_text(encoding="utf-8")).text()
-        assert "the page lacks its pictures; `dvc pull` brings them" in capsys.readouterr().out
+        assert "the page lacks its images; `dvc pull` brings them" in capsys.readouterr().out

@@ -5,7 +5,7 @@ from stages.runtime.study import Configuration
 
 
 def rows(*columns: tuple[str, str, dict]) -> dict[str, list[str]]:
-    """Return the cells of the table's rows by their first, for runs of original and augmented pictures."""
+    """Return the cells of the table's rows by their first, for runs of original and augmented images."""
     records = {
         Configuration(network, hyperparameters, data): [{"settings": settings}]
         for network, hyperparameters, settings in columns

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.studies import ROOT
 from stages.runtime.command import run_stage
-from stages.runtime.errors import Problem
+from stages.runtime.errors import UserError
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +36,7 @@ def ended(main, capsys) -> tuple[object, str]:
 
 def test_a_problem_is_its_lines_and_exit_code_1(capsys):
     """Without a traceback."""
-    assert ended(failing(Problem("this", "that")), capsys) == (1, "error: this\nerror: that\n")
+    assert ended(failing(UserError("this", "that")), capsys) == (1, "error: this\nerror: that\n")
 
 
 def test_a_full_disk_is_said_in_words(capsys):
@@ -75,8 +75,8 @@ def test_sigterm_unwinds_so_that_half_files_are_removed(tmp_path):
     """A polite end leaves no half file."""
     code = (
         "import sys, time\nfrom stages.runtime.command import run_stage\n"
-        "from stages.runtime.files import finished_folder\n"
-        "def main(path):\n    with finished_folder(path) as folder:\n        time.sleep(60)\nrun_stage(main)"
+        "from stages.runtime.files import atomic_folder\n"
+        "def main(path):\n    with atomic_folder(path) as folder:\n        time.sleep(60)\nrun_stage(main)"
     )
     environment = {name: value for name, value in os.environ.items() if name != "DVC_STAGE"}
     with subprocess.Popen([sys.executable, "-c", code, tmp_path / "out"], cwd=ROOT, env=environment) as process:

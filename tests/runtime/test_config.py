@@ -7,7 +7,7 @@ import pytest
 from pydantic import Field
 
 from stages.runtime.config import Section, read
-from stages.runtime.errors import Problem
+from stages.runtime.errors import UserError
 
 
 class Oven(Section):
@@ -25,7 +25,7 @@ def _in_an_empty_folder(tmp_path, monkeypatch):
 
 def lines_for(text: str, key: str = "oven", schema: type = Oven) -> tuple[str, ...]:
     Path("params.yaml").write_text(text, encoding="utf-8")
-    with pytest.raises(Problem) as raised:
+    with pytest.raises(UserError) as raised:
         read(key, schema)
     return raised.value.lines
 
@@ -85,7 +85,7 @@ def test_a_file_that_is_no_mapping_in_yaml_is_one_line(text):
 
 def test_a_missing_file_says_where_to_be():
     """Run in the wrong folder, a stage says so."""
-    with pytest.raises(Problem, match="top folder"):
+    with pytest.raises(UserError, match="top folder"):
         read("oven", Oven)
 
 

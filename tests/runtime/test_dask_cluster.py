@@ -1,4 +1,4 @@
-"""A Dask cluster gives the pictures that one machine gives, whatever becomes of its workers; or says why it cannot."""
+"""A Dask cluster gives the images that one machine gives, whatever becomes of its workers; or says why it cannot."""
 
 import os
 import re
@@ -18,8 +18,8 @@ from PIL import Image
 
 from benchmarks.studies import ROOT, set_params
 from stages.runtime import dask_cluster
-from stages.runtime.errors import Problem
-from tests.conftest import write_pictures
+from stages.runtime.errors import UserError
+from tests.conftest import write_images
 
 OUTPUTS = ("original", "validation", "test", "augmented", "skipped.csv", "duplicates.csv", "composition.json")
 
@@ -74,12 +74,12 @@ def worker(scheduler, tmp_path) -> Iterator[Start]:
 
 @pytest.fixture
 def study(project) -> Path:
-    """Pictures of two classes, one of 12 bits and one that is none, ready for prepare."""
-    write_pictures(project / "data/raw", {"crow": 40, "jay": 40})
+    """Images of two classes, one of 12 bits and one that is none, ready for prepare."""
+    write_images(project / "data/raw", {"crow": 40, "jay": 40})
     deep = np.random.default_rng(1).integers(0, 4096, (40, 40), np.uint16)
     Image.fromarray(deep).save(project / "data/raw/jay/deep.png")
-    (project / "data/raw/crow/none.jpg").write_text("no picture", encoding="utf-8")
-    set_params(project, prepare__image_size=32, prepare__on_bad_picture="skip")
+    (project / "data/raw/crow/none.jpg").write_text("no image", encoding="utf-8")
+    set_params(project, prepare__image_size=32, prepare__on_bad_image="skip")
     return project
 
 
@@ -123,7 +123,7 @@ def test_the_bytes_are_those_of_one_machine_even_if_a_worker_is_killed(study, sc
 
 
 def test_a_worker_of_other_code_is_refused_in_words(study, scheduler, worker, tmp_path):
-    """Its pictures might be others."""
+    """Its images might be others."""
     other = tmp_path / "other"
     shutil.copytree(ROOT / "stages", other / "stages", ignore=shutil.ignore_patterns("__pycache__"))
     with (other / "stages/images/reading.py").open("a", encoding="utf-8") as file:
@@ -131,7 +131,7 @@ def test_a_worker_of_other_code_is_refused_in_words(study, scheduler, worker, tm
     worker(other)
     done = run("prepare", scheduler)
     assert done.returncode == 1
-    assert "would give other pictures; it has\nerror: code: " in done.stderr
+    assert "would give other images; it has\nerror: code: " in done.stderr
     assert "Traceback" not in done.stderr
     assert not (study / "data/original").exists()
 
@@ -140,16 +140,16 @@ def test_workers_that_start_after_the_study_are_waited_for_and_lost_ones_not_for
     """As in a job of a cluster, where all start at once, and one ends when its time is up."""
     monkeypatch.setattr(dask_cluster, "LATE", 60)
     monkeypatch.setenv(dask_cluster.VARIABLE, scheduler)
-    lengths = dask_cluster.spread_map(len, ["a", "bc", "def"], "lengths")
+    lengths = dask_cluster.cluster_map(len, ["a", "bc", "def"], "lengths")
     with ThreadPoolExecutor(1) as beside:
         first = beside.submit(next, lengths)
         started = worker()
         assert [first.result(), *lengths] == [1, 2, 3]
         monkeypatch.setattr(dask_cluster, "LATE", 1)
-        sleeping = beside.submit(next, dask_cluster.spread_map(time.sleep, [600], "naps"))
+        sleeping = beside.submit(next, dask_cluster.cluster_map(time.sleep, [600], "naps"))
         time.sleep(2)
         os.kill(started.pid, signal.SIGKILL)
-        with pytest.raises(Problem, match="has no workers"):
+        with pytest.raises(UserError, match="has no workers"):
             sleeping.result()
 
 
@@ -163,8 +163,8 @@ def test_an_address_without_a_cluster_is_said_in_words(study, scheduler, monkeyp
         "nonsense://x": "give a Dask scheduler's address, e.g. tcp://scheduler:8786",
     }.items():
         monkeypatch.setenv(dask_cluster.VARIABLE, address)
-        with pytest.raises(Problem, match=re.escape(said)):
-            list(dask_cluster.spread_map(len, ["a"], "lengths"))
+        with pytest.raises(UserError, match=re.escape(said)):
+            list(dask_cluster.cluster_map(len, ["a"], "lengths"))
     done = run("prepare", "nonsense://x")
     assert done.returncode == 1
     assert "nonsense://x" in done.stderr

@@ -6,8 +6,8 @@ import pytest
 
 from stages.runtime.files import (
     UNFINISHED,
-    finished_file,
-    finished_folder,
+    atomic_file,
+    atomic_folder,
     read_json,
     write_csv,
     write_json,
@@ -26,7 +26,7 @@ def names(folder):
 def test_a_folder_takes_its_name_when_it_is_complete(tmp_path):
     """While a folder is filled nothing has its name; then it holds all that was written."""
     out = tmp_path / "data" / "out"
-    with finished_folder(out) as unfinished:
+    with atomic_folder(out) as unfinished:
         (unfinished / "a").write_text("1")
         assert not out.exists()
         assert names(out.parent) == [f"out{UNFINISHED}"]
@@ -38,9 +38,9 @@ def test_a_folder_takes_its_name_when_it_is_complete(tmp_path):
 def test_a_folder_that_fails_leaves_what_was_there(error, tmp_path):
     """A failure or Ctrl-C in the middle leaves the old folder untouched and nothing of the new one."""
     out = tmp_path / "out"
-    with finished_folder(out) as unfinished:
+    with atomic_folder(out) as unfinished:
         (unfinished / "old").touch()
-    with pytest.raises(error), finished_folder(out) as unfinished:  # noqa: PT012  # the block is what is tested
+    with pytest.raises(error), atomic_folder(out) as unfinished:  # noqa: PT012  # the block is what is tested
         (unfinished / "new").touch()
         assert names(out) == ["old"]
         raise error
@@ -51,7 +51,7 @@ def test_a_folder_that_fails_leaves_what_was_there(error, tmp_path):
 def test_a_new_folder_replaces_the_old_one_as_a_whole(tmp_path):
     """No file of an earlier run stays among the new ones."""
     for name in ("old", "new"):
-        with finished_folder(tmp_path / "out") as unfinished:
+        with atomic_folder(tmp_path / "out") as unfinished:
             (unfinished / name).touch()
     assert names(tmp_path / "out") == ["new"]
 
@@ -61,7 +61,7 @@ def test_what_a_killed_run_left_is_removed(tmp_path):
     left = tmp_path / f"out{UNFINISHED}"
     (left / "deep").mkdir(parents=True)
     (left / "deep" / "half").touch()
-    with finished_folder(tmp_path / "out") as unfinished:
+    with atomic_folder(tmp_path / "out") as unfinished:
         assert names(unfinished) == []
     assert names(tmp_path) == ["out"]
     assert names(tmp_path / "out") == []
@@ -71,7 +71,7 @@ def test_a_file_takes_its_name_when_it_is_complete(tmp_path):
     """While a file is written its name shows the old content; then the new one, and nothing else is left."""
     out = tmp_path / "deep" / "out.bin"
     for content in (b"old", b"new"):
-        with finished_file(out) as unfinished:
+        with atomic_file(out) as unfinished:
             unfinished.write_bytes(content)
             assert not out.exists() or out.read_bytes() == b"old"
         assert out.read_bytes() == content
@@ -83,7 +83,7 @@ def test_a_file_that_fails_leaves_what_was_there(error, tmp_path):
     """A failure or Ctrl-C in the middle leaves the old file untouched and nothing of the new one."""
     out = tmp_path / "out.txt"
     write_text(out, "old")
-    with pytest.raises(error), finished_file(out) as unfinished:  # noqa: PT012  # the block is what is tested
+    with pytest.raises(error), atomic_file(out) as unfinished:  # noqa: PT012  # the block is what is tested
         unfinished.write_text("new")
         raise error
     assert names(tmp_path) == ["out.txt"]
@@ -126,7 +126,7 @@ def test_csv_refuses_a_column_without_a_name(tmp_path):
     assert names(tmp_path) == []
 
 
-@pytest.mark.parametrize("finished", [finished_file, finished_folder])
+@pytest.mark.parametrize("finished", [atomic_file, atomic_folder])
 def test_a_failed_write_names_what_was_written(finished, tmp_path):
     """The system's error of a full disk names no file; the one that a person sees does."""
     with pytest.raises(OSError, match="No space left") as raised, finished(tmp_path / "out"):
@@ -136,6 +136,6 @@ def test_a_failed_write_names_what_was_written(finished, tmp_path):
 
 def test_an_error_that_names_its_file_keeps_it(tmp_path):
     """What cannot be read while a file is written is not blamed on that file."""
-    with pytest.raises(FileNotFoundError) as raised, finished_file(tmp_path / "out"):
+    with pytest.raises(FileNotFoundError) as raised, atomic_file(tmp_path / "out"):
         (tmp_path / "absent").read_bytes()
     assert raised.value.filename == str(tmp_path / "absent")

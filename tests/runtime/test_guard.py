@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.studies import ROOT
 from stages.runtime import guard
-from stages.runtime.errors import Problem
+from stages.runtime.errors import UserError
 
 PIPELINE = """
 stages:
@@ -39,10 +39,10 @@ def _bakery(tmp_path, monkeypatch):
 def bake(*edits: tuple[str, str]) -> tuple[str, ...]:
     """Run the stage, edit files meanwhile; return what was found to have changed."""
     try:
-        with guard.guarded("bake@small-low"):
+        with guard.guard_stage("bake@small-low"):
             for path, text in edits:
                 Path(path).write_text(text)
-    except Problem as problem:
+    except UserError as problem:
         return tuple(line.removesuffix(" changed while bake@small-low was running") for line in problem.lines[:-1])
     return ()
 
@@ -114,12 +114,12 @@ def test_the_age_of_a_process_is_known_to_a_tenth_of_a_second():
 def test_two_processes_never_run_one_stage(monkeypatch):
     """The second waits for a moment, then says so; once the first has ended, it may."""
     monkeypatch.setattr(guard, "HANDOVER", 0.1)
-    with guard.only_one("bake"):
-        with pytest.raises(Problem, match="another process is running bake"), guard.only_one("bake"):
+    with guard.exclusive_lock("bake"):
+        with pytest.raises(UserError, match="another process is running bake"), guard.exclusive_lock("bake"):
             pass
-        with guard.only_one("brew"):
+        with guard.exclusive_lock("brew"):
             pass
-    with guard.only_one("bake"):
+    with guard.exclusive_lock("bake"):
         pass
 
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from stages.runtime.parallel import AHEAD, CHUNK, ordered_map
+from stages.runtime.parallel import AHEAD, CHUNK, parallel_map
 
 
 @pytest.fixture(params=[1, 2])
@@ -40,7 +40,7 @@ def handler_of_interrupts(_):
 
 def test_results_come_in_the_order_of_the_items(workers):
     """Whoever is done first, results keep the order of the items, none is lost, and all workers take part."""
-    results = list(ordered_map(slow_first, range(10 * CHUNK + 1), "test"))
+    results = list(parallel_map(slow_first, range(10 * CHUNK + 1), "test"))
     assert [result for result, _ in results] == [item * item for item in range(10 * CHUNK + 1)]
     processes = {process for _, process in results}
     assert len(processes) == workers
@@ -49,12 +49,12 @@ def test_results_come_in_the_order_of_the_items(workers):
 
 def test_nothing_gives_nothing(workers):
     """No items, no results."""
-    assert list(ordered_map(square, [], "test")) == []
+    assert list(parallel_map(square, [], "test")) == []
 
 
 def test_an_error_in_a_worker_is_raised_here(workers):
     """What comes before a failure is given, then the failure itself is raised; no process stays behind."""
-    results = ordered_map(fail_at_20, range(100), "test")
+    results = parallel_map(fail_at_20, range(100), "test")
     given = []
     with pytest.raises(ValueError, match="item 20 is bad"):
         given.extend(results)
@@ -65,7 +65,7 @@ def test_an_error_in_a_worker_is_raised_here(workers):
 def test_items_are_pulled_only_a_little_ahead(workers):
     """An endless source is no problem: memory holds a bounded number of items, whatever their number."""
     pulled = itertools.count()
-    results = ordered_map(square, pulled, "test")
+    results = parallel_map(square, pulled, "test")
     assert [next(results) for _ in range(100)] == [item * item for item in range(100)]
     assert next(pulled) <= 100 + CHUNK * (AHEAD * workers + 1)
     results.close()
@@ -75,11 +75,11 @@ def test_items_are_pulled_only_a_little_ahead(workers):
 def test_results_come_before_all_items_are_pulled(workers):
     """Nothing is pulled before the first result is asked for."""
     pulled = itertools.count()
-    ordered_map(square, pulled, "test")
+    parallel_map(square, pulled, "test")
     assert next(pulled) == 0
 
 
 def test_ctrl_c_is_for_the_parent_alone(monkeypatch):
     """Ctrl-C stops the stage with one line: the workers ignore it and are stopped by their parent."""
     monkeypatch.setenv("STUDY_WORKERS", "2")
-    assert set(ordered_map(handler_of_interrupts, range(4), "test")) == {signal.SIG_IGN}
+    assert set(parallel_map(handler_of_interrupts, range(4), "test")) == {signal.SIG_IGN}

@@ -4,12 +4,12 @@ import itertools
 
 import numpy as np
 
-from stages.runtime.seeding import stream, stream_seed, uniform
+from stages.runtime.seeding import derived_seed, stream, uniform
 
 
 def test_a_stream_is_the_same_everywhere():
     """The seed of a stream is the same on every machine and in every version: these values are pinned."""
-    assert stream_seed(1, "augment", "raven/3.jpg", 2) == 6_820_863_994_235_004_877
+    assert derived_seed(1, "augment", "raven/3.jpg", 2) == 6_820_863_994_235_004_877
     assert stream(1, "augment", "raven/3.jpg", 2).integers(0, 1000, 3).tolist() == [800, 627, 763]
 
 
@@ -36,13 +36,13 @@ def test_other_names_give_other_streams():
         ("a", 1, 0),
         ("a", 10),
     ]
-    seeds = [stream_seed(seed, *name) for seed, name in itertools.product((0, 1, 10), names)]
+    seeds = [derived_seed(seed, *name) for seed, name in itertools.product((0, 1, 10), names)]
     assert len(set(seeds)) == len(seeds)
 
 
 def test_seeds_fit_where_seeds_go():
     """A seed has 63 bits, as torch and NumPy take them, and uses them all."""
-    seeds = [stream_seed(0, count) for count in range(1000)]
+    seeds = [derived_seed(0, count) for count in range(1000)]
     assert max(seeds) < 2**63
     assert min(seeds) >= 0
     for bit in range(63):
@@ -50,7 +50,7 @@ def test_seeds_fit_where_seeds_go():
 
 
 def test_streams_of_neighbours_are_independent():
-    """The draws of pictures 1, 2, 3, ... are uncorrelated and even."""
+    """The draws of images 1, 2, 3, ... are uncorrelated and even."""
     draws = np.array([stream(0, "augment", count).random(2) for count in range(2000)])
     assert abs(draws.mean() - 0.5) < 0.03
     assert abs(np.corrcoef(draws[:-1, 0], draws[1:, 0])[0, 1]) < 0.1

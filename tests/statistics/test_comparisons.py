@@ -1,4 +1,4 @@
-"""Comparisons: like with like, seed with seed, picture with picture."""
+"""Comparisons: like with like, seed with seed, image with image."""
 
 from collections import Counter
 from itertools import product
@@ -28,12 +28,12 @@ EIGHT = [
 
 
 def records(*seeds: str) -> list[dict[str, str]]:
-    """A record for each seed, from a 1 for each picture that was named rightly."""
+    """A record for each seed, from a 1 for each image that was named rightly."""
     return [{"correct": seed} for seed in seeds]
 
 
 def test_only_configurations_that_differ_in_one_axis_are_compared():
-    """Four pairs an axis: from the first network, the defaults and original pictures, to what is tried instead."""
+    """Four pairs an axis: from the first network, the defaults and original images, to what is tried instead."""
     found = comparisons({configuration: records("01") for configuration in EIGHT})
     assert Counter(pair.change.axis for pair in found) == {"network": 4, "hyperparameters": 4, "data": 4}
     assert len({(pair.before, pair.after) for pair in found}) == 12
@@ -63,8 +63,8 @@ OLD, NEW = Configuration("own_cnn", "default", "original"), Configuration("own_c
 AUGMENTED = Change("data", "original", "augmented")
 
 
-def test_a_difference_is_the_mean_over_seeds_and_pictures():
-    """Ten pictures: the first seed gains six, the second none: 6 of 20, in favour of the second."""
+def test_a_difference_is_the_mean_over_seeds_and_images():
+    """Ten images: the first seed gains six, the second none: 6 of 20, in favour of the second."""
     before = records("1000000000", "1111100000")
     after = records("0111111100", "1111100000")
     found = gains({NEW: after, OLD: before})
@@ -78,7 +78,7 @@ def test_a_difference_is_the_mean_over_seeds_and_pictures():
 
 
 def test_the_answers_are_a_row_for_each_seed():
-    """And a column for each test picture."""
+    """And a column for each test image."""
     assert answers(records("1100", "1000")).tolist() == [[1, 1, 0, 0], [1, 0, 0, 0]]
 
 
@@ -105,17 +105,17 @@ def test_what_few_trainings_show_is_said_of_them_alone(seeds, says):
 
 
 def test_an_interval_within_a_point_is_no_difference_worth_one():
-    """Of 10,000 pictures 60 gained and 50 lost; of 400, 3 and 2 are too few to say so."""
+    """Of 10,000 images 60 gained and 50 lost; of 400, 3 and 2 are too few to say so."""
     many = np.repeat([1.0, -1.0, 0.0], [60, 50, 9890])[None]
     assert judge_grids({"a": many})[0]["a"].says == "no difference worth a point in one training each"
     few = np.repeat([1.0, -1.0, 0.0], [3, 2, 395])[None]
     judgement = judge_grids({"a": few})[0]["a"]
     assert (judgement.says, judgement.p_value) == ("undecided", 1)
-    assert judgement.needed.endswith(" pictures")
+    assert judgement.needed.endswith(" images")
 
 
 def test_runs_that_are_the_same_are_not_compared():
-    """Tuned that is default is no test of tuning; runs that name all pictures rightly are two runs all the same."""
+    """Tuned that is default is no test of tuning; runs that name all images rightly are two runs all the same."""
     default, tuned = OLD, OLD._replace(hyperparameters="tuned")
     alike = {default: records("11"), tuned: records("11")}
     assert same_runs(alike) == {*comparisons(alike), Change("hyperparameters", "default", "tuned")}
@@ -127,33 +127,33 @@ def test_runs_that_are_the_same_are_not_compared():
 
 
 @pytest.mark.parametrize("seeds", [1, 4])
-def test_as_many_pictures_and_seeds_as_are_said_to_decide_do_so_four_times_of_five(seeds):
+def test_as_many_images_and_seeds_as_are_said_to_decide_do_so_four_times_of_five(seeds):
     """Of gains of five points, drawn with as many."""
     random = np.random.default_rng(1)
 
-    def drawn(seeds, pictures):
+    def drawn(seeds, images):
         gain = 0.05 + random.normal(0, 0.02 if seeds > 1 else 0, (seeds, 1))
-        return np.where(random.random((seeds, pictures)) < 0.2 + gain / 2, 1.0, 0) - (
-            random.random((seeds, pictures)) < 0.2 - gain / 2
+        return np.where(random.random((seeds, images)) < 0.2 + gain / 2, 1.0, 0) - (
+            random.random((seeds, images)) < 0.2 - gain / 2
         )
 
     known = Spread(
         0.02**2 if seeds > 1 else 0.0, 0.0 if seeds > 1 else 0.4, 0.4 if seeds > 1 else 0.0, (seeds, 100), seeds - 1
     )
     words = needed_to_decide(0.05, known, 1).replace(",", "").split()
-    pictures, needed = int(words[0]), int(words[2]) if seeds > 1 else 1
-    assert words[1::2] == (["pictures", "seeds"] if seeds > 1 else ["pictures"])
-    decided = np.mean([judge_grids({"a": drawn(needed, pictures)})[0]["a"].p_value < 0.05 for _ in range(200)])
+    images, needed = int(words[0]), int(words[2]) if seeds > 1 else 1
+    assert words[1::2] == (["images", "seeds"] if seeds > 1 else ["images"])
+    decided = np.mean([judge_grids({"a": drawn(needed, images)})[0]["a"].p_value < 0.05 for _ in range(200)])
     assert 0.7 < decided < 0.95
 
 
 def test_no_gain_at_all_is_decided_by_an_interval_within_a_point():
-    """Of a third that changes either way: (1.96 + 0.84)**2 * 0.33 / 0.01**2 pictures, with two digits that count."""
-    assert needed_to_decide(0.0, Spread(0.0, 0.33, 0.0, (1, 300), 0), 1) == "26,000 pictures"
+    """Of a third that changes either way: (1.96 + 0.84)**2 * 0.33 / 0.01**2 images, with two digits that count."""
+    assert needed_to_decide(0.0, Spread(0.0, 0.33, 0.0, (1, 300), 0), 1) == "26,000 images"
 
 
-def test_the_gain_of_a_change_is_the_mean_of_all_its_pairs_picture_by_picture():
-    """Of two networks, tuning helps the one on the first two pictures and the other on the second, and harms one."""
+def test_the_gain_of_a_change_is_the_mean_of_all_its_pairs_image_by_image():
+    """Of two networks, tuning helps the one on the first two images and the other on the second, and harms one."""
     found = gains({
         Configuration("own_cnn", "default", "original"): records("0001", "0001"),
         Configuration("own_cnn", "tuned", "original"): records("1101", "1101"),

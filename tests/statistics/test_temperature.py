@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import log_loss
 
-from stages.statistics.temperature import at_temperature, best_temperature, scaled_cross_entropies
+from stages.statistics.temperature import best_temperature, scaled_probabilities, temperature_scaled_cross_entropies
 
 
 def world(count: int, truth: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -26,7 +26,7 @@ def test_no_temperature_does_better_on_validation(seed):
     logits, labels = world(60, 1.3, seed)
 
     def loss(temperature: float) -> float:
-        return log_loss(labels, at_temperature(logits, temperature), labels=range(5))
+        return log_loss(labels, scaled_probabilities(logits, temperature), labels=range(5))
 
     best = loss(best_temperature(logits, labels))
     assert best <= min(map(loss, [1.0, *np.geomspace(0.05, 20, 200)])) + 1e-9
@@ -36,19 +36,19 @@ def test_no_temperature_does_better_on_validation(seed):
 def test_scaling_never_changes_the_class_that_is_named(temperature):
     """Nor that these are probabilities; only how sure they are."""
     logits, _ = world(500, 1)
-    scaled = at_temperature(logits, temperature)
+    scaled = scaled_probabilities(logits, temperature)
     assert (scaled.argmax(1) == logits.argmax(1)).all()
     assert scaled.sum(1) == pytest.approx(np.ones(500))
-    assert ((scaled.max(1) > at_temperature(logits, 1).max(1)) == (temperature < 1)).all()
+    assert ((scaled.max(1) > scaled_probabilities(logits, 1).max(1)) == (temperature < 1)).all()
 
 
 @pytest.mark.parametrize("factor", [0.3, 2, 4])
 def test_the_scaled_loss_is_the_same_however_sure_a_network_is(factor):
     """Unscaled, three times as sure is far better or worse."""
     logits, labels = world(300, 1.5)
-    before, after = (scaled_cross_entropies(each, labels) for each in (logits, factor * logits))
+    before, after = (temperature_scaled_cross_entropies(each, labels) for each in (logits, factor * logits))
     assert after == pytest.approx(before, abs=1e-3)
-    losses = [log_loss(labels, at_temperature(each, 1), labels=range(5)) for each in (logits, factor * logits)]
+    losses = [log_loss(labels, scaled_probabilities(each, 1), labels=range(5)) for each in (logits, factor * logits)]
     assert abs(losses[0] - losses[1]) > 0.05
 
 
@@ -56,7 +56,7 @@ def test_who_knows_more_has_the_lower_scaled_loss():
     """It is the mean cross entropy at the best temperature."""
     logits, labels = world(300, 1.5)
     noisy = logits + np.random.default_rng(1).normal(0, 2, logits.shape)
-    losses = [scaled_cross_entropies(each, labels).mean() for each in (logits, noisy)]
+    losses = [temperature_scaled_cross_entropies(each, labels).mean() for each in (logits, noisy)]
     assert losses[0] < losses[1]
-    at_best = at_temperature(noisy, best_temperature(noisy, labels))
+    at_best = scaled_probabilities(noisy, best_temperature(noisy, labels))
     assert losses[1] == pytest.approx(log_loss(labels, at_best, labels=range(5)))

@@ -6,18 +6,18 @@ from pathlib import Path
 import pytest
 import torch
 
-from stages.networks.common.settings import OnTheFly, Recipe
+from stages.networks.common.settings import OnlineAugmentation, TrainingConfig
 from stages.networks.own_cnn import network as own_cnn
 from stages.training import checkpoint as checkpoint_module
 from stages.training import loop
 from stages.training.checkpoint import Checkpoint, imported_code, on_this_hardware
 from stages.training.fingerprint import key_of
-from stages.training.learner import Task
 from stages.training.loop import fit
-from stages.training.state import Epoch
+from stages.training.resume import Epoch
+from stages.training.state import Task
 from tests.training.test_loop import bits, coloured, settings
 
-BALANCED = {"class_balance": "sampling", "loss": "both", "mirrored_prediction": True, "patience": 3}
+BALANCED = {"class_balance": "sampling", "loss": "both", "flip_tta": True, "patience": 3}
 LEARNING = Path(checkpoint_module.__file__).parent
 
 
@@ -42,9 +42,9 @@ def train(checkpoint: Checkpoint | None, until: int | None = None, **changes: ob
         if epoch.epoch == until:
             raise PulledPlugError
 
-    varied = OnTheFly(enabled=True, flip=True, shift=0.1, crop=0.5, mixup=0.2, cutmix=1, trivial_augment=True)
-    recipe = Recipe(settings(**{"epochs": 4, "ema_epochs": 1} | changes), varied)
-    task = Task(own_cnn, recipe, coloured(33, 0), coloured(12, 1), 1)
+    varied = OnlineAugmentation(enabled=True, flip=True, shift=0.1, crop=0.5, mixup=0.2, cutmix=1, trivial_augment=True)
+    config = TrainingConfig(settings(**{"epochs": 4, "ema_epochs": 1} | changes), varied)
+    task = Task(own_cnn, config, coloured(33, 0), coloured(12, 1), 1)
     result = fit(task, "test", after_epoch, checkpoint)
     return result, ran
 
@@ -70,7 +70,7 @@ def test_a_training_that_was_interrupted_as_its_patience_ended_is_done(monkeypat
         train(Checkpoint("run", "key"), until=3, patience=1)
     result, ran = train(Checkpoint("run", "key"), patience=1)
     assert ran == []
-    assert [epoch.validation_scaled_loss for epoch in result.history] == [1.0, 0.8, 0.9]
+    assert [epoch.validation_temperature_scaled_loss for epoch in result.history] == [1.0, 0.8, 0.9]
     assert result.best_epoch == 2
 
 

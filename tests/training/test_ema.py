@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from stages.training.ema import WeightAverage
+from stages.training.ema import ExponentialMovingAverage
 
 
 def network() -> nn.Module:
@@ -22,7 +22,7 @@ def set_to(model: nn.Module, value: float) -> None:
 def averaged(values: list[float], steps: float) -> dict[str, torch.Tensor]:
     """Return the average's weights after steps that left the network at these values."""
     model = network()
-    average = WeightAverage(model, steps)
+    average = ExponentialMovingAverage(model, steps)
     for done, value in enumerate(values, start=1):
         set_to(model, value)
         average.update(model, done)
@@ -57,7 +57,7 @@ def test_statistics_are_averaged_and_counters_copied():
 def test_the_network_in_training_is_left_alone():
     """It keeps its weights, its mode and its gradients; the average has none of them and does not learn."""
     model = network()
-    average = WeightAverage(model, 3)
+    average = ExponentialMovingAverage(model, 3)
     model(torch.tensor([[1.0], [2.0]])).sum().backward()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     average.update(model, 1)

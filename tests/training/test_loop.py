@@ -9,18 +9,18 @@ import torch
 from torch.nn import functional
 
 from stages.hardware import device
-from stages.networks.common.image_set import PictureSet
+from stages.networks.common.image_set import ImageSet
 from stages.networks.common.prediction import predict
-from stages.networks.common.settings import OnTheFly, Recipe
+from stages.networks.common.settings import OnlineAugmentation, TrainingConfig
 from stages.networks.own_cnn import Settings as OwnSettings
 from stages.networks.own_cnn import network as own_cnn
 from stages.training import loop
-from stages.training.learner import Task, learning_rate_factor, new_learner, parameter_groups
 from stages.training.loop import DivergedError, balanced, epoch_order, fit
-from stages.training.state import Epoch, best_epoch, is_out_of_patience
+from stages.training.resume import Epoch, best_epoch, is_out_of_patience
+from stages.training.state import Task, learning_rate_factor, new_training_state, parameter_groups
 from tests.conftest import network_settings
 
-PLAIN = OnTheFly(enabled=False, flip=False, shift=0, crop=1, mixup=0, cutmix=0, trivial_augment=False)
+PLAIN = OnlineAugmentation(enabled=False, flip=False, shift=0, crop=1, mixup=0, cutmix=0, trivial_augment=False)
 
 
 def settings(**changes: object) -> OwnSettings:
@@ -28,18 +28,24 @@ def settings(**changes: object) -> OwnSettings:
     return network_settings("own_cnn", **chosen | changes)
 
 
-def coloured(count: int, seed: int) -> PictureSet:
+def coloured(count: int, seed: int) -> ImageSet:
     """Noise with a cast of red, green or blue: a problem that can be learnt."""
     generator = torch.Generator().manual_seed(seed)
     labels = torch.arange(count) % 3
-    pictures = torch.randint(0, 120, (count, 64, 64, 3), generator=generator, dtype=torch.uint8)
-    pictures[torch.arange(count), :, :, labels] += 60
-    return PictureSet(pictures, labels, ["red", "green", "blue"], [str(number) for number in range(count)])
+    images = torch.randint(0, 120, (count, 64, 64, 3), generator=generator, dtype=torch.uint8)
+    images[torch.arange(count), :, :, labels] += 60
+    return ImageSet(images, labels, ["red", "green", "blue"], [str(number) for number in range(count)])
 
 
-def trained(task_settings: OwnSettings, seed: int = 1, count: int = 33, on_the_fly: OnTheFly = PLAIN, **options):
-    recipe = Recipe(task_settings, on_the_fly)
-    return fit(Task(own_cnn, recipe, coloured(count, 0), coloured(12, 1), seed), "test", **options)
+def trained(
+    task_settings: OwnSettings,
+    seed: int = 1,
+    count: int = 33,
+    online_augmentation: OnlineAugmentation = PLAIN,
+    **options,
+):
+    config = TrainingConfig(task_settings, online_augmentation)
+    return fit(Task(own_cnn, config, coloured(count, 0), coloured(12, 1), seed), "test", **options)
 
 
 def bits(model: torch.nn.Module) -> list[bytes]:
@@ -68,8 +74,8 @@ def test_randomness_drawn_elsewhere_changes_nothing():
     assert bits(trained(settings(epochs=1)).model) == first
 
 
-def test_a_last_batch_of_one_picture_can_be_trained():
-    """33 pictures in batches of 8 leave one, from which batch normalisation could not learn."""
+def test_a_last_batch_of_one_image_can_be_trained():
+    """33 images in batches of 8 leave one, from which batch normalisation could not learn."""
     assert len(trained(settings(epochs=1), count=33).history) == 1
 
 
@@ -113,18 +119,18 @@ def test_a_training_that_diverges_ends_in_its_epoch_and_says_what_to_lower(monke
     assert "The best of the 1 epochs before is kept" in said
 
 
-def with_copies(pictures: PictureSet) -> PictureSet:
-    """Put a darker copy behind each picture."""
-    doubled = pictures.pictures.repeat_interleave(2, 0)
+def with_copies(images: ImageSet) -> ImageSet:
+    """Put a darker copy behind each image."""
+    doubled = images.pixels.repeat_interleave(2, 0)
     doubled[1::2] //= 2
-    copies = np.arange(2 * len(pictures)) % 2 == 1
-    return replace(pictures, pictures=doubled, labels=pictures.labels.repeat_interleave(2), copies=copies)
+    copies = np.arange(2 * len(images)) % 2 == 1
+    return replace(images, pixels=doubled, labels=images.labels.repeat_interleave(2), copies=copies)
 
 
-def test_equal_steps_show_each_picture_once_an_epoch_as_itself_or_as_a_copy():
-    """In the order of the original pictures; both versions come about equally often, and others in each epoch."""
-    pictures, equal = coloured(33, 0), Recipe(settings(), PLAIN)
-    tasks = [Task(own_cnn, equal, each, coloured(12, 1), 1) for each in (pictures, with_copies(pictures))]
+def test_equal_steps_show_each_image_once_an_epoch_as_itself_or_as_a_copy():
+    """In the order of the original images; both versions come about equally often, and others in each epoch."""
+    images, equal = coloured(33, 0), TrainingConfig(settings(), PLAIN)
+    tasks = [Task(own_cnn, equal, each, coloured(12, 1), 1) for each in (images, with_copies(images))]
     shown = []
     for epoch in range(1, 41):
         originals, versions = (epoch_order(task, epoch).numpy() for task in tasks)
@@ -132,18 +138,20 @@ def test_equal_steps_show_each_picture_once_an_epoch_as_itself_or_as_a_copy():
         shown.append(versions[np.argsort(originals)] % 2)
     assert {len(set(one)) for one in zip(*shown, strict=True)} == {2}
     assert np.mean(shown) == pytest.approx(0.5, abs=0.05)
-    assert tasks[1].pictures_per_epoch() == 33
+    assert tasks[1].images_per_epoch() == 33
 
 
 def test_without_equal_steps_an_epoch_has_all_copies():
     """As the published study did it: twice as many steps."""
-    task = Task(own_cnn, Recipe(settings(equal_steps=False), PLAIN), with_copies(coloured(33, 0)), coloured(12, 1), 1)
+    task = Task(
+        own_cnn, TrainingConfig(settings(equal_steps=False), PLAIN), with_copies(coloured(33, 0)), coloured(12, 1), 1
+    )
     assert sorted(epoch_order(task, 1).tolist()) == list(range(66))
-    assert task.pictures_per_epoch() == 66
+    assert task.images_per_epoch() == 66
 
 
 def test_balanced_draws_take_each_class_equally_often():
-    """Of nine pictures three each: of a large class none twice, of a small one none much more often than another."""
+    """Of nine images three each: of a large class none twice, of a small one none much more often than another."""
     labels = np.array([0, 1, 0, 0, 2, 0, 0, 1, 0])
     drawn = [np.bincount(balanced(labels, np.random.default_rng(seed)), minlength=9) for seed in range(40)]
     assert {tuple(np.bincount(labels, counts).tolist()) for counts in drawn} == {(3, 3, 3)}
@@ -159,20 +167,20 @@ def test_what_does_not_come_out_even_is_drawn_by_lot():
     assert shares == {(4, 3, 3), (3, 4, 3), (3, 3, 4)}
 
 
-def unequal() -> PictureSet:
-    """24 red pictures, 6 green and 3 blue, in any order."""
+def unequal() -> ImageSet:
+    """24 red images, 6 green and 3 blue, in any order."""
     labels = torch.from_numpy(np.random.default_rng(0).permutation([0] * 24 + [1] * 6 + [2] * 3))
     return replace(coloured(33, 0), labels=labels)
 
 
 @pytest.mark.parametrize(("equal_steps", "size"), [(True, 33), (False, 66)])
-def test_balanced_epochs_have_as_many_pictures_each_class_equally_often(equal_steps, size):
+def test_balanced_epochs_have_as_many_images_each_class_equally_often(equal_steps, size):
     """With and without copies, which come as often as themselves; each epoch draws others, and again the same."""
-    recipe = Recipe(settings(class_balance="sampling", equal_steps=equal_steps), PLAIN)
-    task = Task(own_cnn, recipe, with_copies(unequal()), coloured(12, 1), 1)
+    config = TrainingConfig(settings(class_balance="sampling", equal_steps=equal_steps), PLAIN)
+    task = Task(own_cnn, config, with_copies(unequal()), coloured(12, 1), 1)
     orders = [epoch_order(task, epoch) for epoch in range(1, 101)]
     assert {tuple(task.training.labels[order].bincount().tolist()) for order in orders} == {(size // 3,) * 3}
-    assert task.pictures_per_epoch() == size
+    assert task.images_per_epoch() == size
     assert torch.equal(orders[0], epoch_order(task, 1))
     assert not torch.equal(orders[0].sort().values, orders[1].sort().values)
     assert not torch.equal(task.training.labels[orders[0]], task.training.labels[orders[1]])
@@ -184,7 +192,11 @@ def test_balanced_epochs_have_as_many_pictures_each_class_equally_often(equal_st
 def test_ways_of_training_differ_and_repeat_themselves(changes):
     """To the bit, on classes of unequal size."""
     first, again, plain = (
-        bits(fit(Task(own_cnn, Recipe(settings(epochs=1, **each), PLAIN), unequal(), coloured(12, 1), 1), "test").model)
+        bits(
+            fit(
+                Task(own_cnn, TrainingConfig(settings(epochs=1, **each), PLAIN), unequal(), coloured(12, 1), 1), "test"
+            ).model
+        )
         for each in (changes, changes, {})
     )
     assert first == again
@@ -201,7 +213,7 @@ def test_the_cosine_loss_learns_a_problem_that_can_be_learnt(loss):
         entropy = functional.cross_entropy(predict(result.model, validation), validation.labels).item()
     best = result.history[result.best_epoch - 1]
     assert entropy == pytest.approx(best.validation_loss, abs=1e-4)
-    assert best.validation_scaled_loss < entropy
+    assert best.validation_temperature_scaled_loss < entropy
 
 
 def test_patience_is_out_after_so_many_epochs_without_a_lower_scaled_validation_loss():
@@ -223,17 +235,17 @@ def test_a_training_ends_when_its_patience_is_out(monkeypatch, capsys):
         coming = iter(losses)
         monkeypatch.setattr(loop, "_validate", lambda *_, coming=coming: (1.0, 0.5, next(coming)))
         result = trained(settings(epochs=6, patience=2))
-        assert [epoch.validation_scaled_loss for epoch in result.history] == losses[:epochs]
+        assert [epoch.validation_temperature_scaled_loss for epoch in result.history] == losses[:epochs]
         said = capsys.readouterr()
         assert ("test: ends early, nothing was better than epoch 2" in said.out + said.err) == (epochs == 4)
 
 
 def test_mirrored_predictions_are_what_is_validated():
     """The training itself stays the same."""
-    plain, mirrored = (trained(settings(epochs=1, mirrored_prediction=setting)) for setting in (False, True))
+    plain, mirrored = (trained(settings(epochs=1, flip_tta=setting)) for setting in (False, True))
     assert bits(plain.model) == bits(mirrored.model)
     validation = coloured(12, 1)
-    turned = replace(validation, pictures=validation.pictures.flip(2))
+    turned = replace(validation, pixels=validation.pixels.flip(2))
     logits = (predict(plain.model, validation) + predict(plain.model, turned)) / 2
     expected = functional.cross_entropy(logits, validation.labels).item()
     assert mirrored.history[0].validation_loss == pytest.approx(expected, abs=1e-4)
@@ -259,7 +271,7 @@ def test_changes_on_the_fly_are_drawn_anew_for_each_batch():
     plain = bits(trained(settings(epochs=1)).model)
     for changes in {"flip": True, "shift": 0.1, "crop": 0.5}, {"trivial_augment": True}:
         varied = PLAIN.model_copy(update={"enabled": True} | changes)
-        first, again = (bits(trained(settings(epochs=1), on_the_fly=varied).model) for _ in range(2))
+        first, again = (bits(trained(settings(epochs=1), online_augmentation=varied).model) for _ in range(2))
         assert first == again
         assert first != plain
 
@@ -267,8 +279,8 @@ def test_changes_on_the_fly_are_drawn_anew_for_each_batch():
 def test_frozen_layers_stay_as_they_were():
     """Their weights, and the statistics that they normalise by."""
     chosen = settings(freeze="backbone", ema_epochs=1)
-    task = Task(own_cnn, Recipe(chosen, PLAIN), coloured(33, 0), coloured(12, 1), 1)
-    before = new_learner(task).model.state_dict()
+    task = Task(own_cnn, TrainingConfig(chosen, PLAIN), coloured(33, 0), coloured(12, 1), 1)
+    before = new_training_state(task).model.state_dict()
     after = fit(task, "test").model.state_dict()
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed == {"classes.weight", "classes.bias"}

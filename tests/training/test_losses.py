@@ -1,4 +1,4 @@
-"""Losses, by hand on logits and pictures that can be counted."""
+"""Losses, by hand on logits and images that can be counted."""
 
 import math
 
@@ -65,8 +65,8 @@ def test_the_default_learns_as_from_torch_s_cross_entropy():
     assert torch.equal(*gradients)
 
 
-def test_rare_classes_weigh_more_and_a_picture_one_on_average():
-    """Three pictures of one class and one of another: each class weighs two; one without pictures does no harm."""
+def test_rare_classes_weigh_more_and_a_image_one_on_average():
+    """Three images of one class and one of another: each class weighs two; one without images does no harm."""
     weights = class_weights(LABELS, 3)
     assert weights[[0, 2]].tolist() == pytest.approx([2 / 3, 2])
     assert weights[LABELS].mean() == pytest.approx(1)
@@ -74,8 +74,8 @@ def test_rare_classes_weigh_more_and_a_picture_one_on_average():
 
 
 @pytest.mark.parametrize("kind", ["cross_entropy", "cosine", "both"])
-def test_a_balanced_loss_is_each_picture_s_loss_by_its_class_s_weight(kind):
-    """Whatever the loss; a picture mixed from two classes has its shares of both weights."""
+def test_a_balanced_loss_is_each_image_s_loss_by_its_class_s_weight(kind):
+    """Whatever the loss; an image mixed from two classes has its shares of both weights."""
     alone = [loss(LOGITS[[row]], TARGETS[[row]], loss=kind) for row in (0, 1)]
     expected = (alone[0] * 2 / 3 + alone[1] * 2) / 2
     assert loss(LOGITS, TARGETS, loss=kind, class_balance="loss") == pytest.approx(expected)

@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from stages.hardware import device
-from stages.networks.common.settings import Recipe
+from stages.networks.common.settings import TrainingConfig
 from stages.networks.own_cnn import network as own_cnn
-from stages.training.learner import Task, is_matrix, new_learner
 from stages.training.loop import fit
-from stages.training.muon import Muon, orthogonal
+from stages.training.muon import Muon, orthogonalised
+from stages.training.state import Task, is_matrix, new_training_state
 from tests.training.test_loop import PLAIN, coloured, settings
 
 RATE = 0.01
@@ -33,7 +33,7 @@ def stepped(weight: torch.Tensor, gradients: list[torch.Tensor], *, matrices: bo
 def test_a_matrix_keeps_its_directions_and_loses_their_lengths(shape, precision, monkeypatch):
     monkeypatch.setattr(device, "precision", lambda: precision)
     left, lengths, right = torch.linalg.svd(random(*shape), full_matrices=False)
-    found = orthogonal((left * lengths) @ right)
+    found = orthogonalised((left * lengths) @ right)
     inner = left.T @ found @ right.T
     assert lengths.max() > 3 * lengths.min()
     assert inner.diagonal().min() > 0.6
@@ -81,10 +81,10 @@ def test_all_else_takes_the_steps_of_adamw():
 
 def test_the_head_vectors_and_depthwise_convolutions_are_no_matrices_of_it():
     """A row of the head is a class, and a depthwise convolution mixes no channels."""
-    task = Task(own_cnn, Recipe(settings(optimizer="muon"), PLAIN), coloured(12, 0), coloured(12, 1), 1)
-    learner = new_learner(task)
-    names = {id(parameter): name for name, parameter in learner.model.named_parameters()}
-    matrices = [group["params"] for group in learner.optimizer.param_groups if group["matrices"]]
+    task = Task(own_cnn, TrainingConfig(settings(optimizer="muon"), PLAIN), coloured(12, 0), coloured(12, 1), 1)
+    state = new_training_state(task)
+    names = {id(parameter): name for name, parameter in state.model.named_parameters()}
+    matrices = [group["params"] for group in state.optimizer.param_groups if group["matrices"]]
     expected = [f"blocks.{number}.weight" for number in range(0, 24, 4)] + ["hidden.2.weight"]
     assert [names[id(parameter)] for parameter in matrices[0]] == expected
     assert len(matrices) == 1
@@ -94,6 +94,6 @@ def test_the_head_vectors_and_depthwise_convolutions_are_no_matrices_of_it():
 def test_it_learns_a_problem_that_can_be_learnt_sooner_than_adamw():
     losses = {}
     for optimizer in ("adamw", "muon"):
-        recipe = Recipe(settings(optimizer=optimizer, epochs=3, learning_rate=1e-3), PLAIN)
-        losses[optimizer] = fit(Task(own_cnn, recipe, coloured(48, 0), coloured(24, 1), 1), "test").history[-1].loss
+        config = TrainingConfig(settings(optimizer=optimizer, epochs=3, learning_rate=1e-3), PLAIN)
+        losses[optimizer] = fit(Task(own_cnn, config, coloured(48, 0), coloured(24, 1), 1), "test").history[-1].loss
     assert losses["muon"] < losses["adamw"]

@@ -6,20 +6,20 @@ import numpy as np
 import pytest
 import torch
 
-from stages.networks.common.settings import OnTheFly
-from stages.training.online_augmentation import Batch, augmented_batch, picture_change, trivially_augmented
+from stages.networks.common.settings import OnlineAugmentation
+from stages.training.online_augmentation import Batch, augmented_batch, per_image_augmentation, trivial_augment
 
 HEIGHT, WIDTH = 24, 36  # not square: the one taken for the other shows
 
 
-def settings(**changes: object) -> OnTheFly:
+def settings(**changes: object) -> OnlineAugmentation:
     """Nothing is set but the changes."""
     off = {"flip": False, "shift": 0, "crop": 1, "mixup": 0, "cutmix": 0, "trivial_augment": False}
-    return OnTheFly(**{"enabled": True} | off | changes)
+    return OnlineAugmentation(**{"enabled": True} | off | changes)
 
 
-def changed(images: torch.Tensor, chosen: OnTheFly, seed: int = 0, labels: torch.Tensor | None = None):
-    """One picture a class, if no labels are given: then the targets name the very pictures that were mixed."""
+def changed(images: torch.Tensor, chosen: OnlineAugmentation, seed: int = 0, labels: torch.Tensor | None = None):
+    """One image a class, if no labels are given: then the targets name the very images that were mixed."""
     labels = torch.arange(len(images)) if labels is None else labels
     return augmented_batch(batch_of(images, labels, len(images)), chosen, np.random.default_rng(seed))
 
@@ -33,19 +33,19 @@ def noise(count: int) -> torch.Tensor:
 
 
 def plain(count: int) -> torch.Tensor:
-    """Picture i is i all over."""
+    """ImageArray i is i all over."""
     return torch.arange(count).float()[:, None, None, None].expand(count, 3, HEIGHT, WIDTH).clone()
 
 
 def coordinates(count: int) -> torch.Tensor:
-    """Pictures whose first channel is x and whose second is y, from -1 to 1, edge to edge."""
+    """Images whose first channel is x and whose second is y, from -1 to 1, edge to edge."""
     x, y = ((2 * torch.arange(side) + 1) / side - 1 for side in (WIDTH, HEIGHT))
-    picture = torch.stack([x.expand(HEIGHT, WIDTH), y[:, None].expand(HEIGHT, WIDTH), torch.zeros(HEIGHT, WIDTH)])
-    return picture.expand(count, 3, HEIGHT, WIDTH).clone()
+    image = torch.stack([x.expand(HEIGHT, WIDTH), y[:, None].expand(HEIGHT, WIDTH), torch.zeros(HEIGHT, WIDTH)])
+    return image.expand(count, 3, HEIGHT, WIDTH).clone()
 
 
 def parts_shown(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return for each of coordinates' pictures the width and height of the part shown (n, 2) and its middle (n, 2)."""
+    """Return for each of coordinates' images the width and height of the part shown (n, 2) and its middle (n, 2)."""
     ends = [(images[:, 0, 0, 1], images[:, 0, 0, -2]), (images[:, 1, 1, 0], images[:, 1, -2, 0])]
     full = 1 - 3 / torch.tensor([WIDTH, HEIGHT])  # where the last pixel but one stands: the edge itself is smoothed
     sizes = torch.stack([(last - first) / 2 for first, last in ends], 1) / full
@@ -53,7 +53,7 @@ def parts_shown(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def test_switched_off_it_changes_nothing():
-    """Whatever else is set: the pictures are as they were, and each target is wholly its class."""
+    """Whatever else is set: the images are as they were, and each target is wholly its class."""
     images = noise(4)
     off = settings(enabled=False, flip=True, crop=0.1, mixup=1, cutmix=1)
     batch = augmented_batch(batch_of(images, torch.tensor([2, 0, 1, 2]), 3), off, np.random.default_rng(0))
@@ -62,12 +62,12 @@ def test_switched_off_it_changes_nothing():
 
 
 def test_with_nothing_set_it_changes_nothing():
-    """No flip and the whole picture: not even a rounding."""
+    """No flip and the whole image: not even a rounding."""
     images = noise(4)
     assert torch.equal(changed(images, settings()).images, images)
 
 
-def test_a_flip_mirrors_half_of_the_pictures_and_does_nothing_else():
+def test_a_flip_mirrors_half_of_the_images_and_does_nothing_else():
     """Each is as it was or its mirror image, left to right."""
     images = noise(400)
     after = changed(images, settings(flip=True)).images
@@ -79,20 +79,20 @@ def test_a_flip_mirrors_half_of_the_pictures_and_does_nothing_else():
 
 @pytest.mark.parametrize(("side", "most"), [(WIDTH, 9), (HEIGHT, 6)])
 def test_a_shift_moves_by_whole_pixels_and_mirrors_at_the_edge(side, most):
-    """Up to a quarter of the side, both ways alike; no pixel's value is other than in the picture."""
+    """Up to a quarter of the side, both ways alike; no pixel's value is other than in the image."""
     images = noise(300)
     after = changed(images, settings(shift=0.25)).images
     padded = torch.from_numpy(np.pad(images.numpy(), ((0, 0), (0, 0), (6, 6), (9, 9)), mode="symmetric"))
     moves = []
-    for picture, wide in zip(after, padded, strict=True):
+    for image, wide in zip(after, padded, strict=True):
         places = product(range(13), range(19))
-        (found,) = [(y, x) for y, x in places if torch.equal(wide[:, y : y + HEIGHT, x : x + WIDTH], picture)]
+        (found,) = [(y, x) for y, x in places if torch.equal(wide[:, y : y + HEIGHT, x : x + WIDTH], image)]
         moves.append(found[1] - 9 if side == WIDTH else found[0] - 6)
     assert {min(moves), max(moves)} == {-most, most}
     assert abs(np.mean(moves)) < 1
 
 
-def test_a_shift_of_part_of_the_picture_moves_that_part():
+def test_a_shift_of_part_of_the_image_moves_that_part():
     """Crop and shift go together; the part may then pass the edge."""
     _, middles = parts_shown(changed(coordinates(200), settings(crop=0.5, shift=0.1)).images)
     _, still = parts_shown(changed(coordinates(200), settings(crop=0.5)).images)
@@ -100,7 +100,7 @@ def test_a_shift_of_part_of_the_picture_moves_that_part():
 
 
 @pytest.mark.parametrize("crop", [0.25, 0.5])
-def test_a_crop_shows_a_part_of_the_picture(crop):
+def test_a_crop_shows_a_part_of_the_image(crop):
     """No less of its area than said, at most 4 to 3 out of shape, anywhere, and never beyond an edge or mirrored."""
     after = changed(coordinates(500), settings(crop=crop)).images
     sizes, middles = parts_shown(after)
@@ -128,8 +128,8 @@ def test_crops_can_be_mirrored_too():
     assert sizes[:, 1].min() > 0
 
 
-def test_mixup_fades_pictures_and_targets_by_the_same_share():
-    """A target that says 0.7 crow and 0.3 jay belongs to a picture that is 0.7 of the crow and 0.3 of the jay."""
+def test_mixup_fades_images_and_targets_by_the_same_share():
+    """A target that says 0.7 crow and 0.3 jay belongs to an image that is 0.7 of the crow and 0.3 of the jay."""
     images, own = noise(6), []
     for seed in range(40):
         after, targets = changed(images, settings(mixup=1), seed)
@@ -140,7 +140,7 @@ def test_mixup_fades_pictures_and_targets_by_the_same_share():
 
 
 def test_cutmix_targets_say_what_can_be_seen():
-    """Each class's target is the share of pixels that show it; what covers the picture is one box."""
+    """Each class's target is the share of pixels that show it; what covers the image is one box."""
     covered = []
     for seed in range(40):
         images, targets = changed(plain(5), settings(cutmix=1), seed)
@@ -155,7 +155,7 @@ def test_cutmix_targets_say_what_can_be_seen():
 
 
 def test_where_mixup_and_cutmix_are_set_each_batch_gets_one():
-    """Pictures that are faded have no box, those with a box are not faded; both kinds come about equally often."""
+    """Images that are faded have no box, those with a box are not faded; both kinds come about equally often."""
     faded = 0
     for seed in range(100):
         images, targets = changed(plain(5), settings(mixup=1, cutmix=1), seed)
@@ -173,7 +173,7 @@ MIXTURES = [settings(flip=flip, crop=crop, mixup=mixup, cutmix=cutmix)
 
 @pytest.mark.parametrize("chosen", MIXTURES, ids=str)
 def test_every_batch_is_as_a_network_takes_it(chosen):
-    """Targets sum to one, also where partners share a class; pictures keep size and number format, channels last."""
+    """Targets sum to one, also where partners share a class; images keep size and number format, channels last."""
     images = noise(6).contiguous(memory_format=torch.channels_last)
     for seed in range(5):
         batch = changed(images, chosen, seed, torch.tensor([0, 0, 0, 1, 1, 2]))
@@ -185,7 +185,7 @@ def test_every_batch_is_as_a_network_takes_it(chosen):
 
 @pytest.mark.parametrize("chosen", [settings(flip=True, crop=0.5, mixup=1), settings(flip=True, crop=0.5, cutmix=1)])
 def test_the_same_draws_give_the_same_batch(chosen):
-    """Bit for bit, and others another; the pictures that came in stay as they were."""
+    """Bit for bit, and others another; the images that came in stay as they were."""
     images = noise(6)
     first, again, other = (changed(images, chosen, seed) for seed in (3, 3, 4))
     assert torch.equal(first.images, again.images)
@@ -194,43 +194,43 @@ def test_the_same_draws_give_the_same_batch(chosen):
     assert torch.equal(images, noise(6))
 
 
-def trivial(pictures: torch.Tensor, seed: int = 0) -> torch.Tensor:
-    return trivially_augmented(pictures, np.random.default_rng(seed))
+def trivial(images: torch.Tensor, seed: int = 0) -> torch.Tensor:
+    return trivial_augment(images, np.random.default_rng(seed))
 
 
 def grainy(count: int) -> torch.Tensor:
-    """The same picture so many times: what comes out differs only by how it was changed."""
-    picture = torch.randint(0, 256, (HEIGHT, WIDTH, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
-    return picture.expand(count, HEIGHT, WIDTH, 3)
+    """The same image so many times: what comes out differs only by how it was changed."""
+    image = torch.randint(0, 256, (HEIGHT, WIDTH, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    return image.expand(count, HEIGHT, WIDTH, 3)
 
 
-def test_trivial_augment_changes_each_picture_for_itself():
+def test_trivial_augment_changes_each_image_for_itself():
     """In one way each: some are moved and keep their colours, some keep their places; a few stay as they were."""
-    pictures = grainy(600)
-    after = trivial(pictures)
-    assert (after.shape, after.dtype) == (pictures.shape, torch.uint8)
-    assert torch.equal(pictures, grainy(600))
-    assert len({picture.numpy().tobytes() for picture in after}) > 100
-    same = (after == pictures).flatten(1).all(1)
-    solarised = ((after == pictures) | (after == 255 - pictures)).flatten(1).all(1) & ~same
-    values = pictures[0].flatten(0, 1).unique(dim=0)
-    moved = [(picture == 0).all(2).any() and set(map(tuple, picture.flatten(0, 1).tolist())) <= {
-        (0, 0, 0), *map(tuple, values.tolist())} for picture in after]  # fmt: skip
+    images = grainy(600)
+    after = trivial(images)
+    assert (after.shape, after.dtype) == (images.shape, torch.uint8)
+    assert torch.equal(images, grainy(600))
+    assert len({image.numpy().tobytes() for image in after}) > 100
+    same = (after == images).flatten(1).all(1)
+    solarised = ((after == images) | (after == 255 - images)).flatten(1).all(1) & ~same
+    values = images[0].flatten(0, 1).unique(dim=0)
+    moved = [(image == 0).all(2).any() and set(map(tuple, image.flatten(0, 1).tolist())) <= {
+        (0, 0, 0), *map(tuple, values.tolist())} for image in after]  # fmt: skip
     assert 60 < same.sum() < 140  # 1 of 14, and all others where they are drawn with no strength
     assert 20 < solarised.sum() < 65  # 1 of 14
     assert 160 < sum(map(bool, moved)) < 260  # 5 of 14: sheared, shifted both ways, turned
 
 
-def test_trivial_augment_shows_black_where_a_picture_was_moved_away():
-    """Nothing else comes into a plain picture: it is moved over black, or it is plain in another colour."""
-    plain_picture = torch.tensor([90, 140, 200], dtype=torch.uint8).expand(200, HEIGHT, WIDTH, 3)
-    for picture in trivial(plain_picture):
-        colours = {tuple(colour) for colour in picture.flatten(0, 1).tolist()}
+def test_trivial_augment_shows_black_where_a_image_was_moved_away():
+    """Nothing else comes into a plain image: it is moved over black, or it is plain in another colour."""
+    plain_image = torch.tensor([90, 140, 200], dtype=torch.uint8).expand(200, HEIGHT, WIDTH, 3)
+    for image in trivial(plain_image):
+        colours = {tuple(colour) for colour in image.flatten(0, 1).tolist()}
         assert len(colours) == 1 or colours == {(90, 140, 200), (0, 0, 0)}
 
 
 def test_trivial_augment_draws_from_its_own_stream():
-    """The same draws give the same pictures; what others draw from torch's generator stays as it was."""
+    """The same draws give the same images; what others draw from torch's generator stays as it was."""
     torch.manual_seed(7)
     expected = torch.rand(3)
     torch.manual_seed(7)
@@ -243,6 +243,6 @@ def test_trivial_augment_draws_from_its_own_stream():
 def test_trivial_augment_is_off_unless_it_and_all_changes_are_on():
     """As everything on the fly is."""
     rng = np.random.default_rng(0)
-    assert picture_change(settings(), rng) is None
-    assert picture_change(settings(trivial_augment=True, enabled=False), rng) is None
-    assert torch.equal(picture_change(settings(trivial_augment=True), rng)(grainy(8)), trivial(grainy(8)))
+    assert per_image_augmentation(settings(), rng) is None
+    assert per_image_augmentation(settings(trivial_augment=True, enabled=False), rng) is None
+    assert torch.equal(per_image_augmentation(settings(trivial_augment=True), rng)(grainy(8)), trivial(grainy(8)))

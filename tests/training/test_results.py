@@ -1,4 +1,4 @@
-"""A training is done once: what the same settings, pictures, seed and code have given is taken again."""
+"""A training is done once: what the same settings, images, seed and code have given is taken again."""
 
 import csv
 import json
@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from stages.networks.common.settings import Recipe
+from stages.networks.common.settings import TrainingConfig
 from stages.networks.own_cnn import network as own_cnn
 from stages.training import loop, results
 from stages.training.finished import FILES, place
-from stages.training.learner import Task
 from stages.training.loop import DivergedError, fit
 from stages.training.results import trained
+from stages.training.state import Task
 from tests.training.test_loop import PLAIN, coloured, settings
 
 
@@ -26,7 +26,7 @@ def _in_an_empty_folder(tmp_path, monkeypatch):
 
 
 def task(seed: int = 1, **changes: object) -> Task:
-    return Task(own_cnn, Recipe(settings(epochs=2, **changes), PLAIN), coloured(33, 0), coloured(12, 1), seed)
+    return Task(own_cnn, TrainingConfig(settings(epochs=2, **changes), PLAIN), coloured(33, 0), coloured(12, 1), seed)
 
 
 @pytest.fixture
@@ -43,15 +43,15 @@ def fits(monkeypatch) -> list[str]:
 
 
 def test_the_same_training_is_done_once(fits):
-    """Under whichever name it is asked for; with another seed, setting or set of pictures it is another."""
+    """Under whichever name it is asked for; with another seed, setting or set of images it is another."""
     first = trained(task(), "original", "one")
     assert trained(task(), "original", "two") == first
     assert fits == ["one"]
     for number, other in enumerate([task(seed=2), task(dropout=0.3)]):
         assert trained(other, "original", f"other {number}") != first
     Path("data/original/0.parquet").write_bytes(b"others")
-    assert trained(task(), "original", "other pictures") != first
-    assert fits == ["one", "other 0", "other 1", "other pictures"]
+    assert trained(task(), "original", "other images") != first
+    assert fits == ["one", "other 0", "other 1", "other images"]
 
 
 def test_what_is_taken_again_is_reported_epoch_by_epoch(fits):

@@ -16,7 +16,7 @@ from tests.study import SEARCH, commit, new_study
 
 # What is followed elsewhere: pages whole, and lines by how they begin
 PAGES_ELSEWHERE = {
-    "docs/birds.md": "its pictures must be downloaded; benchmarks/birds_study.py types it where they are at hand",
+    "docs/birds.md": "its images must be downloaded; benchmarks/birds_study.py types it where they are at hand",
     "docs/experiments.md": "test_experiments.py and, of conflicts, ../test_repository.py",
     "docs/results.md": "benchmarks, which take hours; ../test_benchmarks.py runs small ones",
     "docs/scale.md": "test_many_processes.py",

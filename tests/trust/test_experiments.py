@@ -13,14 +13,14 @@ import yaml
 from benchmarks.studies import ENVIRONMENT, run, set_params
 from tests.study import commit, new_study
 
-PICTURES = {"crow": 7, "jay": 7, "rook": 7}
+IMAGES = {"crow": 7, "jay": 7, "rook": 7}
 TRAINED = ["tune@own_cnn", "train@own_cnn-default-original-1", "evaluate@own_cnn-default-original-1", "report"]
 DROPOUT = "networks.own_cnn.dropout"
 
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory) -> Path:
-    """A study of one run on pictures in data/pictures, given to DVC; computed and committed."""
+    """A study of one run on images in data/pictures, given to DVC; computed and committed."""
     folder = new_study(
         tmp_path_factory.mktemp("experiments") / "study",
         study__networks=["own_cnn"],
@@ -110,18 +110,18 @@ def test_experiments_in_place_in_a_copy_and_from_a_queue(work, tmp_path):
     assert (dropout(colleague), ran(dvc(colleague, "repro"))) == (0.2, [])
 
 
-def test_a_copy_without_the_pictures_says_how_it_gets_them(work):
-    """Pictures that neither Git nor DVC tracks are not in it."""
+def test_a_copy_without_the_images_says_how_it_gets_them(work):
+    """Images that neither Git nor DVC tracks are not in it."""
     run("git", "rm", "-q", "--cached", "data/pictures.dvc", folder=work)
     (work / "data/pictures.dvc").unlink()
-    (work / "data/pictures/README.md").write_text("Put your pictures here\n", encoding="utf-8")
+    (work / "data/pictures/README.md").write_text("Put your images here\n", encoding="utf-8")
     run("git", "checkout", "-q", "HEAD~1", "--", "data/.gitignore", folder=work)
     commit(work)
     words = ["dvc", "exp", "run", "--temp", "-S", "seed=2"]
     done = subprocess.run(words, cwd=work, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     assert done.returncode != 0
-    assert "error: data/pictures holds no folder of pictures in this temporary copy" in done.stdout + done.stderr
-    assert "`make pictures`" in done.stdout + done.stderr
+    assert "error: data/pictures holds no folder of images in this temporary copy" in done.stdout + done.stderr
+    assert "`make images`" in done.stdout + done.stderr
 
 
 def test_a_merge_of_two_studies_ends_by_running_what_neither_had(work):
@@ -141,4 +141,4 @@ def test_a_merge_of_two_studies_ends_by_running_what_neither_had(work):
     commit(work)
     assert ran(dvc(work, "repro")) == []
     settings = yaml.safe_load((work / "params.yaml").read_text(encoding="utf-8"))
-    assert (settings["on_the_fly"]["flip"], settings["networks"]["own_cnn"]["dropout"]) == (False, 0.1)
+    assert (settings["online_augmentation"]["flip"], settings["networks"]["own_cnn"]["dropout"]) == (False, 0.1)

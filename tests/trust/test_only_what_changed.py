@@ -11,12 +11,12 @@ import pytest
 import yaml
 
 from benchmarks.studies import ROOT, run, set_params
-from tests.conftest import write_pictures
+from tests.conftest import write_images
 from tests.study import commit, new_study, repro, restore
 
 HYPERPARAMETERS, DATA = ("default", "tuned"), ("original", "augmented")
 
-# What runs when all pictures change, where only own_cnn-default-original takes part in the study
+# What runs when all images change, where only own_cnn-default-original takes part in the study
 ALL_OF_ONE_RUN = ["fetch", "prepare", "augment", "tune@own_cnn", "train@own_cnn-default-original-1"]
 ALL_OF_ONE_RUN += ["evaluate@own_cnn-default-original-1", "report"]
 
@@ -53,7 +53,7 @@ def study(finished) -> Path:
 
 @pytest.fixture
 def two_runs(finished) -> Path:
-    """Give the study with the run of default hyperparameters and original pictures of each network."""
+    """Give the study with the run of default hyperparameters and original images of each network."""
     return restore(finished, "two")
 
 
@@ -87,7 +87,7 @@ def reordered(value):
 
 
 def test_touching_files_runs_nothing(study):
-    """New dates on all files, those of code, pictures and results, are no change."""
+    """New dates on all files, those of code, images and results, are no change."""
     for path in study.rglob("*"):
         if path.is_file() and not {".git", ".dvc"} & set(path.relative_to(study).parts):
             path.touch()
@@ -171,13 +171,13 @@ def test_code_of_the_report_runs_the_report(study):
 
 
 def test_a_setting_of_prepare_runs_all_behind_it(one_run):
-    """Other training pictures: all but fetch runs."""
+    """Other training images: all but fetch runs."""
     set_params(one_run, prepare__jpeg_quality=90)
     assert repro(one_run) == sorted(ALL_OF_ONE_RUN[1:])
 
 
 def test_a_setting_of_prepare_without_effect_runs_prepare(one_run):
-    """A limit that no picture reaches changes no shard, and without that nothing behind it runs."""
+    """A limit that no image reaches changes no shard, and without that nothing behind it runs."""
     set_params(one_run, prepare__pixel_limit=1_000_000)
     assert repro(one_run) == ["prepare"]
 
@@ -197,14 +197,14 @@ def test_code_of_the_source_runs_what_it_changes(one_run):
     longer = "bring = fetch\n\n\ndef fetch(settings, selection, seed, folder):\n"
     longer += "    bring(settings, selection, seed, folder)\n"
     longer += "    for file in folder.rglob('*.png'):\n"
-    longer += "        file.write_bytes(file.read_bytes() + b' ')  # behind the end of the picture\n"
+    longer += "        file.write_bytes(file.read_bytes() + b' ')  # behind the end of the image\n"
     with (one_run / "stages/datasets/folder.py").open("a", encoding="utf-8") as code:
         code.write(longer)
     assert repro(one_run) == ["fetch", "prepare"]
 
 
 def test_settings_of_another_source_run_nothing(one_run):
-    """While the pictures come from a folder, nothing is read of what the others have set."""
+    """While the images come from a folder, nothing is read of what the others have set."""
     set_params(one_run, dataset__synthetic__species=30, dataset__torchvision__name="Flowers102")
     set_params(one_run, dataset__cub_200_2011__checksum="none")
     assert repro(one_run) == []
@@ -217,9 +217,9 @@ def test_code_of_another_source_runs_nothing(study):
     assert repro(study) == []
 
 
-def test_a_new_picture_runs_all(one_run):
+def test_a_new_image_runs_all(one_run):
     """A photograph added to the folder of one class is other data."""
-    write_pictures(one_run / "mine/jay", {"new": 1})
+    write_images(one_run / "mine/jay", {"new": 1})
     assert repro(one_run) == sorted(ALL_OF_ONE_RUN)
 
 

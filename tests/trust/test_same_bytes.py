@@ -56,7 +56,7 @@ def study(tmp_path_factory) -> Path:
         study__data=["augmented"],
         dataset__source="synthetic",
         dataset__classes=4,
-        dataset__synthetic={"species": 4, "pictures_per_class": 12, "picture_size": 32},
+        dataset__synthetic={"species": 4, "images_per_class": 12, "image_size": 32},
         search=SEARCH | {"trials": 2},
         training__epochs=2,
     )
@@ -108,19 +108,19 @@ def holds_times(path: str) -> bool:
 
 
 def shards(files: dict[str, str]) -> dict[str, str]:
-    """Return the files with pictures of their splits."""
+    """Return the files with images of their splits."""
     return {path: digest for path, digest in files.items() if path.startswith(SPLITS)}
 
 
 def test_what_is_compared_is_all_that_counts(one_thread):
-    """Every shard, hyperparameter, weight and score; the pictures that were drawn as well."""
+    """Every shard, hyperparameter, weight and score; the images that were drawn as well."""
     trained = [f"data/trained/own_cnn-{name}-augmented-1/" for name in ("default", "tuned")]
     predicted = [folder.replace("trained", "predictions") for folder in trained]
     assert {path for path in one_thread if not path.startswith("data/raw/")} == {
         *(f"{folder}00000.parquet" for folder in SPLITS),
         *(f"data/hyperparameters/own_cnn/{name}" for name in TUNED),
         *(f"{folder}{name}" for folder in trained for name in ("history.csv", "weights.safetensors")),
-        *(f"{folder}{name}" for folder in predicted for name in ("looks.parquet", "predictions.parquet")),
+        *(f"{folder}{name}" for folder in predicted for name in ("examples.parquet", "predictions.parquet")),
         *(f"data/report/plots/{name}.csv" for name in ("classes", "confusion", "curves", "reliability")),
         *(f"metrics/runs/own_cnn-{name}-augmented-1.json" for name in ("default", "tuned")),
         "data/copies.parquet",
@@ -139,7 +139,7 @@ def test_two_threads_repeat_to_the_byte_with_more_workers(study, two_threads):
     assert forced(study, threads=2, workers=2) == two_threads
 
 
-def test_pictures_and_splits_are_the_same_on_any_number_of_threads(one_thread, two_threads):
+def test_images_and_splits_are_the_same_on_any_number_of_threads(one_thread, two_threads):
     """Drawing, splitting, resizing and augmenting compute no sum whose order threads could change."""
     assert shards(two_threads) == shards(one_thread)
 

@@ -25,7 +25,7 @@ OUTPUTS = ("default.json", "tuned.json", "trials.csv", "importances.csv", "searc
 def study(tmp_path_factory) -> Path:
     """A small study that is ready to tune, with trials long enough to be killed in."""
     folder = new_study(tmp_path_factory.mktemp("tuning") / "study", dataset__classes=["crow", "jay"])
-    search = SEARCH | {"trials": TRIALS, "startup_trials": 2, "first_rung_epochs": 7, "parallel_trials": 2}
+    search = SEARCH | {"trials": TRIALS, "startup_trials": 2, "min_resource_epochs": 7, "parallel_trials": 2}
     set_params(folder, search=search, training__epochs=8)
     run("dvc", "repro", "prepare", folder=folder)
     return folder

@@ -34,7 +34,7 @@ def test_of_trials_that_are_all_alike_nothing_is_said():
     assert importances([trial(number / 40, 0.5, 0.25) for number in range(40)]) == {}
 
 
-def test_where_importances_cannot_be_told_the_picture_says_so():
+def test_where_importances_cannot_be_told_the_image_says_so():
     """In words, and without axes that would show nothing."""
     axes = Figure().add_subplot()
     draw_importances(axes, {})

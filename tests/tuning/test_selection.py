@@ -6,7 +6,7 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from scipy.stats import ttest_rel
 
-from stages.statistics.temperature import cross_entropies, scaled_cross_entropies
+from stages.statistics.temperature import cross_entropies, temperature_scaled_cross_entropies
 from stages.tuning.selection import adjusted, best_trial, probability_of_no_gain
 from stages.tuning.storage import DIVERGED
 from tests.statistics.test_temperature import world
@@ -34,7 +34,7 @@ def test_where_the_defaults_are_best_there_is_nothing_to_choose():
 
 @pytest.mark.parametrize("gain", [-0.1, 0.0, 0.05, 0.3])
 def test_the_test_of_a_gain_is_the_paired_t_test(gain):
-    """As scipy has it: one-sided, over pictures."""
+    """As scipy has it: one-sided, over images."""
     rng = np.random.default_rng(1)
     before = rng.gamma(2, 1, 80)
     after = before - gain + rng.normal(0, 0.5, 80)
@@ -54,7 +54,9 @@ def test_who_is_only_surer_of_itself_has_not_gained():
     other = logits + np.random.default_rng(1).normal(0, 0.3, logits.shape)
     modest = logits / 4
     assert probability_of_no_gain(cross_entropies(modest, labels), cross_entropies(other, labels)) < 1e-4
-    assert probability_of_no_gain(*(scaled_cross_entropies(each, labels) for each in (modest, other))) > 0.05
+    assert (
+        probability_of_no_gain(*(temperature_scaled_cross_entropies(each, labels) for each in (modest, other))) > 0.05
+    )
 
 
 def test_the_best_of_several_trials_without_a_gain_is_seldom_taken_for_one():

@@ -12,7 +12,7 @@ import pytest
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
-from stages.runtime.errors import Problem
+from stages.runtime.errors import UserError
 from stages.tuning import storage
 from stages.tuning.storage import SharedSearch, database, journal
 
@@ -210,7 +210,7 @@ def test_a_journal_damaged_from_its_first_line_on_is_begun_anew(tmp_path):
 def test_a_database_that_cannot_be_used_is_said_without_its_password(monkeypatch, url, message):
     """One line, with what to look at."""
     monkeypatch.setenv("STUDY_STORAGE", url)
-    with pytest.raises(Problem, match=message) as raised:
+    with pytest.raises(UserError, match=message) as raised:
         database()
     assert "secret" not in str(raised.value)
 

@@ -21,7 +21,7 @@ from pydantic import Field
 
 from stages.datasets.common.archive_names import encoding_of, raw_name
 from stages.runtime.config import Section
-from stages.runtime.errors import Problem
+from stages.runtime.errors import UserError
 from stages.runtime.names import folded
 
 PIECE = 1 << 20  # bytes held in memory at a time
@@ -71,7 +71,7 @@ def unpack(archive: Path, folder: Path, limits: Limits = DEFAULT_LIMITS, name_en
 
     Names that are not marked as UTF-8 are in `name_encoding`; of a zip, "detect" finds the likeliest and says so.
 
-    Raises Problem, and leaves `folder` as it was, where the archive is damaged, cut short or not what its suffix says,
+    Raises UserError, and leaves `folder` as it was, where the archive is damaged, cut short, not what its suffix says,
     is more than `limits`, or has a member that is encrypted, no plain file or folder, or of a name that leads out of
     the folder, is not in its encoding, or is another's as well on some systems.
     """
@@ -87,14 +87,14 @@ def unpack(archive: Path, folder: Path, limits: Limits = DEFAULT_LIMITS, name_en
             for entry in Path(unpacking).iterdir():
                 entry.rename(folder / entry.name)
     except _Refused as refused:
-        raise Problem(f"{archive}: refused, {refused}") from None
+        raise UserError(f"{archive}: refused, {refused}") from None
     except UnicodeDecodeError as error:
-        raise Problem(f"{archive}: refused, {_Refused(error.object, NOT_UTF_8)}") from None
+        raise UserError(f"{archive}: refused, {_Refused(error.object, NOT_UTF_8)}") from None
     except (*DAMAGES, RuntimeError) as error:  # too deep a chain of headers ends in RecursionError
         if isinstance(error, OSError) and error.errno:  # the disk is full, say: not the archive's fault
-            raise Problem(f"{archive}: cannot be unpacked: {error.strerror}") from None
+            raise UserError(f"{archive}: cannot be unpacked: {error.strerror}") from None
         wrong = f"damaged, incomplete or no {suffix} archive ({error})"
-        raise Problem(f"{archive}: {wrong}; fetch or pack it again, or correct its suffix") from None
+        raise UserError(f"{archive}: {wrong}; fetch or pack it again, or correct its suffix") from None
 
 
 def _write(members: Iterator[Member], folder: Path, limits: Limits) -> None:

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from urllib3 import Retry
 from urllib3.exceptions import HTTPError, ProtocolError, ReadTimeoutError
 
-from stages.runtime.errors import Problem
+from stages.runtime.errors import UserError
 from stages.runtime.files import UNFINISHED, read_json, write_json
 
 DOWNLOADS = Path("data/downloads")  # no stage's output, so that DVC never deletes it
@@ -83,7 +83,7 @@ def download(url: Url, checksum: Checksum, section: str) -> Path:
 
     A file counts as there when its `checksum` matches or, with "none", when it did not come from another URL.
     `section` of params.yaml holds url and checksum. Proxies are those of the environment (http_proxy, https_proxy).
-    Raises Problem where the file cannot be had or has another checksum: it is removed, so that nothing can use it.
+    Raises UserError where the file cannot be had or has another checksum: it is removed, so that nothing can use it.
     """
     file = DOWNLOADS / file_name(url)
     if _is_kept(file, url, checksum):
@@ -94,14 +94,14 @@ def download(url: Url, checksum: Checksum, section: str) -> Path:
         _receive(url, unfinished)
     except (_Setback, _Refusal) as failure:
         kept = "; what has come is kept, and the next run goes on from there" if unfinished.exists() else ""
-        raise Problem(
+        raise UserError(
             f"params.yaml: {section}.url = {url} cannot be downloaded: {failure}{kept}", by_hand(file, checksum)
         ) from None
     except OSError as error:
-        raise Problem(f"{error.filename or file}: cannot be written: {error.strerror or error}") from None
+        raise UserError(f"{error.filename or file}: cannot be written: {error.strerror or error}") from None
     if (received := _digest(unfinished, checksum)) != checksum:
         _remove(unfinished)
-        raise Problem(
+        raise UserError(
             f"params.yaml: {section}.checksum = {checksum}, but {url} has {received}; it was removed:"
             " run again, or correct the checksum if you trust what the server has now"
         )

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from stages.runtime.errors import Problem
+from stages.runtime.errors import UserError
 
-LEFTOVERS = ("__MACOSX", "Thumbs.db", "desktop.ini")  # what file managers leave between pictures; dot files as well
-PICTURE_SUFFIXES = (  # by which a file that no class and no table names is taken for a picture
+LEFTOVERS = ("__MACOSX", "Thumbs.db", "desktop.ini")  # what file managers leave between images; dot files as well
+IMAGE_SUFFIXES = (  # by which a file that no class and no table names is taken for an image
     *(".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".mpo", ".pbm", ".pgm"),
     *(".png", ".ppm", ".tif", ".tiff", ".webp"),
     *(".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".rw2"),
@@ -44,17 +44,17 @@ def is_leftover(path: Path) -> bool:
     return path.name.startswith(".") or path.name in LEFTOVERS
 
 
-def is_picture_name(path: PurePosixPath | Path) -> bool:
-    """Say whether the suffix of a file is that of a picture."""
-    return path.suffix.lower() in PICTURE_SUFFIXES
+def is_image_name(path: PurePosixPath | Path) -> bool:
+    """Say whether the suffix of a file is that of an image."""
+    return path.suffix.lower() in IMAGE_SUFFIXES
 
 
 def inside(folder: Path) -> list[Path]:
-    """Return what is in a folder but for leftovers, in name order. Raises Problem where it cannot be read."""
+    """Return what is in a folder but for leftovers, in name order. Raises UserError where it cannot be read."""
     try:
         return sorted(entry for entry in folder.iterdir() if not is_leftover(entry))
     except OSError as error:
-        raise Problem(f"{folder}: cannot be read: {error.strerror}; mend or remove this folder") from None
+        raise UserError(f"{folder}: cannot be read: {error.strerror}; mend or remove this folder") from None
 
 
 def folders(path: Path) -> list[Path]:

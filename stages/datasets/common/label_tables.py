@@ -11,10 +11,10 @@ from unicodedata import category
 
 from pydantic import AfterValidator
 
-from stages.datasets.common.folders import Entry, fault, files, folders, is_picture_name
+from stages.datasets.common.folders import Entry, fault, files, folders, is_image_name
 from stages.datasets.common.layouts import WORDS, split_named
-from stages.runtime.errors import Problem
-from stages.runtime.names import in_order
+from stages.runtime.errors import UserError
+from stages.runtime.names import natural_order
 
 COLUMNS = "expected columns file and label, and perhaps split and group"
 
@@ -40,26 +40,26 @@ class Line(NamedTuple):
 
 
 def entries_in_table(here: Path, name: str, source: Path) -> tuple[list[Entry], dict[str, list[str]]]:
-    """Return an entry for each row and for each picture without one, and the names of the classes of each split.
+    """Return an entry for each row and for each image without one, and the names of the classes of each split.
 
-    Raises Problem where the table is missing, cannot be read, or contradicts itself.
+    Raises UserError where the table is missing, cannot be read, or contradicts itself.
     """
     table = next((folder / name for folder in _wrapped(here) if (folder / name).is_file()), None)
     if table is None:
-        raise Problem(f"params.yaml: dataset.folder.labels = {name}, but {source} has no such file")
+        raise UserError(f"params.yaml: dataset.folder.labels = {name}, but {source} has no such file")
     lines = list(_lines(table, source / name))
     if mistakes := _mistakes(lines):
-        raise Problem(*(f"{source / name}, {mistake}" for mistake in mistakes))
+        raise UserError(*(f"{source / name}, {mistake}" for mistake in mistakes))
     entries = [_entry(line, table) for line in lines]
     named = {entry.file for entry in entries}
     for file, reason in files(table.parent):
-        if file not in named and file != table and (reason or is_picture_name(file)):
+        if file not in named and file != table and (reason or is_image_name(file)):
             within = PurePosixPath(file.relative_to(table.parent))
             entries.append(Entry(file, within=within, fault=reason or f"{table.name} has no row for it"))
     classes: dict[str, list[str]] = {split: [] for split in ("", *WORDS)}
     for split, label in {(entry.split, entry.class_name) for entry in entries if entry.class_name}:
         classes[split].append(label)
-    return entries, {split: in_order(names) for split, names in classes.items() if names}
+    return entries, {split: natural_order(names) for split, names in classes.items() if names}
 
 
 def _wrapped(folder: Path) -> Iterator[Path]:
@@ -76,12 +76,12 @@ def _lines(table: Path, told: Path) -> Iterator[Line]:
     try:
         text = table.read_text(encoding="utf-8-sig")  # Excel marks UTF-8 so
     except UnicodeDecodeError:
-        raise Problem(f"{told}: not UTF-8; save it as CSV UTF-8") from None
+        raise UserError(f"{told}: not UTF-8; save it as CSV UTF-8") from None
     first = text.partition("\n")[0]
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count))
     columns = {(column or "").strip().casefold(): column for column in reader.fieldnames or ()}
     if not {"file", "label"} <= set(columns):
-        raise Problem(f"{told}: has the columns {', '.join(filter(None, columns)) or 'of an empty file'}; {COLUMNS}")
+        raise UserError(f"{told}: has the columns {', '.join(filter(None, columns)) or 'of an empty file'}; {COLUMNS}")
     for row in reader:
         values = {name: (row[columns[name]] or "").strip() if name in columns else "" for name in Line._fields[1:]}
         yield Line(reader.line_num, **values)

@@ -4,9 +4,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from stages.datasets.common.folders import Entry, fault, files, folders, inside, is_picture_name
-from stages.runtime.errors import Problem
-from stages.runtime.names import clashes, folded, spelled
+from stages.datasets.common.folders import Entry, fault, files, folders, inside, is_image_name
+from stages.runtime.errors import UserError
+from stages.runtime.names import case_clashes, folded, spelled
 
 WORDS = {  # how people call what this project calls train, val and test
     "train": ("train", "training"),
@@ -25,15 +25,15 @@ def top_of(folder: Path) -> Path:
     """Return the folder that holds the classes: an archive often wraps all it has in one more folder."""
     entries = inside(folder)
     below = [entry for entry in entries if entry.is_dir()]
-    # a picture beside it, or what cannot be read, must not get lost; a note may
-    alone = len(below) == 1 and not any(is_picture_name(entry) or fault(entry) for entry in entries)
+    # an image beside it, or what cannot be read, must not get lost; a note may
+    alone = len(below) == 1 and not any(is_image_name(entry) or fault(entry) for entry in entries)
     return top_of(below[0]) if alone and folders(below[0]) else folder
 
 
 def entries_in_folders(top: Path, source: Path) -> tuple[list[Entry], dict[str, list[str]]]:
-    """Return all files of all classes and pictures that lie in none, and the names of the classes of each split.
+    """Return all files of all classes and images that lie in none, and the names of the classes of each split.
 
-    Raises Problem where the layout is none that is known, with what to do; `source` is how a person knows the folder.
+    Raises UserError where the layout is none that is known, with what to do; `source` is how a person knows the folder.
     """
     roots = _roots(top, source)
     for root in roots.values():
@@ -48,17 +48,17 @@ def entries_in_folders(top: Path, source: Path) -> tuple[list[Entry], dict[str, 
 
 
 def _loose(folder: Path, split: str) -> Iterator[Entry]:
-    """Yield what lies beside the folders of classes and is a picture, or might have been a class."""
+    """Yield what lies beside the folders of classes and is an image, or might have been a class."""
     for entry in inside(folder):
         reason = fault(entry)
-        if reason or (is_picture_name(entry) and not entry.is_dir()):
+        if reason or (is_image_name(entry) and not entry.is_dir()):
             yield Entry(entry, split, within=PurePosixPath(entry.name), fault=reason or "lies in no class's folder")
 
 
 def refuse_clashes(names: list[str], source: Path, what: str) -> None:
-    """Raise Problem with both of each two names that macOS or Windows hold for one."""
-    if pairs := clashes(names):
-        raise Problem(
+    """Raise UserError with both of each two names that macOS or Windows hold for one."""
+    if pairs := case_clashes(names):
+        raise UserError(
             *(
                 f"{source}: {what} {spelled(one, other)} and {spelled(other, one)} are one where case or how"
                 " accents are composed does not count; rename or merge them"
@@ -78,20 +78,20 @@ def _roots(top: Path, source: Path) -> dict[str, Path]:
         return {"": top}
     names = "/, ".join(folder.name for folder in below)
     if others:
-        raise Problem(f"{source}: {names}/ are no split and no classes: {LAYOUTS}; move or rename the others")
+        raise UserError(f"{source}: {names}/ are no split and no classes: {LAYOUTS}; move or rename the others")
     if twice := [each for each in splits.values() if len(each) > 1]:
         told = "; ".join("/ and ".join(folder.name for folder in each) + "/" for each in twice)
-        raise Problem(f"{source}: {told} are the same split; merge them")
+        raise UserError(f"{source}: {told} are the same split; merge them")
     if "train" not in splits:
-        raise Problem(f"{source}: {names}/ have no train/ beside them: {LAYOUTS}")
+        raise UserError(f"{source}: {names}/ have no train/ beside them: {LAYOUTS}")
     return {split: splits[split][0] for split in WORDS if split in splits}
 
 
 def _refuse_hidden_splits(root: Path, source: Path) -> None:
-    """Raise Problem where all folders hold folders of the same names and no picture: either could be the classes."""
+    """Raise UserError where all folders hold folders of the same names and no image: either could be the classes."""
     below = folders(root)
     contents = [folders(folder) for folder in below]
-    if len(below) < 2 or any(is_picture_name(entry) for folder in below for entry in inside(folder)):
+    if len(below) < 2 or any(is_image_name(entry) for folder in below for entry in inside(folder)):
         return
     names = {frozenset(folded(entry.name) for entry in content) for content in contents}
     if len(names) > 1 or len(contents[0]) < 2:
@@ -101,4 +101,4 @@ def _refuse_hidden_splits(root: Path, source: Path) -> None:
     advice = "call them train/, val/ and test/ if they are splits; if they are classes, have no such folders in them"
     if all(split_named(entry.name) for entry in contents[0]):
         advice = "have these on top, with a folder per class in each"
-    raise Problem(f"{source}: {tops}/{more} hold folders of the same names and no picture, {within}/: {advice}")
+    raise UserError(f"{source}: {tops}/{more} hold folders of the same names and no image, {within}/: {advice}")

@@ -1,4 +1,4 @@
-"""Which of a source's classes and pictures take part: `dataset.classes`, `smallest_class` and `largest_class`."""
+"""Which of a source's classes and images take part: `dataset.classes` and the limits of images per class."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,8 +9,8 @@ from unicodedata import normalize
 from pydantic import BeforeValidator, Field
 
 from stages.datasets.common.archives import DEFAULT_LIMITS, Limits
-from stages.runtime.errors import Problem
-from stages.runtime.names import in_order
+from stages.runtime.errors import UserError
+from stages.runtime.names import natural_order
 
 ALLOWED = "must be all, a whole number of 2 or more, or a list of two or more names"
 Path = TypeVar("Path", bound=PurePath)
@@ -46,29 +46,29 @@ class Selection:
     """What a person wants of a source, and how much its archive may unpack to."""
 
     classes: Classes = "all"
-    largest_class: Cap = 0  # 0: all
+    max_images_per_class: Cap = 0  # 0: all
     limits: Limits = DEFAULT_LIMITS
-    smallest_class: int = 0  # classes with fewer pictures are left out
-    left_out: dict[str, int] = field(default_factory=dict)  # filled by class_names: these classes, with their pictures
+    min_images_per_class: int = 0  # classes with fewer images are left out
+    left_out: dict[str, int] = field(default_factory=dict)  # filled by class_names: these classes, with their images
 
-    def class_names(self, pictures: Mapping[str, int]) -> list[str]:
-        """Return the names that take part, in order: all, the first N, or those listed; `pictures` counts each one's.
+    def class_names(self, images: Mapping[str, int]) -> list[str]:
+        """Return the names that take part, in order: all, the first N, or those listed; `images` counts each one's.
 
-        Raises Problem where fewer than two or not all that are asked for exist.
+        Raises UserError where fewer than two or not all that are asked for exist.
         """
-        names = in_order(pictures)
+        names = natural_order(images)
         if len(names) < 2:
             found = f"only {names[0]}" if names else "none"
-            raise Problem(f"a study needs at least two classes, the source has {found}; expected a folder per class")
-        large = [name for name in names if pictures[name] >= self.smallest_class]
+            raise UserError(f"a study needs at least two classes, the source has {found}; expected a folder per class")
+        large = [name for name in names if images[name] >= self.min_images_per_class]
         wanted = self._wanted(names, large)
         chosen = [name for name in wanted if name in set(large)]
         if len(chosen) < 2:
-            raise Problem(
-                f"params.yaml: dataset.smallest_class = {self.smallest_class} leaves {len(chosen)} of {len(wanted)}"
-                " classes; lower it or add pictures"
+            raise UserError(
+                f"params.yaml: dataset.min_images_per_class = {self.min_images_per_class} leaves {len(chosen)} of"
+                f" {len(wanted)} classes; lower it or add images"
             )
-        self.left_out.update({name: pictures[name] for name in wanted if name not in set(large)})
+        self.left_out.update({name: images[name] for name in wanted if name not in set(large)})
         return chosen
 
     def _wanted(self, names: list[str], large: list[str]) -> list[str]:
@@ -77,19 +77,21 @@ class Selection:
             return names
         if isinstance(self.classes, int):
             if self.classes > len(large):
-                small = f" of {self.smallest_class} pictures or more" if len(large) < len(names) else ""
-                raise Problem(
+                small = f" of {self.min_images_per_class} images or more" if len(large) < len(names) else ""
+                raise UserError(
                     f"params.yaml: dataset.classes = {self.classes}, but the source has {len(large)}{small};"
                     " lower it or say all"
                 )
             return names[: names.index(large[self.classes - 1]) + 1]
         known = {normalize("NFC", name): name for name in names}  # params.yaml may compose accents otherwise
-        wanted = {name: known.get(normalize("NFC", name)) for name in in_order(self.classes)}
+        wanted = {name: known.get(normalize("NFC", name)) for name in natural_order(self.classes)}
         if missing := [name for name, found in wanted.items() if found is None]:
-            raise Problem(*(f"params.yaml: dataset.classes names {name!r}, which the source lacks" for name in missing))
-        return in_order(found for found in wanted.values() if found is not None)
+            raise UserError(
+                *(f"params.yaml: dataset.classes names {name!r}, which the source lacks" for name in missing)
+            )
+        return natural_order(found for found in wanted.values() if found is not None)
 
-    def pictures(self, files: Iterable[Path]) -> Sequence[Path]:
-        """Return the pictures of one class that take part: all, or the first N in name order."""
+    def limited(self, files: Iterable[Path]) -> Sequence[Path]:
+        """Return the images of one class that take part: all, or the first N in name order."""
         files = sorted(files)
-        return files[: self.largest_class or None]
+        return files[: self.max_images_per_class or None]

@@ -15,8 +15,8 @@ Array = NDArray[Any]
 Pixels = NDArray[np.uint8]
 
 # How much individuals differ: the larger, the harder species are to tell apart
-SCALE = (0.55, 1.0)  # longest side of the bird, in pictures
-OUT_OF_FRAME = 0.04  # how far the bird may reach over the edge, in pictures
+SCALE = (0.55, 1.0)  # longest side of the bird, in images
+OUT_OF_FRAME = 0.04  # how far the bird may reach over the edge, in images
 TILT = 25.0  # degrees, both ways
 FORESHORTENING = (0.8, 1.0)  # seen from the side = 1
 POSE = 9.0  # standard deviation of the joints, in degrees
@@ -25,7 +25,7 @@ WORN = 0.25  # at most this share of every feather colour is faded to brown
 COLOUR_CAST = 0.12  # standard deviation of the log of each channel's gain
 EXPOSURE = 0.25  # standard deviation of the log of all channels' gain
 SHADING = (0.2, 0.6)  # contrast of lit and shaded side
-BLUR = (0.0, 0.01)  # standard deviation, in pictures
+BLUR = (0.0, 0.01)  # standard deviation, in images
 NOISE = (1.0, 6.0)  # standard deviation, in 1/255
 PERCHED, TWIG_IN_FRONT = 0.75, 0.3  # probabilities
 
@@ -95,17 +95,17 @@ PARTS: dict[str, dict[str, tuple[str, ...]]] = {  # from back to front: what an 
 # fmt: on
 
 
-def draw(seed: int, species: Species, number: int, picture_size: int) -> Pixels:
-    """Return picture `number` of a species: RGB, uint8, (picture_size, picture_size, 3)."""
-    rng, size = stream(seed, "picture", species.name, number), (picture_size, picture_size)
-    fine = max(2, -(-192 // picture_size))  # drawn this many times larger, then averaged
-    bird = cv2.resize(_bird(rng, species, fine * picture_size), size, interpolation=cv2.INTER_AREA).astype(np.float32)
+def draw(seed: int, species: Species, number: int, image_size: int) -> Pixels:
+    """Return image `number` of a species: RGB, uint8, (image_size, image_size, 3)."""
+    rng, size = stream(seed, "picture", species.name, number), (image_size, image_size)
+    fine = max(2, -(-192 // image_size))  # drawn this many times larger, then averaged
+    bird = cv2.resize(_bird(rng, species, fine * image_size), size, interpolation=cv2.INTER_AREA).astype(np.float32)
     cover = bird[..., 3:] / 255
-    picture: Array = bird[..., :3] * _light(rng, cover) + _scene(rng, picture_size) * (1 - cover)
-    picture = cv2.GaussianBlur(picture, (0, 0), 0.1 + rng.uniform(*BLUR) * picture_size)
+    image: Array = bird[..., :3] * _light(rng, cover) + _scene(rng, image_size) * (1 - cover)
+    image = cv2.GaussianBlur(image, (0, 0), 0.1 + rng.uniform(*BLUR) * image_size)
     gain = np.exp(rng.normal(0, COLOUR_CAST, 3) + rng.normal(0, EXPOSURE)).astype(np.float32)
-    exposed = 300 * (1 - np.exp(-1.4 / 255 * gain * picture))  # like film, bright parts saturate softly
-    noise = np.float32(rng.uniform(*NOISE)) * rng.standard_normal(picture.shape, np.float32)
+    exposed = 300 * (1 - np.exp(-1.4 / 255 * gain * image))  # like film, bright parts saturate softly
+    noise = np.float32(rng.uniform(*NOISE)) * rng.standard_normal(image.shape, np.float32)
     return np.asarray(exposed + noise).clip(0, 255).astype(np.uint8)
 
 

@@ -1,4 +1,4 @@
-"""Split pictures so that a group of them (of one animal, burst, patient or place) never stands on both sides."""
+"""Split images so that a group of them (of one animal, burst, patient or place) never stands on both sides."""
 
 import re
 from collections import Counter, defaultdict
@@ -8,8 +8,8 @@ from typing import Annotated, NamedTuple
 
 from pydantic import AfterValidator
 
-from stages.runtime.errors import Problem
-from stages.runtime.seeding import stream_seed
+from stages.runtime.errors import UserError
+from stages.runtime.seeding import derived_seed
 
 SWAPPED_UP_TO = 500  # groups; more are balanced by single moves
 ROUNDS = 100  # of improving a split, each over all groups; few are needed
@@ -28,7 +28,7 @@ GroupBy = Annotated[str, AfterValidator(_pattern)]
 
 
 class Member(NamedTuple):
-    """A picture to be split: its path below the splits, which starts with its class, its class, and its file."""
+    """An image to be split: its path below the splits, which starts with its class, its class, and its file."""
 
     path: str
     class_name: str
@@ -36,15 +36,15 @@ class Member(NamedTuple):
 
 
 def group_names(members: Sequence[Member], group_by: str, table: Mapping[Path, str]) -> dict[Member, str]:
-    """Return the group of each picture; one that has none is a group by itself.
+    """Return the group of each image; one that has none is a group by itself.
 
-    none: what `table` says of the file, if anything; folder: pictures below a class in folders of the same name,
+    none: what `table` says of the file, if anything; folder: images below a class in folders of the same name,
     whatever the class, are one group; else the first part in brackets of the regular expression, or all that it finds
-    in the path. Raises Problem where the expression finds nothing in any path.
+    in the path. Raises UserError where the expression finds nothing in any path.
     """
     found = {member: _group(member, group_by, table) for member in members}
     if members and group_by not in ("none", "folder") and not any(found.values()):
-        raise Problem(
+        raise UserError(
             f"params.yaml: prepare.group_by = {group_by!r} finds no group in any path, such as {members[0].path};"
             " correct it, or set none"
         )
@@ -61,11 +61,11 @@ def _group(member: Member, group_by: str, table: Mapping[Path, str]) -> str:
 
 
 def split_by_group(groups: Mapping[Member, str], fractions: Mapping[str, float], seed: int) -> dict[Member, str]:
-    """Return the part of each picture: one of `fractions`, which add up to 1, and a group's the same.
+    """Return the part of each image: one of `fractions`, which add up to 1, and a group's the same.
 
-    In each class each part has at least one picture and as nearly its fraction as groups allow: larger groups first,
+    In each class each part has at least one image and as nearly its fraction as groups allow: larger groups first,
     each to where it is wanted most; then single groups and pairs change places as long as that makes it better. Raises
-    Problem where a class has too few groups, or groups cannot be shared out so that each part has one.
+    UserError where a class has too few groups, or groups cannot be shared out so that each part has one.
     """
     members = defaultdict(list)
     for member, name in groups.items():
@@ -73,7 +73,7 @@ def split_by_group(groups: Mapping[Member, str], fractions: Mapping[str, float],
     counts = {name: Counter(member.class_name for member in some) for name, some in members.items()}
     state = _Split(counts, fractions)
     # groups of about the same size in an order drawn from the seed
-    order = sorted(counts, key=lambda name: (-len(members[name]).bit_length(), stream_seed(seed, "group", name)))
+    order = sorted(counts, key=lambda name: (-len(members[name]).bit_length(), derived_seed(seed, "group", name)))
     for name in order:
         state.place(name, min(fractions, key=lambda part: state.cost_of_adding(name, part)))
     state.missing_cost = float(sum(map(len, members.values())))  # more than any balance is worth
@@ -85,7 +85,7 @@ def split_by_group(groups: Mapping[Member, str], fractions: Mapping[str, float],
 
 
 def keep_apart(groups: Mapping[Member, str], parts: Mapping[Path, str]) -> None:
-    """Raise Problem for groups that stand in several parts, where the source has splits of its own."""
+    """Raise UserError for groups that stand in several parts, where the source has splits of its own."""
     stands: dict[str, dict[str, Path]] = defaultdict(dict)
     for member, name in groups.items():
         stands[name].setdefault(parts[member.file], member.file)
@@ -95,7 +95,7 @@ def keep_apart(groups: Mapping[Member, str], parts: Mapping[Path, str]) -> None:
         if len(where) > 1
     ]
     if lines:
-        raise Problem(*lines, "mend the source's own splits, or correct prepare.group_by")
+        raise UserError(*lines, "mend the source's own splits, or correct prepare.group_by")
 
 
 class _Split:
@@ -160,16 +160,16 @@ class _Split:
         return False
 
     def complain(self) -> None:
-        """Raise Problem for classes of which a part has nothing."""
+        """Raise UserError for classes of which a part has nothing."""
         lines = []
         for name in sorted(self.sizes):
             if empty := [part for part in self.parts if not self.has[name, part]]:
                 groups = sum(name in count for count in self.counts.values())
                 lines.append(
-                    f"data/raw: class {name!r} has {self.sizes[name]} pictures in {groups} groups, which leave nothing"
+                    f"data/raw: class {name!r} has {self.sizes[name]} images in {groups} groups, which leave nothing"
                     f" for {', '.join(empty)}; it needs at least {len(self.parts)} groups that other classes can spare"
                 )
         if lines:
-            raise Problem(
-                *lines, "add pictures, correct prepare.group_by, or leave these classes out of dataset.classes"
+            raise UserError(
+                *lines, "add images, correct prepare.group_by, or leave these classes out of dataset.classes"
             )

@@ -1,18 +1,18 @@
-"""Which pictures are trained on, which choose the best epoch, and which are the test."""
+"""Which images are trained on, which choose the best epoch, and which are the test."""
 
 from collections import defaultdict
 from pathlib import Path
 
 from pydantic import Field
 
-from stages.datasets.splits.duplicates import Place
+from stages.datasets.splits.duplicates import SplitFile
 from stages.datasets.splits.groups import GroupBy, Member, group_names, keep_apart, split_by_group
 from stages.runtime.config import Section
-from stages.runtime.errors import Problem
+from stages.runtime.errors import UserError
 from stages.runtime.files import read_csv
-from stages.runtime.seeding import stream_seed
+from stages.runtime.seeding import derived_seed
 
-# Folders below data/; `original` is what networks train on. The test set comes first: of two pictures that are alike,
+# Folders below data/; `original` is what networks train on. The test set comes first: of two images that are alike,
 # the later is the copy
 SPLITS = ("test", "validation", "original")
 OWN = {"train": "original", "val": "validation", "test": "test"}  # by what the source's own splits are called
@@ -27,24 +27,26 @@ class Splitting(Section):
     group_by: GroupBy
 
 
-def split(raw: Path, settings: Splitting, seed: int) -> list[Place]:
+def split(raw: Path, settings: Splitting, seed: int) -> list[SplitFile]:
     """Return where each file below `raw` goes, split by split and class by class.
 
     Files keep the source's own train/, val/ and test/ where it has them; where it has no test/, each class gives
     `test_fraction`. Then, where it has no val/, `validation_fraction` of each class's training files become validation.
     Which ones depends on the seed and each file's name, not on the order of files. Files that fetch could not read
-    count like any other. Raises Problem where a class is too small for that.
+    count like any other. Raises UserError where a class is too small for that.
     """
-    own = own_splits(raw)
+    own = official_splits(raw)
     files = _files_by_class(raw, own)
     if settings.group_by != "none" or any(row["group"] for row in table_of(raw, "labels")):
         return _split_by_group(raw, files, settings, seed)
-    places = [Place(file, name, OWN[part]) for (part, name), each in files.items() if part in TAKEN for file in each]
+    split_files = [
+        SplitFile(file, name, OWN[part]) for (part, name), each in files.items() if part in TAKEN for file in each
+    ]
     problems = []
     for (part, name), each in files.items():
         if part in TAKEN:
             continue
-        shuffled = sorted(each, key=lambda file: stream_seed(seed, "split", file.relative_to(raw).as_posix()))
+        shuffled = sorted(each, key=lambda file: derived_seed(seed, "split", file.relative_to(raw).as_posix()))
         test_count = 0 if "test" in own else _share(len(each), settings.test_fraction)
         validation_count = 0 if "val" in own else _share(len(each) - test_count, settings.validation_fraction)
         counts = {"test": test_count, "validation": validation_count}
@@ -52,15 +54,17 @@ def split(raw: Path, settings: Splitting, seed: int) -> list[Place]:
             problems.append(_too_few(name, len(each), settings, own))
         names = [drawn for drawn, count in counts.items() for _ in range(count)]
         names += ["original"] * (len(each) - len(names))
-        places += [Place(file, name, drawn) for file, drawn in zip(shuffled, names, strict=False)]
+        split_files += [SplitFile(file, name, drawn) for file, drawn in zip(shuffled, names, strict=False)]
     if problems:
-        raise Problem(*problems)
-    return sorted(places, key=lambda place: SPLITS.index(place.split))
+        raise UserError(*problems)
+    return sorted(split_files, key=lambda split_file: SPLITS.index(split_file.split))
 
 
-def _split_by_group(raw: Path, files: dict[tuple[str, str], list[Path]], settings: Splitting, seed: int) -> list[Place]:
+def _split_by_group(
+    raw: Path, files: dict[tuple[str, str], list[Path]], settings: Splitting, seed: int
+) -> list[SplitFile]:
     """Return where each file goes, a group's files together."""
-    own = own_splits(raw)
+    own = official_splits(raw)
     members = {
         Member(file.relative_to(raw / part).as_posix(), name, file): part
         for (part, name), each in files.items()
@@ -76,19 +80,19 @@ def _split_by_group(raw: Path, files: dict[tuple[str, str], list[Path]], setting
     drawn = {member: groups[member] for member in members if member.file not in parts}
     parts |= {member.file: part for member, part in split_by_group(drawn, wanted, seed).items()}
     keep_apart(groups, parts)
-    places = [Place(member.file, member.class_name, parts[member.file]) for member in members]
-    return sorted(places, key=lambda place: SPLITS.index(place.split))
+    split_files = [SplitFile(member.file, member.class_name, parts[member.file]) for member in members]
+    return sorted(split_files, key=lambda split_file: SPLITS.index(split_file.split))
 
 
-def own_splits(raw: Path) -> set[str]:
+def official_splits(raw: Path) -> set[str]:
     """Return which of train, val and test the source has; none where `raw` holds a folder per class."""
     names = {entry.name for entry in raw.iterdir() if entry.is_dir()}
     return names if "train" in names and len(names) > 1 and names <= set(OWN) else set()
 
 
 def origins(raw: Path, settings: Splitting) -> dict[str, str]:
-    """Return where the pictures of each split come from, in words."""
-    own, kept = own_splits(raw), "the source's own {}/"
+    """Return where the images of each split come from, in words."""
+    own, kept = official_splits(raw), "the source's own {}/"
     if any(row["split"] for row in table_of(raw, "labels")):
         kept = "what the source's table calls {}"
     source = kept.format("train") if own else "each class"
@@ -106,10 +110,10 @@ def origins(raw: Path, settings: Splitting) -> dict[str, str]:
 
 
 def table_of(raw: Path, name: str) -> list[dict[str, str]]:
-    """Return the rows of a table that fetch left beside the pictures; none where it left none.
+    """Return the rows of a table that fetch left beside the images; none where it left none.
 
     labels: each file's split and group, where the source has a table that tells them. bad_files: each one's reason and
-    class, "" where it has none. small_classes: each one's class and number of pictures. Files are named from `raw` on.
+    class, "" where it has none. small_classes: each one's class and number of images. Files are named from `raw` on.
     """
     table = raw / f"{name}.csv"
     return read_csv(table) if table.exists() else []
@@ -117,13 +121,13 @@ def table_of(raw: Path, name: str) -> list[dict[str, str]]:
 
 def _too_few(name: str, count: int, settings: Splitting, own: set[str]) -> str:
     needed = 3 - len(own & set(TAKEN))
-    reason = f"but needs at least {needed} {'training pictures' if own else 'pictures'}"
+    reason = f"but needs at least {needed} {'training images' if own else 'images'}"
     if count >= needed:
         reason = "and the test's and validation's shares leave none to train on"
     return (
         f"data/raw: class {name!r} has {count}, {reason} (params.yaml: prepare.test_fraction ="
-        f" {settings.test_fraction}, validation_fraction = {settings.validation_fraction}); add pictures, set smaller"
-        f" fractions, or leave such classes out (dataset.smallest_class: {needed})"
+        f" {settings.test_fraction}, validation_fraction = {settings.validation_fraction}); add images, set smaller"
+        f" fractions, or leave such classes out (dataset.min_images_per_class: {needed})"
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, get_type_hints, runtime_checkable
 
 from stages.networks.common.settings import Training, suggest_training
-from stages.runtime.errors import Problem
+from stages.runtime.errors import UserError
 
 if TYPE_CHECKING:  # torch takes seconds to import, and who checks settings does not need it
     import optuna
@@ -40,9 +40,9 @@ class Network(Protocol[Settings]):
     schema: type[Settings]  # of its settings: those of all networks, which params.yaml has in `training`, and its own
     head: str  # how the names of its last layer's weights begin: they start anew for other classes
     # what `freeze` may be beside none and backbone, and how the names of weights begin that then learn beside the head
-    freezes: Mapping[str, tuple[str, ...]] = {}
+    partial_freezes: Mapping[str, tuple[str, ...]] = {}
     smallest_image: int = 1  # pixels a side
-    normalisation: Normalisation = IMAGENET  # of the pictures that it is given
+    normalisation: Normalisation = IMAGENET  # of the images that it is given
     weights_image_size: int | None = None  # pixels a side that files of weights from elsewhere expect; None: not known
 
     @abstractmethod
@@ -53,9 +53,9 @@ class Network(Protocol[Settings]):
         """Return the settings that a trial of the tuning changes."""
         return suggest_training(trial, defaults)
 
-    def learns(self, freeze: str) -> tuple[str, ...]:
+    def trainable_prefixes(self, freeze: str) -> tuple[str, ...]:
         """Return how the names of the weights begin that learn: all with none, the head alone with backbone."""
-        return {"none": ("",), "backbone": (self.head,)}.get(freeze) or (*self.freezes[freeze], self.head)
+        return {"none": ("",), "backbone": (self.head,)}.get(freeze) or (*self.partial_freezes[freeze], self.head)
 
     def known_weights(self) -> Mapping[str, KnownWeights]:
         """Return the pre-trained weights that have a name, which `weights` may say instead of a file."""
@@ -73,7 +73,7 @@ class KnownWeights(Protocol):
     url: str  # where they come from
 
     def image_size(self) -> int:
-        """Return the width and height of the pictures that they expect, in pixels."""
+        """Return the width and height of the images that they expect, in pixels."""
 
     def fetch(self) -> dict[str, Tensor]:
         """Return the weights by their names; OSError, URLError or RuntimeError where they cannot be had."""
@@ -87,20 +87,20 @@ def network_names() -> list[str]:
 def network_named(name: str) -> Network[Any]:
     """Return a network by its name.
 
-    Imported by name, so that a run depends on its own network's file and on no other's. Raises Problem where there is
+    Imported by name, so that a run depends on its own network's file and on no other's. Raises UserError where there is
     no such file, or where it does not keep the contract.
     """
     file = f"stages/networks/{name}.py"
     if name not in network_names():
-        raise Problem(f"there is no network {name!r}: {file} is missing; there are {', '.join(network_names())}")
+        raise UserError(f"there is no network {name!r}: {file} is missing; there are {', '.join(network_names())}")
     try:
         network = getattr(import_module(f"stages.networks.{name}"), "network", None)
     except TypeError as error:  # an abstract method that is missing
-        raise Problem(f"{file} does not keep the contract of stages/networks/common/contract.py: {error}") from None
+        raise UserError(f"{file} does not keep the contract of stages/networks/common/contract.py: {error}") from None
     if not isinstance(network, Network):
-        raise Problem(f"{file} must end in `network = ...()`, an object of a class derived from Network")
+        raise UserError(f"{file} must end in `network = ...()`, an object of a class derived from Network")
     if missing := [part for part in get_type_hints(Network) if not hasattr(network, part)]:
-        raise Problem(
+        raise UserError(
             f"{file}: its network lacks {', '.join(missing)}, which stages/networks/common/contract.py explains"
         )
     return network

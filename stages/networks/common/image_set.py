@@ -1,4 +1,4 @@
-"""Pictures as the networks want them, decoded once from shards: in memory, or where that is short in a file."""
+"""Images as the networks want them, decoded once from shards: in memory, or where that is short in a file."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -17,26 +17,26 @@ from torch import Tensor
 
 from stages.hardware import distributed
 from stages.hardware.device import has_room_for
-from stages.hardware.memory import SHARE_OF_PICTURES, left_bytes
+from stages.hardware.memory import SHARE_OF_IMAGES, left_bytes
 from stages.images.reading import decode, resized
 from stages.images.shards import Row, class_names, read_rows, row_count
 from stages.networks.common.contract import IMAGENET, Normalisation
 from stages.networks.common.memory_map import decoded_file
 from stages.runtime.cores import available_cores
 
-CHUNK = 16  # pictures that a thread decodes at a time
-BLOCK = 4096  # pictures that are held encoded at a time
+CHUNK = 16  # pixels that a thread decodes at a time
+BLOCK = 4096  # pixels that are held encoded at a time
 
 
 @dataclass(frozen=True)
-class PictureSet:
-    """Pictures (N, H, W, 3) as uint8 with labels (N,) as int64 on the device that computes.
+class ImageSet:
+    """Images (N, H, W, 3) as uint8 with labels (N,) as int64 on the device that computes.
 
-    The pictures lie there too, or where it has no room for them in main memory, or in a file that is mapped into it:
+    The pixels lie there too, or where it has no room for them in main memory, or in a file that is mapped into it:
     each batch is then brought over.
     """
 
-    pictures: Tensor
+    pixels: Tensor
     labels: Tensor
     class_names: list[str]
     paths: list[str]
@@ -48,8 +48,8 @@ class PictureSet:
 
     @property
     def image_size(self) -> int:
-        """Width and height of the pictures."""
-        return self.pictures.shape[1]
+        """Width and height of the pixels."""
+        return self.pixels.shape[1]
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -64,33 +64,33 @@ class PictureSet:
     ) -> tuple[Tensor, Tensor]:
         """Return images (n, 3, H, W) in channels_last memory order, normalised, and their labels (n,).
 
-        `change` is what is done to the pictures (n, H, W, 3) as uint8 before.
+        `change` is what is done to the pixels (n, H, W, 3) as uint8 before.
         """
         chosen = rows if isinstance(rows, slice) else torch.as_tensor(rows)
-        return self.images(self._chosen(chosen), change), self.labels[chosen]
+        return self.normalised(self._chosen(chosen), change), self.labels[chosen]
 
     def batches(self, size: int, part: slice = slice(None)) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield all pictures, or a part of them, in order, `size` at a time."""
+        """Yield all pixels, or a part of them, in order, `size` at a time."""
         first, end, _ = part.indices(len(self))
         for start in range(first, end, size):
             yield self.batch(slice(start, min(start + size, end)))
 
-    def images(self, pictures: Tensor, change: Callable[[Tensor], Tensor] | None = None) -> Tensor:
-        """Return pictures (n, H, W, 3) of uint8 as `batch` does."""
-        pictures = pictures.to(self.labels.device, non_blocking=True)
-        pictures = pictures if change is None else change(pictures)
+    def normalised(self, pixels: Tensor, change: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """Return pixels (n, H, W, 3) of uint8 as `batch` does."""
+        pixels = pixels.to(self.labels.device, non_blocking=True)
+        pixels = pixels if change is None else change(pixels)
         # as rows of width x 3 values: a loop over three at a time would take longer
-        lines = pictures.flatten(2).float()
+        lines = pixels.flatten(2).float()
         mean = torch.tensor(self.normalisation.mean * self.image_size, device=lines.device)
         scale = torch.tensor(self.normalisation.standard_deviation * self.image_size, device=lines.device)
-        return lines.sub_(mean).div_(scale).view(pictures.shape).permute(0, 3, 1, 2)
+        return lines.sub_(mean).div_(scale).view(pixels.shape).permute(0, 3, 1, 2)
 
     def chosen(self, batches: Sequence[Tensor]) -> Iterator[Tensor]:
-        """Yield the pictures (n, H, W, 3) of each batch of rows (n,), as uint8.
+        """Yield the pixels (n, H, W, 3) of each batch of rows (n,), as uint8.
 
         Where they lie on the disk, or not on the device that computes, those of the next batch are fetched meanwhile.
         """
-        if not (self.on_disk or self.pictures.device != self.labels.device):
+        if not (self.on_disk or self.pixels.device != self.labels.device):
             yield from map(self._chosen, batches)
             return
         with ThreadPoolExecutor(1) as thread:
@@ -101,51 +101,51 @@ class PictureSet:
             yield from (last.result() for last in waiting)
 
     def _chosen(self, rows: Tensor | slice) -> Tensor:
-        pictures = self.pictures
-        return pictures[rows] if isinstance(rows, slice) else pictures.index_select(0, rows.to(pictures.device))
+        pixels = self.pixels
+        return pixels[rows] if isinstance(rows, slice) else pixels.index_select(0, rows.to(pixels.device))
 
     def _fetched(self, rows: Tensor) -> Tensor:
-        """Return what `_chosen` does of pictures in main memory, whence a CUDA device takes them while it computes.
+        """Return what `_chosen` does of pixels in main memory, whence a CUDA device takes them while it computes.
 
         By numpy: torch would start a second team of threads here, which gets into the way of those that compute.
         """
-        pictures = torch.from_numpy(np.take(self.pictures.numpy(), rows.cpu().numpy(), axis=0))
-        return pictures.pin_memory() if self.labels.device.type == "cuda" else pictures
+        pixels = torch.from_numpy(np.take(self.pixels.numpy(), rows.cpu().numpy(), axis=0))
+        return pixels.pin_memory() if self.labels.device.type == "cuda" else pixels
 
 
-def load_pictures(
+def load_images(
     folder: str | Path, device: torch.device, size: int | None = None, normalisation: Normalisation = IMAGENET
-) -> PictureSet:
-    """Decode a folder of shards: 3 bytes a pixel, 12 KB a picture of 64 pixels.
+) -> ImageSet:
+    """Decode a folder of shards: 3 bytes a pixel, 12 KB an image of 64 pixels.
 
     In memory, or in a file below data/decoded, which all processes share, where they would take more than a share of
-    what is left. With `size`, pictures of another width and height are resized to it.
+    what is left. With `size`, pixels of another width and height are resized to it.
     """
     names = class_names(folder)
     shape = (row_count(folder), *_decoded(next(read_rows(folder)).encoded, size).shape)
-    if on_disk := math.prod(shape) * distributed.count_here() > SHARE_OF_PICTURES * left_bytes():
-        with decoded_file(Path(folder), shape) as (pictures, is_new):
-            rows = _read(folder, size, pictures.numpy() if is_new else None)
+    if on_disk := math.prod(shape) * distributed.local_world_size() > SHARE_OF_IMAGES * left_bytes():
+        with decoded_file(Path(folder), shape) as (pixels, is_new):
+            rows = _read(folder, size, pixels.numpy() if is_new else None)
     else:
-        pictures = torch.empty(shape, dtype=torch.uint8)
-        rows = _read(folder, size, pictures.numpy())
-    if has_room_for(pictures.nbytes):
-        pictures = pictures.to(device)
+        pixels = torch.empty(shape, dtype=torch.uint8)
+        rows = _read(folder, size, pixels.numpy())
+    if has_room_for(pixels.nbytes):
+        pixels = pixels.to(device)
     labels = torch.from_numpy(rows.labels).to(device)
-    on_disk = on_disk and pictures.device.type == "cpu"
-    return PictureSet(pictures, labels, names, rows.paths, normalisation, rows.are_copies, on_disk)
+    on_disk = on_disk and pixels.device.type == "cpu"
+    return ImageSet(pixels, labels, names, rows.paths, normalisation, rows.are_copies, on_disk)
 
 
 class _Rows(NamedTuple):
-    """What is known of the rows of a folder of shards, beside their pictures."""
+    """What is known of the rows of a folder of shards, beside their pixels."""
 
     labels: NDArray[np.int64]
     paths: list[str]
     are_copies: NDArray[np.bool_]
 
 
-def _read(folder: str | Path, size: int | None, pictures: NDArray[np.uint8] | None) -> _Rows:
-    """Read a folder of shards and decode its pictures into `pictures` (N, H, W, 3), if given, a block at a time."""
+def _read(folder: str | Path, size: int | None, pixels: NDArray[np.uint8] | None) -> _Rows:
+    """Read a folder of shards and decode its pixels into `pixels` (N, H, W, 3), if given, a block at a time."""
     labels: list[int] = []
     paths: list[str] = []
     are_copies: list[bool] = []
@@ -153,8 +153,8 @@ def _read(folder: str | Path, size: int | None, pictures: NDArray[np.uint8] | No
     cv2.setNumThreads(0)  # the threads below already use every core
     with ThreadPoolExecutor(available_cores()) as threads:  # decoding happens outside Python's lock
         while block := list(islice(rows, BLOCK)):
-            if pictures is not None:
-                decode_from = partial(_decode, block, size, pictures[len(labels) :])
+            if pixels is not None:
+                decode_from = partial(_decode, block, size, pixels[len(labels) :])
                 for _ in threads.map(decode_from, range(0, len(block), CHUNK)):
                     pass  # an error is raised here
             labels += [row.label for row in block]
@@ -163,11 +163,11 @@ def _read(folder: str | Path, size: int | None, pictures: NDArray[np.uint8] | No
     return _Rows(np.array(labels, np.int64), paths, np.array(are_copies, np.bool_))
 
 
-def _decode(block: list[Row], size: int | None, pictures: NDArray[np.uint8], start: int) -> None:
+def _decode(block: list[Row], size: int | None, pixels: NDArray[np.uint8], start: int) -> None:
     for index, row in enumerate(block[start : start + CHUNK], start):
-        pictures[index] = _decoded(row.encoded, size)
+        pixels[index] = _decoded(row.encoded, size)
 
 
 def _decoded(encoded: bytes, size: int | None) -> np.ndarray:
-    picture = decode(encoded)
-    return picture if size is None else resized(picture, size)
+    image = decode(encoded)
+    return image if size is None else resized(image, size)

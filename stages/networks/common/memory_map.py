@@ -1,4 +1,4 @@
-"""Decoded pictures in a file below data/decoded that is mapped into memory: for sets larger than memory.
+"""Decoded images in a file below data/decoded that is mapped into memory: for sets larger than memory.
 
 A file is named by what it was made from, so that all runs of a study share it; it is no stage's output, and may be
 removed at any time.
@@ -15,7 +15,7 @@ import cv2
 import torch
 from torch import Tensor
 
-from stages.runtime.errors import Problem
+from stages.runtime.errors import UserError
 from stages.runtime.files import UNFINISHED
 
 FOLDER = Path("data/decoded")
@@ -23,10 +23,10 @@ FOLDER = Path("data/decoded")
 
 @contextmanager
 def decoded_file(shards: Path, shape: tuple[int, ...]) -> Iterator[tuple[Tensor, bool]]:
-    """Give a tensor of uint8 in a file for the pictures of a folder of shards, and whether the block is to fill it.
+    """Give a tensor of uint8 in a file for the images of a folder of shards, and whether the block is to fill it.
 
     One that is to be filled takes its name when the block ends well, and those of the folder as it was before go.
-    Raises Problem where the disk has no room for it.
+    Raises UserError where the disk has no room for it.
     """
     path = FOLDER / f"{shards.name}-{shape[1]}.{_key(shards)}"
     if path.is_file() and path.stat().st_size == math.prod(shape):
@@ -53,8 +53,8 @@ def _reserve(path: Path, size: int) -> None:
         except AttributeError:  # macOS has no such call
             file.truncate(size)
         except OSError as error:
-            raise Problem(
-                f"{FOLDER} takes {size / 1e9:.1f} GB for pictures that are too many for the memory: {error.strerror};"
+            raise UserError(
+                f"{FOLDER} takes {size / 1e9:.1f} GB for images that are too many for the memory: {error.strerror};"
                 " make room, or lower prepare.image_size or augment.copies"
             ) from None
 

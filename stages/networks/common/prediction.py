@@ -1,15 +1,15 @@
-"""What a network says of pictures."""
+"""What a network says of images."""
 
 import torch
 from torch import Tensor, nn
 
-from stages.networks.common.image_set import PictureSet
+from stages.networks.common.image_set import ImageSet
 
-# 256 pictures of 64 pixels, 20 of 224, 10 of 320: less than a training step, for nothing is kept for a way back
+# 256 images of 64 pixels, 20 of 224, 10 of 320: less than a training step, for nothing is kept for a way back
 PIXELS_AT_A_TIME = 2**20
 
 
-def mirror_predictions(model: nn.Module) -> None:
+def add_flip_tta(model: nn.Module) -> None:
     """Have a network, unless it is in training, say the mean of its logits for an image and for its mirror image.
 
     Source: Krizhevsky et al., ImageNet classification with deep convolutional neural networks, 2012.
@@ -21,12 +21,12 @@ def _with_mirror_image(model: nn.Module, images: tuple[Tensor], logits: Tensor) 
     return logits if model.training else (logits + model.forward(images[0].flip(3))) / 2
 
 
-def predict(model: nn.Module, pictures: PictureSet, part: slice = slice(None)) -> Tensor:
-    """Return the logits (N, classes) of a network for pictures, or a part of them, as float32 on the CPU.
+def predict(model: nn.Module, images: ImageSet, part: slice = slice(None)) -> Tensor:
+    """Return the logits (N, classes) of a network for images, or a part of them, as float32 on the CPU.
 
     How many it takes at a time follows from their size, so that the memory does not.
     """
     model.eval()
-    batch_size = max(1, PIXELS_AT_A_TIME // pictures.image_size**2)
+    batch_size = max(1, PIXELS_AT_A_TIME // images.image_size**2)
     with torch.inference_mode():
-        return torch.cat([model(images).float().cpu() for images, _ in pictures.batches(batch_size, part)])
+        return torch.cat([model(images).float().cpu() for images, _ in images.batches(batch_size, part)])

@@ -1,4 +1,4 @@
-"""The recipe of a training: the settings that all networks share, to which each network's file adds its own."""
+"""The configuration of a training: the settings that all networks share, to which each network's file adds its own."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class Training(Section):
     loss: Literal["cross_entropy", "cosine", "both"]
     class_balance: Literal["none", "sampling", "loss"]
     patience: int = Field(ge=0)
-    mirrored_prediction: bool
+    flip_tta: bool
 
 
-class AnySizeTraining(Training):
-    """Settings of a network that takes pictures of any size, also of the one that its weights were trained on."""
+class AnySizeTrainingSettings(Training):
+    """Settings of a network that takes images of any size, also of the one that its weights were trained on."""
 
     input_size: Literal["weights", "prepared"]
 
@@ -52,8 +52,8 @@ def suggest_training(trial: optuna.Trial, defaults: Training) -> dict[str, Any]:
     }
 
 
-class OnTheFly(Section):
-    """params.yaml's section `on_the_fly`: random changes to each training batch."""
+class OnlineAugmentation(Section):
+    """params.yaml's section `online_augmentation`: random changes to each training batch."""
 
     enabled: bool
     flip: bool
@@ -64,21 +64,21 @@ class OnTheFly(Section):
     trivial_augment: bool
 
 
-class Recipe(NamedTuple):
+class TrainingConfig(NamedTuple):
     """All settings of a training: in data/hyperparameters/<network>, an entry per setting."""
 
     settings: Training
-    on_the_fly: OnTheFly
+    online_augmentation: OnlineAugmentation
 
     def values(self) -> dict[str, Any]:
-        """Return it as JSON; `recipe_of` reads it."""
-        return {**self.settings.model_dump(), "on_the_fly": self.on_the_fly.model_dump()}
+        """Return it as JSON; `config_from` reads it."""
+        return {**self.settings.model_dump(), "online_augmentation": self.online_augmentation.model_dump()}
 
 
-def recipe_of(schema: type[Training], values: dict[str, Any]) -> Recipe:
-    """Return the recipe whose `values` these are, with settings of a network's `schema`."""
-    settings = {name: value for name, value in values.items() if name != "on_the_fly"}
-    return Recipe(schema(**settings), OnTheFly(**values["on_the_fly"]))
+def config_from(schema: type[Training], values: dict[str, Any]) -> TrainingConfig:
+    """Return the configuration whose `values` these are, with settings of a network's `schema`."""
+    settings = {name: value for name, value in values.items() if name != "online_augmentation"}
+    return TrainingConfig(schema(**settings), OnlineAugmentation(**values["online_augmentation"]))
 
 
 class Search(Section):
@@ -87,7 +87,7 @@ class Search(Section):
     trials: int = Field(ge=1)
     minutes: float = Field(ge=0)
     startup_trials: int = Field(ge=1)
-    first_rung_epochs: int = Field(ge=1)
+    min_resource_epochs: int = Field(ge=1)
     reduction: int = Field(ge=2)
     significance: float = Field(gt=0, le=1)
     parallel_trials: int = Field(ge=1)

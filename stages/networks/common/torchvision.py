@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # torchvision takes seconds to import, and who checks setting
 
 
 class TorchvisionNetwork(Network[Settings]):
-    """A network that torchvision.models has under the same name, in any size of pictures it can take."""
+    """A network that torchvision.models has under the same name, in any size of images it can take."""
 
     smallest_image = 32
 
@@ -35,7 +35,7 @@ class TorchvisionNetwork(Network[Settings]):
         if defaults.weights == "none":
             return chosen
         return chosen | {
-            "freeze": trial.suggest_categorical("freeze", ["none", "backbone", *self.freezes]),
+            "freeze": trial.suggest_categorical("freeze", ["none", "backbone", *self.partial_freezes]),
             "backbone_learning_rate_factor": trial.suggest_float("backbone_learning_rate_factor", 0.01, 1.0, log=True),
         }
 

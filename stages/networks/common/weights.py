@@ -10,8 +10,8 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from stages.networks.common.contract import IMAGENET, Network, Normalisation
-from stages.networks.common.prediction import mirror_predictions
-from stages.runtime.files import finished_file
+from stages.networks.common.prediction import add_flip_tta
+from stages.runtime.files import atomic_file
 
 METADATA = "study"  # one key: safetensors writes several in an order that changes from process to process
 
@@ -35,7 +35,7 @@ def save_weights(path: str | Path, trained: Trained, network: str, settings: dic
         **trained.normalisation._asdict(),
     }
     tensors = {name: tensor.cpu().contiguous() for name, tensor in trained.model.state_dict().items()}
-    with finished_file(path) as unfinished:
+    with atomic_file(path) as unfinished:
         unfinished.write_bytes(save(tensors, {METADATA: json.dumps(metadata, sort_keys=True)}))
 
 
@@ -56,7 +56,7 @@ def restore(path: str | Path, network: Network[Any], device: torch.device) -> Tr
     settings, names = network.schema(**description["settings"]), description["class_names"]
     model: nn.Module = network.build(settings, len(names), description["image_size"])
     model.load_state_dict(load_file(path))
-    if settings.mirrored_prediction:
-        mirror_predictions(model)
+    if settings.flip_tta:
+        add_flip_tta(model)
     model = model.to(device).to(memory_format=torch.channels_last).eval()
     return Trained(model, names, description["image_size"], normalisation_of(description))

@@ -11,7 +11,7 @@ from benchmarks.studies import set_params
 from stages import fetch
 from stages.datasets.common.archive_names import encoding_of
 from stages.datasets.common.archives import unpack
-from stages.runtime.errors import Problem
+from stages.runtime.errors import UserError
 
 
 def windows_zip(path, names: dict[bytes, bytes], extra: dict[bytes, bytes] | None = None):
@@ -77,7 +77,7 @@ def test_what_is_told_holds(tmp_path, capsys):
 def test_names_that_are_not_in_what_was_told_are_refused(tmp_path):
     """The line says what can be set."""
     archive = windows_zip(tmp_path / "wrong.zip", {b"a\xff\xff.jpg": b"1"})
-    with pytest.raises(Problem) as raised:
+    with pytest.raises(UserError) as raised:
         unpacked(archive, tmp_path, "gbk")
     assert raised.value.lines == (
         f"{archive}: refused, member 'a\\udcff\\udcff.jpg' has a name that is not gbk; set dataset.folder.name_encoding"
@@ -102,7 +102,7 @@ def test_backslashes_are_separators_where_every_member_has_them(tmp_path):
     archive = windows_zip(tmp_path / "dot.zip", {b"birds\\crow\\1.jpg": b"1", b"birds\\jay\\2.jpg": b"2"})
     assert unpacked(archive, tmp_path) == ["birds/crow/1.jpg", "birds/jay/2.jpg"]
     archive = windows_zip(tmp_path / "out.zip", {b"birds\\1.jpg": b"1", b"..\\2.jpg": b"2"})
-    with pytest.raises(Problem, match=r"member '\.\./2\.jpg' has \.\. in its path"):
+    with pytest.raises(UserError, match=r"member '\.\./2\.jpg' has \.\. in its path"):
         unpack(archive, tmp_path / "unpacked", name_encoding="detect")
 
 
@@ -111,7 +111,7 @@ def test_a_tar_takes_what_is_told(tmp_path):
     with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.GNU_FORMAT, encoding="cp1252") as tar:
         tar.addfile(tarfile.TarInfo("café.jpg"))
     assert unpacked(tmp_path / "a.tar", tmp_path, "cp1252") == ["café.jpg"]
-    with pytest.raises(Problem, match=r"has a name that is not UTF-8; set dataset\.folder\.name_encoding"):
+    with pytest.raises(UserError, match=r"has a name that is not UTF-8; set dataset\.folder\.name_encoding"):
         unpack(tmp_path / "a.tar", tmp_path / "unpacked", name_encoding="detect")
 
 
@@ -125,5 +125,5 @@ def test_a_study_of_such_an_archive_has_its_classes(project, capsys):
     assert "mine.zip: names taken to be in gb18030, such as '鸟/麻雀/0.jpg'" in capsys.readouterr().err
     for wrong in ("klingon", "rot13", "base64"):
         set_params(project, dataset__folder__name_encoding=wrong)
-        with pytest.raises(Problem, match=f"name_encoding = '{wrong}' is not allowed: must be detect or a text"):
+        with pytest.raises(UserError, match=f"name_encoding = '{wrong}' is not allowed: must be detect or a text"):
             fetch.main()

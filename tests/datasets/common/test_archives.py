@@ -13,9 +13,9 @@ import pytest
 
 from stages.datasets.common import archives
 from stages.datasets.common.archives import SUFFIXES, Limits, is_archive, unpack
-from stages.runtime.errors import Problem
+from stages.runtime.errors import UserError
 
-PICTURES = {
+IMAGES = {
     "red kites/one.jpg": b"1" * 3000,
     "red kites/deep/er/two.JPG": b"",
     "blåmes/été ☀.png": b"\x00\xff" * 512,
@@ -77,18 +77,18 @@ def moded(name, mode):
 
 
 def good(path):
-    """Write PICTURES as an archive of the kind that the suffix of `path` names."""
+    """Write IMAGES as an archive of the kind that the suffix of `path` names."""
     if path.name.lower().endswith(".zip"):
-        return zip_file(path, PICTURES.items())
+        return zip_file(path, IMAGES.items())
     kind = {".tar": "", ".gz": ":gz", ".tgz": ":gz", ".bz2": ":bz2", ".xz": ":xz"}[path.suffix.lower()]
-    return tar_file(path, PICTURES.items(), compression=kind)
+    return tar_file(path, IMAGES.items(), compression=kind)
 
 
 def refusal(archive, target, limits=archives.DEFAULT_LIMITS):
     """Unpack what must be refused; check that all is as before; return the line without the archive's name."""
     around = target.parent.parent
     before = tree(around)
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(UserError) as caught:
         unpack(archive, target, limits)
     assert tree(around) == before
     (line,) = caught.value.lines
@@ -101,14 +101,14 @@ def refusal(archive, target, limits=archives.DEFAULT_LIMITS):
 @pytest.mark.parametrize("suffix", [*SUFFIXES, ".TAR", ".Tar.Gz", ".ZIP"])
 def test_a_good_archive_unpacks_to_exactly_what_it_holds(suffix, tmp_path, target):
     """Every kind of archive gives the files packed, byte for byte, also with spaces and letters of any script."""
-    archive = good(tmp_path / f"my pictures{suffix}")
+    archive = good(tmp_path / f"my images{suffix}")
     assert is_archive(archive)
     unpack(archive, target)
     folders = {"red kites": None, "red kites/deep": None, "red kites/deep/er": None, "blåmes": None}
-    assert tree(target) == {**PICTURES, **folders, "mine.txt": b"mine"}
+    assert tree(target) == {**IMAGES, **folders, "mine.txt": b"mine"}
 
 
-@pytest.mark.parametrize("name", ["pictures.rar", "pictures", "zip", "pictures.tar.zst", "pictures.zip.part"])
+@pytest.mark.parametrize("name", ["images.rar", "images", "zip", "images.tar.zst", "images.zip.part"])
 def test_other_files_are_no_archives(name, tmp_path):
     """A file of another suffix is not taken for an archive."""
     assert not is_archive(tmp_path / name)
@@ -226,7 +226,7 @@ def test_names_that_are_not_utf_8_are_refused(tmp_path, target):
 )
 @pytest.mark.parametrize("write", [tar_file, zip_file])
 def test_names_that_some_systems_hold_for_one_are_refused(names, overwritten, write, tmp_path, target):
-    """Foo.jpg and foo.JPG in one folder are two pictures on Linux and one on macOS: nobody gets another data set."""
+    """Foo.jpg and foo.JPG in one folder are two images on Linux and one on macOS: nobody gets another data set."""
     archive = write(tmp_path / f"case.{write.__name__[:3]}", [(name, b"1") for name in names])
     why = f"would overwrite {overwritten!r} where case does not count"
     assert refusal(archive, target) == f"refused, member {names[1]!r} {why}; {RENAME}"

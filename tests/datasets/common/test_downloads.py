@@ -16,7 +16,7 @@ from stages.datasets import folder
 from stages.datasets.common import downloads
 from stages.datasets.common.downloads import CHUNK, Checksum, Url, download, file_name
 from stages.datasets.common.selection import Selection
-from stages.runtime.errors import Problem
+from stages.runtime.errors import UserError
 from tests.servers import Cut, Stall, Status, serving
 
 BODY = bytes(range(256)) * (5 * CHUNK // 256)  # five chunks
@@ -122,7 +122,7 @@ def test_a_killed_download_goes_on_in_the_next_run(server, monkeypatch):
     monkeypatch.setattr(downloads, "TRIES", 1)
     server.faults = [Cut(after=2 * CHUNK), Status(503)]
     for _ in server.faults.copy():
-        with pytest.raises(Problem, match="goes on from there"):
+        with pytest.raises(UserError, match="goes on from there"):
             download(server.url("birds.tgz"), MD5, SECTION)
         assert files() == ["birds.tgz.unfinished", "birds.tgz.unfinished.origin"]
     download(server.url("birds.tgz"), MD5, SECTION)
@@ -149,7 +149,7 @@ def test_a_server_without_ranges_sends_all_again(server):
 def test_a_server_without_ranges_that_always_cuts_is_given_up(server, monkeypatch):
     """Starting again for ever is no progress."""
     server.ranges, server.faults = False, [Cut(after=CHUNK)] * 99
-    with pytest.raises(Problem, match="the connection was cut"):
+    with pytest.raises(UserError, match="the connection was cut"):
         download(server.url("birds.tgz"), MD5, SECTION)
     assert len(server.requests) == downloads.TRIES
 
@@ -158,7 +158,7 @@ def test_a_file_that_changed_meanwhile_is_not_glued_together(server, monkeypatch
     """Half of an old version and half of a new one never make a file, with a checksum or without."""
     monkeypatch.setattr(downloads, "TRIES", 1)
     server.faults = [Cut(after=3 * CHUNK)]
-    with pytest.raises(Problem):
+    with pytest.raises(UserError):
         download(server.url("birds.tgz"), "none", SECTION)
     server.headers, server.files["birds.tgz"] = {"ETag": '"second"'}, BODY[::-1]
     download(server.url("birds.tgz"), "none", SECTION)
@@ -188,7 +188,7 @@ def test_more_than_the_server_has_is_thrown_away(server):
 def test_a_wrong_checksum_is_refused_and_removed(server):
     """A file that is not what was promised does not stay; the message has both checksums."""
     promised = "md5:" + "0" * 32
-    with pytest.raises(Problem) as problem:
+    with pytest.raises(UserError) as problem:
         download(server.url("birds.tgz"), promised, SECTION)
     assert problem.value.lines == (
         f"params.yaml: dataset.birds.checksum = {promised}, but {server.url('birds.tgz')} has {MD5}; it was removed:"
@@ -199,7 +199,7 @@ def test_a_wrong_checksum_is_refused_and_removed(server):
 
 def test_a_missing_file_is_not_asked_for_twice(server):
     """A 404 is said at once, with the URL and where else the file may come from."""
-    with pytest.raises(Problem) as problem:
+    with pytest.raises(UserError) as problem:
         download(server.url("bird.tgz"), MD5, SECTION)
     assert problem.value.lines == (
         f"params.yaml: dataset.birds.url = {server.url('bird.tgz')} cannot be downloaded:"
@@ -231,7 +231,7 @@ def test_a_server_that_asks_for_patience_gets_it(server, waits):
 def test_a_server_that_asks_for_an_hour_is_left_alone(server, waits):
     """Nobody waits an hour in front of a still terminal: the message says when to come back."""
     server.faults = [Status(503, (("Retry-After", "3600"),))]
-    with pytest.raises(Problem, match="try again in 3600 s"):
+    with pytest.raises(UserError, match="try again in 3600 s"):
         download(server.url("birds.tgz"), MD5, SECTION)
     assert waits == []
 
@@ -250,14 +250,14 @@ def test_a_server_that_always_stalls_is_given_up(server, monkeypatch):
     monkeypatch.setattr(downloads, "READ_TIMEOUT", 0.05)
     monkeypatch.setattr(downloads, "TRIES", 2)
     server.faults = [Stall(0), Stall(0)]
-    with pytest.raises(Problem, match="the server stopped sending"):
+    with pytest.raises(UserError, match="the server stopped sending"):
         download(server.url("birds.tgz"), MD5, SECTION)
 
 
 def test_without_a_network_the_message_says_what_to_place_where():
     """Offline, a person learns the URL, the file, its place and its checksum."""
     url = f"{closed_port()}/files/birds.tgz?download=1"
-    with pytest.raises(Problem) as problem:
+    with pytest.raises(UserError) as problem:
         download(url, SHA256, SECTION)
     assert problem.value.lines == (
         f"params.yaml: dataset.birds.url = {url} cannot be downloaded: no connection",
@@ -270,7 +270,7 @@ def test_a_file_placed_by_hand_that_is_another_is_said_to_be():
     """Who brought the wrong file learns that it was looked at."""
     downloads.DOWNLOADS.mkdir(parents=True)
     (downloads.DOWNLOADS / "birds.tgz").write_bytes(b"others")
-    with pytest.raises(Problem) as problem:
+    with pytest.raises(UserError) as problem:
         download(f"{closed_port()}/birds.tgz", SHA256, SECTION)
     digest = hashlib.sha256(b"others").hexdigest()
     assert problem.value.lines[-1].endswith(f"and run again; what is there now has sha256:{digest}")
@@ -279,23 +279,23 @@ def test_a_file_placed_by_hand_that_is_another_is_said_to_be():
 def test_a_proxy_is_honoured(server, monkeypatch):
     """Behind a proxy, that is who is asked."""
     monkeypatch.setenv("http_proxy", server.address)
-    download("http://pictures.invalid/birds.tgz", MD5, SECTION)
+    download("http://images.invalid/birds.tgz", MD5, SECTION)
     assert FILE.read_bytes() == BODY
-    assert [request.target for request in server.requests] == ["http://pictures.invalid/birds.tgz"]
+    assert [request.target for request in server.requests] == ["http://images.invalid/birds.tgz"]
 
 
 def test_a_proxy_that_does_not_answer_is_named(monkeypatch):
     """A wrong proxy is not mistaken for a wrong URL."""
     monkeypatch.setenv("http_proxy", closed_port())
-    with pytest.raises(Problem, match="the proxy does not answer; check http_proxy"):
-        download("http://pictures.invalid/birds.tgz", MD5, SECTION)
+    with pytest.raises(UserError, match="the proxy does not answer; check http_proxy"):
+        download("http://images.invalid/birds.tgz", MD5, SECTION)
 
 
 def test_a_place_that_cannot_be_written_is_named(server):
     """A file where the folder should be is a message, not a traceback."""
     Path("data").mkdir()
     FILE.parent.write_bytes(b"")
-    with pytest.raises(Problem, match=r"data/downloads: cannot be written: "):
+    with pytest.raises(UserError, match=r"data/downloads: cannot be written: "):
         download(server.url("birds.tgz"), MD5, SECTION)
 
 
@@ -375,10 +375,10 @@ class TestFolderFromUrl:
     def test_a_wrong_checksum_names_the_key(self, archive):
         """The message leads to the line of params.yaml."""
         promised = "md5:" + "0" * 32
-        with serving({"birds.zip": archive}) as server, pytest.raises(Problem, match=r"dataset\.folder\.checksum = "):
+        with serving({"birds.zip": archive}) as server, pytest.raises(UserError, match=r"dataset\.folder\.checksum = "):
             self.fetched(url=server.url("birds.zip"), checksum=promised)
 
     def test_a_url_of_no_archive_is_refused_before_it_is_fetched(self):
-        """A page or a picture is no set of pictures."""
+        """A page or an image is no set of images."""
         with pytest.raises(ValidationError, match=re.escape("must end in .tar")):
             folder.Settings(path="data/pictures", url="https://host/index.html", checksum="none")

@@ -6,7 +6,7 @@ from benchmarks.studies import set_params
 from stages import fetch
 from stages.datasets.common.selection import Selection
 from stages.runtime.config import read
-from stages.runtime.errors import Problem
+from stages.runtime.errors import UserError
 
 ALLOWED = "must be all, a whole number of 2 or more, or a list of two or more names"
 QUOTE = (
@@ -42,7 +42,7 @@ def set_classes(project, text: str) -> None:
 def test_classes_that_are_not_what_they_look_like_are_one_line(project, text, shown, why):
     """YAML takes some names for numbers and truth values: the line says how to write them."""
     set_classes(project, text)
-    with pytest.raises(Problem) as raised:
+    with pytest.raises(UserError) as raised:
         read("dataset", fetch.Dataset)
     (line,) = raised.value.lines
     assert line.split(": ", 1)[1] == f"dataset.classes = {shown} is not allowed: {why}"
@@ -62,7 +62,7 @@ def test_classes_are_what_they_look_like(project, text, classes):
 
 
 def chosen(classes, *names: str, smallest: int = 0, **counts: int) -> list[str]:
-    return Selection(classes, smallest_class=smallest).class_names(dict.fromkeys(names, 5) | counts)
+    return Selection(classes, min_images_per_class=smallest).class_names(dict.fromkeys(names, 5) | counts)
 
 
 def test_numbers_are_chosen_in_their_order():
@@ -78,16 +78,16 @@ def test_a_name_is_found_however_its_accents_are_composed():
 
 
 def test_small_classes_make_room_for_the_next():
-    """The first two of those with three pictures or more; what was passed over is noted, what comes later is not."""
-    selection = Selection(2, smallest_class=3)
+    """The first two of those with three images or more; what was passed over is noted, what comes later is not."""
+    selection = Selection(2, min_images_per_class=3)
     assert selection.class_names({"ani": 3, "crow": 2, "jay": 4, "kea": 1, "rook": 9}) == ["ani", "jay"]
     assert selection.left_out == {"crow": 2}
-    with pytest.raises(Problem, match=r"dataset.classes = 4, but the source has 3 of 3 pictures or more; lower it"):
+    with pytest.raises(UserError, match=r"dataset.classes = 4, but the source has 3 of 3 images or more; lower it"):
         chosen(4, "ani", "jay", "rook", smallest=3, crow=2)
 
 
 def test_every_source_leaves_small_classes_out(project):
-    """Invented birds of five pictures each are all too few for six."""
-    set_params(project, dataset__smallest_class=6, dataset__classes="all", dataset__synthetic__pictures_per_class=5)
-    with pytest.raises(Problem, match=r"dataset.smallest_class = 6 leaves 0 of 200 classes"):
+    """Invented birds of five images each are all too few for six."""
+    set_params(project, dataset__smallest_class=6, dataset__classes="all", dataset__synthetic__images_per_class=5)
+    with pytest.raises(UserError, match=r"dataset.min_images_per_class = 6 leaves 0 of 200 classes"):
         fetch.main()

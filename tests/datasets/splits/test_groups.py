@@ -1,4 +1,4 @@
-"""Groups of pictures stay on one side, and splits are as balanced as groups allow."""
+"""Groups of images stay on one side, and splits are as balanced as groups allow."""
 
 from collections import Counter
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from sklearn.model_selection import StratifiedGroupKFold
 
 from stages.datasets.splits.groups import Member, group_names, keep_apart, split_by_group
-from stages.runtime.errors import Problem
+from stages.runtime.errors import UserError
 
 FRACTIONS = {"test": 0.3, "validation": 0.105, "original": 0.595}
 
@@ -22,7 +22,7 @@ def named(group_by, *paths, table=None):
 
 
 def made(classes, groups, sizes, seed):
-    """Give each of so many groups pictures of one class or two."""
+    """Give each of so many groups images of one class or two."""
     rng = np.random.default_rng(seed)
     found = {}
     for group in range(groups):
@@ -35,7 +35,7 @@ def made(classes, groups, sizes, seed):
 
 
 def test_folders_of_one_name_are_a_group_whatever_the_class():
-    """Pictures of one place stay together; those directly in their class are each for themselves."""
+    """Images of one place stay together; those directly in their class are each for themselves."""
     assert named("folder", "jay/wood/1.jpg", "crow/wood/a/2.jpg", "crow/wood/3.jpg", "crow/4.jpg") == [
         "group wood", "group wood/a", "group wood", "picture crow/4.jpg",
     ]  # fmt: skip
@@ -58,7 +58,7 @@ def test_a_table_may_name_the_group():
 
 def test_an_expression_that_finds_nothing_is_a_mistake():
     """A split without groups would be silent."""
-    with pytest.raises(Problem, match=r"finds no group in any path, such as jay/1\.jpg"):
+    with pytest.raises(UserError, match=r"finds no group in any path, such as jay/1\.jpg"):
         named("patient", "jay/1.jpg")
 
 
@@ -107,16 +107,16 @@ def test_another_seed_draws_other_groups():
 def test_too_few_groups_are_a_problem():
     """Two animals cannot stand on three sides."""
     groups = {Member(f"jay/{n % 2}/{n}", "jay", Path(str(n))): str(n % 2) for n in range(20)}
-    with pytest.raises(Problem, match="class 'jay' has 20 pictures in 2 groups, which leave nothing for validation"):
+    with pytest.raises(UserError, match="class 'jay' has 20 images in 2 groups, which leave nothing for validation"):
         split_by_group(groups, FRACTIONS, 1)
 
 
 def test_groups_on_both_sides_of_the_sources_own_splits_are_refused():
-    """They are named with a picture of each side."""
+    """They are named with an image of each side."""
     groups = group_names(members("jay/a/1.jpg", "jay/a/2.jpg", "jay/b/3.jpg"), "folder", {})
     parts = {Path("data/raw/jay/a/1.jpg"): "test", Path("data/raw/jay/a/2.jpg"): "original"}
     parts |= {Path("data/raw/jay/b/3.jpg"): "original"}
-    with pytest.raises(Problem) as raised:
+    with pytest.raises(UserError) as raised:
         keep_apart(groups, parts)
     assert raised.value.lines[0] == (
         "group a stands on several sides: data/raw/jay/a/2.jpg (original), data/raw/jay/a/1.jpg (test)"

@@ -1,4 +1,4 @@
-"""Splits: what the source has stays as it is, and the rest is drawn from its training pictures."""
+"""Splits: what the source has stays as it is, and the rest is drawn from its training images."""
 
 from pathlib import Path
 
@@ -8,25 +8,25 @@ from benchmarks.studies import set_params
 from stages import prepare
 from stages.datasets.splits.splitting import Splitting, origins, split
 from stages.images.shards import class_names, read_rows
-from stages.runtime.errors import Problem
+from stages.runtime.errors import UserError
 from stages.runtime.files import read_csv, read_json, write_csv
-from tests.conftest import write_pictures
+from tests.conftest import write_images
 
 SETTINGS = Splitting(test_fraction=0.3, validation_fraction=0.15, group_by="none")
 
 
 def raw(folder: Path, **splits: int) -> Path:
-    """Write so many pictures of two classes for each split; a split called `none` is no folder."""
+    """Write so many images of two classes for each split; a split called `none` is no folder."""
     for part, count in splits.items():
-        write_pictures(folder if part == "none" else folder / part, {"crow": count, "jay": count})
+        write_images(folder if part == "none" else folder / part, {"crow": count, "jay": count})
     return folder
 
 
 def counted(folder: Path) -> dict[tuple[str, str], int]:
     """Return how many files of each folder at the top go to each split."""
     counts: dict[tuple[str, str], int] = {}
-    for place in split(folder, SETTINGS, 1):
-        key = place.file.relative_to(folder).parts[0], place.split
+    for split_file in split(folder, SETTINGS, 1):
+        key = split_file.file.relative_to(folder).parts[0], split_file.split
         counts[key] = counts.get(key, 0) + 1
     return counts
 
@@ -64,8 +64,8 @@ def test_what_the_source_has_stays_and_the_rest_comes_from_train(tmp_path, split
 
 def test_a_class_named_train_is_a_class(tmp_path):
     """Beside others that are no splits, or alone with its own like."""
-    write_pictures(tmp_path, {"train": 20, "tram": 20})
-    assert {place.class_name for place in split(tmp_path, SETTINGS, 1)} == {"train", "tram"}
+    write_images(tmp_path, {"train": 20, "tram": 20})
+    assert {split_file.class_name for split_file in split(tmp_path, SETTINGS, 1)} == {"train", "tram"}
 
 
 @pytest.mark.parametrize(
@@ -73,12 +73,12 @@ def test_a_class_named_train_is_a_class(tmp_path):
 )
 def test_too_few_to_draw_from_says_how_many_are_needed(tmp_path, splits, needed):
     """One for each split that is drawn; the line names the setting that leaves such classes out."""
-    with pytest.raises(Problem) as raised:
+    with pytest.raises(UserError) as raised:
         split(raw(tmp_path, **splits), SETTINGS, 1)
     assert len(raised.value.lines) == 2
     for line in raised.value.lines:
         assert f"but needs at least {needed} " in line
-        assert line.endswith(f"or leave such classes out (dataset.smallest_class: {needed})")
+        assert line.endswith(f"or leave such classes out (dataset.min_images_per_class: {needed})")
 
 
 @pytest.mark.parametrize(
@@ -132,16 +132,16 @@ def test_a_split_that_a_table_tells_is_called_so(tmp_path):
     assert counted(tmp_path) == {("test", "test"): 2, ("train", "validation"): 2, ("train", "original"): 2}
 
 
-def test_tables_that_fetch_leaves_are_no_pictures_and_files_it_could_not_read_are_listed(project):
-    """As bad files like any other, at their place in data/raw; those of no class as well."""
-    set_params(project, prepare__image_size=32, prepare__on_bad_picture="skip")
-    write_pictures(project / "data/raw", {"crow": 9, "jay": 9})
+def test_tables_that_fetch_leaves_are_no_images_and_files_it_could_not_read_are_listed(project):
+    """As bad files like any other, at their split_file in data/raw; those of no class as well."""
+    set_params(project, prepare__image_size=32, prepare__on_bad_image="skip")
+    write_images(project / "data/raw", {"crow": 9, "jay": 9})
     rows = [
         {"file": "crow/gone.png", "class": "crow", "reason": "a link to x, which does not exist"},
         {"file": "loose.png", "class": "", "reason": "lies in no class's folder"},
     ]
     write_csv("data/raw/bad_files.csv", ["file", "class", "reason"], rows)
-    write_csv("data/raw/small_classes.csv", ["class", "pictures"], [{"class": "rook", "pictures": 2}])
+    write_csv("data/raw/small_classes.csv", ["class", "images"], [{"class": "rook", "images": 2}])
     prepare.main()
     assert sorted((row["file"], row["reason"]) for row in read_csv("data/skipped.csv")) == [
         ("data/raw/crow/gone.png", "a link to x, which does not exist"),
@@ -149,9 +149,9 @@ def test_tables_that_fetch_leaves_are_no_pictures_and_files_it_could_not_read_ar
     ]
     composition = read_json("data/composition.json")
     assert composition["left_out_classes"] == {"rook": 2}
-    assert sum(part["pictures"] for part in composition["splits"].values()) == 18
-    set_params(project, prepare__on_bad_picture="error")
-    with pytest.raises(Problem) as raised:
+    assert sum(part["images"] for part in composition["splits"].values()) == 18
+    set_params(project, prepare__on_bad_image="error")
+    with pytest.raises(UserError) as raised:
         prepare.main()
     assert raised.value.lines[:2] == (
         "data/raw/loose.png: lies in no class's folder",
@@ -162,7 +162,7 @@ def test_tables_that_fetch_leaves_are_no_pictures_and_files_it_could_not_read_ar
 def test_labels_of_classes_that_are_numbers_follow_their_values(project):
     """Label 1 is class 2, label 2 is class 10: as a person would count."""
     set_params(project, prepare__image_size=32)
-    write_pictures(project / "data/raw", {"10": 3, "2": 3, "1": 3})
+    write_images(project / "data/raw", {"10": 3, "2": 3, "1": 3})
     prepare.main()
     assert class_names("data/original") == ["1", "2", "10"]
     assert {row.path.split("/")[0]: row.label for row in read_rows("data/test")} == {"1": 0, "2": 1, "10": 2}

@@ -47,7 +47,7 @@ def test_what_no_file_of_weights_holds_is_made_anew(trained, tmp_path, monkeypat
 
 def test_mirrored_predictions_are_said_in_the_file(trained, tmp_path):
     """Who restores the network need not know how it was trained: what it says is the mean over both."""
-    chosen = SETTINGS.model_copy(update={"mirrored_prediction": True})
+    chosen = SETTINGS.model_copy(update={"flip_tta": True})
     save_weights(tmp_path / "weights.safetensors", trained, "own_cnn", chosen.model_dump())
     restored = restore(tmp_path / "weights.safetensors", own_cnn, torch.device("cpu"))
     images = torch.randn(2, 3, 64, 64).contiguous(memory_format=torch.channels_last)
