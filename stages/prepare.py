@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import cv2
 from pydantic import Field, NonNegativeInt
 
-from stages.datasets.splits.duplicates import COLUMNS, Duplicates, SplitFile, Policy
+from stages.datasets.splits.duplicates import COLUMNS, Duplicates, Policy, SplitFile
 from stages.datasets.splits.splitting import SPLITS, Splitting, origins, split, table_of
 from stages.images.perceptual_hash import MAX_DISTANCE, perceptual_hash
 from stages.images.reading import FitMode, UnreadableImage, encode, load, resized

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, get_type_hints, runtime_checkable
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar, get_type_hints
 
 from stages.networks.common.settings import Training, suggest_training
 from stages.runtime.errors import UserError
@@ -30,8 +30,7 @@ class Normalisation(NamedTuple):
 IMAGENET = Normalisation((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 
 
-@runtime_checkable
-class Network(Protocol[Settings]):
+class Network(ABC, Generic[Settings]):
     """A network of the study. A file in stages/networks derives a class from this one and calls its object `network`.
 
     What stands here without a value, the file must bring; what has one, it may replace.
@@ -42,8 +41,9 @@ class Network(Protocol[Settings]):
     # what `freeze` may be beside none and backbone, and how the names of weights begin that then learn beside the head
     partial_freezes: Mapping[str, tuple[str, ...]] = {}
     smallest_image: int = 1  # pixels a side
-    normalisation: Normalisation = IMAGENET  # of the images that it is given
+    normalisation: Normalisation = IMAGENET  # of the images that it is given, from random weights
     weights_image_size: int | None = None  # pixels a side that files of weights from elsewhere expect; None: not known
+    name: str = ""  # what params.yaml and the names of runs call it: the name of its file, set when it is found
 
     @abstractmethod
     def build(self, settings: Settings, classes: int, image_size: int) -> nn.Module:
@@ -61,19 +61,17 @@ class Network(Protocol[Settings]):
         """Return the pre-trained weights that have a name, which `weights` may say instead of a file."""
         return {}
 
-    @property
-    def name(self) -> str:
-        """What params.yaml and the names of runs call it: the name of its file."""
-        return type(self).__module__.rpartition(".")[2]
-
 
 class KnownWeights(Protocol):
     """Pre-trained weights that a library can fetch by a name."""
 
-    url: str  # where they come from
+    source: str  # where they come from, with the revision or digest that tells one version from another
 
     def image_size(self) -> int:
         """Return the width and height of the images that they expect, in pixels."""
+
+    def normalisation(self) -> Normalisation:
+        """Return the normalisation of the images that they expect."""
 
     def fetch(self) -> dict[str, Tensor]:
         """Return the weights by their names; OSError, URLError or RuntimeError where they cannot be had."""
@@ -99,8 +97,9 @@ def network_named(name: str) -> Network[Any]:
         raise UserError(f"{file} does not keep the contract of stages/networks/common/contract.py: {error}") from None
     if not isinstance(network, Network):
         raise UserError(f"{file} must end in `network = ...()`, an object of a class derived from Network")
-    if missing := [part for part in get_type_hints(Network) if not hasattr(network, part)]:
+    if missing := [part for part in get_type_hints(Network) if not hasattr(type(network), part)]:
         raise UserError(
             f"{file}: its network lacks {', '.join(missing)}, which stages/networks/common/contract.py explains"
         )
+    network.name = name
     return network

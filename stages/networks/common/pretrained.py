@@ -1,4 +1,4 @@
-"""Networks to train: from random weights, or from some trained elsewhere: a name that is known, or a local file."""
+"""Weights that were trained elsewhere: of a name that a network knows, or in a local file. Nothing in them executes."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -8,85 +8,45 @@ from urllib.error import URLError
 
 import torch
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from stages.networks.common.contract import KnownWeights, Network, Normalisation
-from stages.networks.common.settings import Training
-from stages.networks.common.weights import described, normalisation_of
+from stages.networks.common.weights import Metadata, metadata_of
 from stages.runtime.errors import UserError
 
 SUFFIXES = (".safetensors", ".pt", ".pth")
 
 
-class ExpectedInput(NamedTuple):
-    """What a network expects of its images: pixels a side (None: as they are prepared), and the normalisation."""
+class StartingWeights(NamedTuple):
+    """Pre-trained weights but for the head's, what images they expect, and where they come from."""
 
-    image_size: int | None
+    state: dict[str, Tensor]
+    image_size: int | None  # pixels a side; None: nobody knows
     normalisation: Normalisation
+    source: str
 
 
-def new_network(network: Network[Any], settings: Training, classes: int, image_size: int) -> nn.Module:
-    """Return a network to train: random weights, or those that `settings.weights` names."""
-    model: nn.Module = network.build(settings, classes, image_size)
-    load_pretrained(model, settings.weights, network)
-    trainable_prefixes = network.trainable_prefixes(settings.freeze)
-    for weight, parameter in model.named_parameters():
-        parameter.requires_grad_(weight.startswith(trainable_prefixes))
-    return model
+def fetch_weights(network: Network[Any], weights: str) -> StartingWeights:
+    """Return the weights of a name that the network knows, or of a file below data/pretrained.
 
-
-def expected_input(network: Network[Any], settings: Training) -> ExpectedInput:
-    """Return what the images must be like for the weights that a training starts from.
-
-    A file of this project's says so itself; of others the network's file does. Raises UserError where `input_size` asks
-    for the size that the weights were trained on and nobody knows it.
+    Raises UserError where they cannot be had, or hold anything but tensors.
     """
-    file = _file(settings.weights, network)
-    description: dict[str, Any] = {}
-    if file is not None and file.suffix == ".safetensors":
-        with _said_in_words(key_of_weights(network, settings.weights)):
-            description = described(file)
-    normalisation = normalisation_of(description) if description else network.normalisation
-    if settings.weights == "none" or getattr(settings, "input_size", "prepared") == "prepared":
-        return ExpectedInput(None, normalisation)
-    if file is None:
-        return ExpectedInput(_known(settings.weights, network).image_size(), normalisation)
-    size = description.get("image_size", network.weights_image_size)
-    if size is None:
-        raise UserError(
-            f"{key_of_weights(network, settings.weights)} does not say on images of which size it was trained; set"
-            f" networks.{network.name}.input_size: prepared, and prepare.image_size to that size"
-        )
-    return ExpectedInput(size, normalisation)
-
-
-def load_pretrained(model: nn.Module, weights: str, network: Network[Any]) -> None:
-    """Copy weights into `model`, all but those of the head: its classes differ, so it starts at zero.
-
-    `weights` is none, a name that the network knows (IMAGENET1K_V2), or the path of a .safetensors, .pt or .pth file
-    below data/pretrained/<network>/; the latter two are read with weights_only=True. Raises UserError where they cannot
-    be had or do not fit.
-    """
-    if weights == "none":
-        return
     file = _file(weights, network)
-    state = _downloaded(weights, network) if file is None else _read(file, network)
-    state = {name: tensor for name, tensor in state.items() if not name.startswith(network.head)}
-    expected = {name: tensor for name, tensor in model.state_dict().items() if not name.startswith(network.head)}
-    _complain_of_misfits(state, expected, key_of_weights(network, weights), network.name)
-    model.load_state_dict(state, strict=False)
-    _zero_initialise_head(model, network.head)
+    if file is None:
+        known = _known(weights, network)
+        state = _downloaded(weights, known, network)
+        size, normalisation, source = known.image_size(), known.normalisation(), known.source
+    else:
+        state, description = _read(file, network)
+        size, normalisation, source = network.weights_image_size, network.normalisation, str(file)
+        if description:  # a network of this project
+            size, normalisation = description.input_size, description.normalisation
+    return StartingWeights(without_head(state, network.head), size, normalisation, source)
 
 
-def _zero_initialise_head(model: nn.Module, head: str) -> None:
-    """Let a new head say the same of all classes at first, so that its noise does not run through weights that know.
-
-    Source: Kolesnikov et al., Big Transfer (BiT), 2020, whose heads start at zero.
-    """
-    layers = [module for name, module in model.named_modules() if f"{name}.".startswith(head)]
-    last = [layer for layer in layers if next(layer.parameters(recurse=False), None) is not None][-1]
-    for parameter in last.parameters():
-        nn.init.zeros_(parameter)
+def without_head(state: Mapping[str, Tensor], head: str) -> dict[str, Tensor]:
+    """Return all weights whose names do not begin as those of the head."""
+    return {name: tensor for name, tensor in state.items() if not name.startswith(head)}
 
 
 def key_of_weights(network: Network[Any], weights: str) -> str:
@@ -94,7 +54,8 @@ def key_of_weights(network: Network[Any], weights: str) -> str:
     return f"params.yaml: networks.{network.name}.weights = {weights}"
 
 
-def _complain_of_misfits(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], key: str, network: str) -> None:
+def refuse_misfits(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], key: str, network: str) -> None:
+    """Raise UserError where weights lack names or shapes of a network, or have others; `key` says whose they are."""
     missing, unknown = sorted(expected.keys() - state.keys()), sorted(state.keys() - expected.keys())
     if missing or unknown:
         lines = [f"{key} holds the weights of another network than {network}, or the same under other names"]
@@ -124,16 +85,17 @@ def _file(weights: str, network: Network[Any]) -> Path | None:
     return path
 
 
-def _read(path: Path, network: Network[Any]) -> dict[str, Any]:
+def _read(path: Path, network: Network[Any]) -> tuple[dict[str, Tensor], Metadata | None]:
+    """Return the tensors of a file, and what a file of this project says of itself."""
     key = key_of_weights(network, str(path))
     with _said_in_words(key):
         if path.suffix == ".safetensors":
-            return dict(load_file(path))
+            return dict(load_file(path)), metadata_of(path)
         state = dict(torch.load(path, map_location="cpu", weights_only=True))
-    if not all(isinstance(value, Tensor) for value in state.values()):
-        names = ", ".join(map(str, state))
+    if not all(isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()):
+        names = ", ".join(map(str, list(state)[:10]))
         raise UserError(f"{key} holds {names} instead of weights by their names; save the model's state_dict() alone")
-    return state
+    return state, None
 
 
 @contextmanager
@@ -153,13 +115,13 @@ def _known(weights: str, network: Network[Any]) -> KnownWeights:
     return known[weights]
 
 
-def _downloaded(weights: str, network: Network[Any]) -> dict[str, Tensor]:
-    chosen = _known(weights, network)
-    cache = Path(torch.hub.get_dir()) / "checkpoints" / Path(chosen.url).name
+def _downloaded(weights: str, known: KnownWeights, network: Network[Any]) -> dict[str, Tensor]:
     try:
-        return chosen.fetch()
-    except (URLError, OSError, RuntimeError) as error:
+        return known.fetch()
+    except (URLError, OSError, RuntimeError, ImportError) as error:
+        reason = " ".join(str(error).split())[:300]
         raise UserError(
-            f"{key_of_weights(network, weights)} cannot be downloaded from {chosen.url} ({error});"
-            f" offline, fetch that file on another machine and place it as {cache}, or set none"
+            f"{key_of_weights(network, weights)} cannot be had from {known.source} ({reason}); offline, fetch its file"
+            f" on another machine, place it as data/pretrained/{network.name}/{weights}.safetensors, and set"
+            f" networks.{network.name}.weights to that path"
         ) from None

@@ -1,62 +1,94 @@
 """Trained networks as files: the weights, and beside them all that prediction needs. Never pickle: nothing executes."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
-import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save
-from torch import nn
+from pydantic import Field, ValidationError
 
-from stages.networks.common.contract import IMAGENET, Network, Normalisation
-from stages.networks.common.prediction import add_flip_tta
+from stages.images.preparation import MAX_SIDE, Preparation
+from stages.networks.common.contract import Normalisation
+from stages.networks.common.graph import METADATA, safetensors_header
+from stages.runtime.config import Section
+from stages.runtime.errors import UserError
 from stages.runtime.files import atomic_file
 
-METADATA = "study"  # one key: safetensors writes several in an order that changes from process to process
+if TYPE_CHECKING:  # torch takes seconds to import, and who reads metadata does not need it
+    import torch
+    from torch import Tensor, nn
+
+    from stages.networks.common.contract import Network
+
+Mean = Annotated[float, Field(allow_inf_nan=False)]
+Deviation = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
-class Trained(NamedTuple):
-    """A trained network and what it was trained for."""
+class Metadata(Section):
+    """What a file of weights says of its network, in the header of safetensors and of the graph."""
 
-    model: nn.Module
-    class_names: list[str]
-    image_size: int
-    normalisation: Normalisation = IMAGENET
+    network: str = Field(pattern=r"^[a-z][a-z0-9_]{0,99}$")
+    settings: dict[str, Any]
+    class_names: list[str] = Field(min_length=2, max_length=100_000)
+    image_size: int = Field(ge=1, le=MAX_SIDE)  # pixels a side of the network's input
+    mean: tuple[Mean, Mean, Mean]
+    standard_deviation: tuple[Deviation, Deviation, Deviation]
+    preparation: Preparation
+    temperature: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    none_of_these_below: float = Field(default=0.0, ge=0, le=1)  # a probability
+
+    @property
+    def normalisation(self) -> Normalisation:
+        """Mean and standard deviation of pixels, 0 to 255."""
+        return Normalisation(self.mean, self.standard_deviation)
+
+    def as_json(self) -> str:
+        """Return it as one line; `metadata_of` reads it."""
+        return json.dumps(self.model_dump(), sort_keys=True, ensure_ascii=False)
 
 
-def save_weights(path: str | Path, trained: Trained, network: str, settings: dict[str, Any]) -> None:
-    """Write the weights with the network's name and settings, the class names, the image size and the normalisation."""
-    metadata = {
-        "network": network,
-        "settings": settings,
-        "class_names": trained.class_names,
-        "image_size": trained.image_size,
-        **trained.normalisation._asdict(),
-    }
-    tensors = {name: tensor.cpu().contiguous() for name, tensor in trained.model.state_dict().items()}
+def save_weights(path: str | Path, tensors: dict[str, Tensor], metadata: Metadata) -> None:
+    """Write tensors by their names, with what prediction needs to know."""
+    from safetensors.torch import save
+
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with atomic_file(path) as unfinished:
-        unfinished.write_bytes(save(tensors, {METADATA: json.dumps(metadata, sort_keys=True)}))
+        # one key: safetensors writes several in an order that changes from process to process
+        unfinished.write_bytes(save(contiguous, {METADATA: metadata.as_json()}))
 
 
-def described(path: str | Path) -> dict[str, Any]:
-    """Return what `save_weights` wrote beside the weights; empty where another program wrote the file."""
-    with safe_open(path, framework="pt") as file:
-        return dict(json.loads((file.metadata() or {}).get(METADATA, "{}")))
+def metadata_of(path: str | Path) -> Metadata | None:
+    """Return what `save_weights` wrote beside the weights; None where another program wrote the file.
+
+    Raises UserError where the file is no safetensors file, or says what cannot be.
+    """
+    try:
+        written = safetensors_header(Path(path))[0].get("__metadata__", {}).get(METADATA)
+        return None if written is None else Metadata(**json.loads(written))
+    except ValidationError as invalid:
+        first = invalid.errors()[0]
+        raise UserError(f"{path}: its metadata is damaged: {first['loc'][0]}: {first['msg']}") from None
+    except (ValueError, TypeError, AttributeError, RecursionError, OSError) as error:
+        raise UserError(f"{path} is no network of this project's: {error}") from None
 
 
-def normalisation_of(description: dict[str, Any]) -> Normalisation:
-    """Return the normalisation that `described` tells of."""
-    return Normalisation(tuple(description["mean"]), tuple(description["standard_deviation"]))
-
-
-def restore(path: str | Path, network: Network[Any], device: torch.device) -> Trained:
+def restore(path: str | Path, network: Network[Any], device: torch.device) -> nn.Module:
     """Return the trained network that `save_weights` wrote, ready for prediction."""
-    description = described(path)
-    settings, names = network.schema(**description["settings"]), description["class_names"]
-    model: nn.Module = network.build(settings, len(names), description["image_size"])
-    model.load_state_dict(load_file(path))
+    import torch
+    from safetensors.torch import load_file
+
+    metadata = metadata_of(path)
+    if metadata is None:
+        raise UserError(f"{path} is no network of this project's")
+    settings = network.schema(**metadata.settings)
+    model: nn.Module = network.build(settings, len(metadata.class_names), metadata.image_size)
+    try:
+        model.load_state_dict(load_file(path))
+    except RuntimeError as error:
+        raise UserError(f"{path} does not fit {network.name}: {' '.join(str(error).split())[:300]}") from None
     if settings.flip_tta:
+        from stages.networks.common.prediction import add_flip_tta
+
         add_flip_tta(model)
-    model = model.to(device).to(memory_format=torch.channels_last).eval()
-    return Trained(model, names, description["image_size"], normalisation_of(description))
+    return model.to(device).to(memory_format=torch.channels_last).eval()

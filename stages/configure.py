@@ -1,0 +1,30 @@
+"""Stage configure: work out the settings of each network from params.yaml."""
+
+from pydantic import NonNegativeInt
+
+from stages.networks.common.contract import network_named
+from stages.networks.common.settings import OnlineAugmentation, Search, Training, TrainingConfig
+from stages.runtime.command import run_stage
+from stages.runtime.config import read, read_overridden
+from stages.runtime.files import atomic_folder, write_json
+from stages.runtime.study import Study
+
+
+def main() -> None:
+    """Work out the settings of each network from params.yaml: what its section says, else what holds for all."""
+    study, online_augmentation = read("study", Study), read("online_augmentation", OnlineAugmentation)
+    seed = read("seed", NonNegativeInt)
+    with atomic_folder("data/settings") as folder:
+        for name in study.networks:
+            network = network_named(name)
+            settings = read_overridden("training", Training, f"networks.{name}", network.schema, besides=["search"])
+            search = read_overridden("search", Search, f"networks.{name}.search", Search)
+            start = settings.model_dump(include={"weights", "freeze", "input_size"})
+            write_json(folder / name / "start.json", start)
+            write_json(folder / name / "training.json", TrainingConfig(settings, online_augmentation).values())
+            searched = "tuned" in study.hyperparameters
+            write_json(folder / name / "search.json", {"seed": seed, "searched": searched, **search.model_dump()})
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,79 @@
+"""Folders of features: what a frozen backbone gives for each image of a folder of shards, and for its mirror image.
+
+One Parquet file with the columns path: string, label: int64, is_copy: bool, features and mirrored: lists of float32 of
+one length; a row for each image, in the order of the shards. Empty for a network whose backbone is not frozen.
+"""
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from stages.images.shards import class_names, read_rows
+from stages.networks.common.engine import Engine, decoded_batches
+
+FILE = "features.parquet"
+
+
+class FeatureSet(NamedTuple):
+    """Features (n, d) of images and of their mirror images, their labels (n,), and which are altered copies (n,)."""
+
+    features: NDArray[np.float32]
+    mirrored: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    paths: list[str]
+    are_copies: NDArray[np.bool_]
+    class_names: list[str]
+
+
+def write_features(folder: Path, engine: Engine | None, shards: str, size: int) -> int:
+    """Write the features of a folder of shards; return of how many images. None for an engine: of no image."""
+    metadata = {"class_names": json.dumps(class_names(shards), ensure_ascii=False)}
+    writer, count = None, 0
+    for rows, images in decoded_batches(read_rows(shards), size) if engine else ():
+        both = [engine.run(each, "features")[0] for each in (images, np.ascontiguousarray(images[:, :, ::-1]))]
+        table = pa.table(
+            {
+                "path": pa.array([row.path for row in rows]),
+                "label": pa.array([row.label for row in rows], pa.int64()),
+                "is_copy": pa.array([row.drawn is not None for row in rows]),
+                "features": _lists(both[0]),
+                "mirrored": _lists(both[1]),
+            },
+            metadata=metadata,
+        )
+        writer = writer or pq.ParquetWriter(folder / FILE, table.schema, compression="NONE", use_dictionary=False)
+        writer.write_table(table)
+        count += len(rows)
+    if writer is None:
+        empty = pa.schema({"path": pa.string(), "label": pa.int64(), "is_copy": pa.bool_()}, metadata=metadata)
+        writer = pq.ParquetWriter(folder / FILE, empty)
+    writer.close()
+    return count
+
+
+def read_features(folder: str | Path) -> FeatureSet:
+    """Return the features that `write_features` wrote."""
+    table = pq.read_table(Path(folder) / FILE).combine_chunks()
+    labels = table["label"].to_numpy()
+    return FeatureSet(
+        _array(table["features"]),
+        _array(table["mirrored"]),
+        labels.astype(np.int64),
+        table["path"].to_pylist(),
+        table["is_copy"].to_numpy(),
+        json.loads(table.schema.metadata[b"class_names"]),
+    )
+
+
+def _lists(values: NDArray[np.float32]) -> pa.FixedSizeListArray:
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel(), pa.float32()), values.shape[1])
+
+
+def _array(column: pa.ChunkedArray) -> NDArray[np.float32]:
+    lists = column.combine_chunks()
+    return np.asarray(lists.flatten().to_numpy(), np.float32).reshape(len(lists), -1)

@@ -1,0 +1,156 @@
+"""A network as an ONNX graph, whose weights stay in a file of their own.
+
+The graph is exported once for a network and its input size. Its weights stay in a safetensors file beside it, as what
+ONNX calls external data. Input `images`: uint8 (n, size, size, 3), RGB. Outputs, as float32: `features` (n, d), which the
+head is given, and `logits` (n, classes). Normalisation is part of the graph.
+"""
+
+import io
+import json
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import onnx
+from onnx import TensorProto, external_data_helper
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from stages.networks.common.contract import Normalisation
+
+WEIGHTS_FILE = "weights.safetensors"  # in the folder of the graph
+METADATA = "study"  # the key of the graph's and the weights' metadata
+OPSET = 20
+MAX_HEADER = 100_000_000  # bytes, as safetensors itself allows
+
+
+def export_graph(model: "nn.Module", head: str, normalisation: "Normalisation", image_size: int) -> onnx.ModelProto:
+    """Return the graph of a network; its initializers have the names of the state dict, and no values.
+
+    `head` is the name of the last layer, e.g. "fc".
+    """
+    import torch  # takes seconds to import, and who answers images needs the graph alone
+
+    class WithPreprocessing(torch.nn.Module):
+        """Normalises images and returns the head's input beside the logits."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = model
+            self.image_mean = torch.tensor(normalisation.mean).view(3, 1, 1)
+            self.image_deviation = torch.tensor(normalisation.standard_deviation).view(3, 1, 1)
+
+        def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            features: list[torch.Tensor] = []
+            hook = model.get_submodule(head).register_forward_pre_hook(lambda _, given: features.append(given[0]))
+            logits = model((images.permute(0, 3, 1, 2).float() - self.image_mean) / self.image_deviation)
+            hook.remove()
+            return features[0], logits
+
+    for tensor in model.state_dict().values():  # the exporter would merge tensors of equal values
+        if tensor.is_floating_point():
+            torch.nn.init.normal_(tensor)
+    written = io.BytesIO()
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            WithPreprocessing().eval(),
+            (torch.zeros(2, image_size, image_size, 3, dtype=torch.uint8),),
+            written,
+            input_names=["images"],
+            output_names=["features", "logits"],
+            dynamic_axes={name: {0: "n"} for name in ("images", "features", "logits")},
+            opset_version=OPSET,
+            do_constant_folding=False,
+            training=torch.onnx.TrainingMode.PRESERVE,  # else batch norms are folded into convolutions, names lost
+            dynamo=False,  # the exporter by torch.export takes ten times as long, for the same graph
+        )
+    graph = onnx.load_from_string(written.getvalue())
+    _name_as_state_dict(graph, set(model.state_dict()))
+    return graph
+
+
+def _name_as_state_dict(model: onnx.ModelProto, names: set[str]) -> None:
+    """Name initializers as the network's state dict does, and drop their values and the number of classes."""
+    renamed = {f"network.{name}": name for name in names}
+    for node in model.graph.node:
+        node.input[:] = [renamed.get(name, name) for name in node.input]
+        node.ClearField("doc_string")
+    for tensor in model.graph.initializer:
+        tensor.name = renamed.get(tensor.name, tensor.name)
+        if tensor.name in names:
+            tensor.ClearField("raw_data")
+            tensor.data_location = TensorProto.EXTERNAL
+    del model.graph.value_info[:]
+    model.graph.output[1].type.tensor_type.shape.dim[1].dim_param = "classes"
+
+
+def backbone_of(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the part of a graph that computes the features."""
+    part = onnx.ModelProto()
+    part.CopyFrom(model)
+    del part.graph.output[1:]
+    needed, kept = {part.graph.output[0].name}, []
+    for node in reversed(part.graph.node):
+        if needed.intersection(node.output):
+            needed.update(node.input)
+            kept.append(node)
+    tensors = [tensor for tensor in part.graph.initializer if tensor.name in needed]
+    del part.graph.node[:], part.graph.initializer[:]
+    part.graph.node.extend(reversed(kept))
+    part.graph.initializer.extend(tensors)
+    return part
+
+
+def bind(model: onnx.ModelProto, weights: Path, metadata: str = "{}") -> onnx.ModelProto:
+    """Return the graph with its weights in a safetensors file, which must lie in the same folder under this name.
+
+    Raises KeyError where the file lacks a weight of the graph.
+    """
+    bound = onnx.ModelProto()
+    bound.CopyFrom(model)
+    header, start = safetensors_header(weights)
+    for tensor in bound.graph.initializer:
+        if tensor.data_location == TensorProto.EXTERNAL:
+            entry = header[tensor.name]
+            begin, end = entry["data_offsets"]
+            tensor.dims[:] = entry["shape"]
+            tensor.ClearField("external_data")
+            for key, value in {"location": weights.name, "offset": start + begin, "length": end - begin}.items():
+                tensor.external_data.add(key=key, value=str(value))
+    onnx.helper.set_model_props(bound, {METADATA: metadata})
+    return bound
+
+
+def save(model: onnx.ModelProto, folder: Path) -> None:
+    """Write a graph beside the weights that it is bound to."""
+    (folder / "graph.onnx").write_bytes(model.SerializeToString(deterministic=True))
+
+
+def embedded(folder: Path) -> onnx.ModelProto:
+    """Return a bound graph with its weights inside, as one file for other programs."""
+    model = onnx.load(folder / "graph.onnx", load_external_data=False)
+    external_data_helper.load_external_data_for_model(model, str(folder))
+    for tensor in model.graph.initializer:
+        tensor.ClearField("external_data")
+        tensor.data_location = TensorProto.DEFAULT
+    return model
+
+
+def safetensors_header(path: Path) -> tuple[dict[str, Any], int]:
+    """Return the header of a safetensors file, and where its data begins in bytes. Format: huggingface/safetensors.
+
+    Raises ValueError where it is no such file.
+    """
+    if not path.is_file():  # a pipe would be waited for
+        raise FileNotFoundError(f"{path} does not exist, or is no file")
+    with path.open("rb") as file:
+        start = file.read(8)
+        length = int.from_bytes(start, "little")
+        if len(start) < 8 or not 2 <= length <= min(MAX_HEADER, path.stat().st_size):
+            raise ValueError("it does not begin as a safetensors file")
+        header = json.loads(file.read(length))
+    if not isinstance(header, dict):
+        raise ValueError("its header is no object")
+    return header, 8 + length
