@@ -1,27 +1,21 @@
 """The command `classify`: what a trained network says of photographs, and the network in a file for other programs.
 
-classify photo.jpg folder/ --run own_cnn-tuned-augmented-1 --top 5
+classify photo.jpg folder/ --run own_cnn-tuned-augmented --top 5
 classify photo.jpg --weights best.safetensors
 classify export --onnx best.onnx
 """
-
-from __future__ import annotations
 
 import argparse
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import Any, NoReturn
 
 from stages.runtime.errors import UserError
 from stages.runtime.fast_exit import leave
 
-if TYPE_CHECKING:
-    from stages.prediction.classifier import Classifier
-    from stages.prediction.inputs import Preparation
-
 PROJECT = Path(__file__).resolve().parents[2]
-SOME_BAD, NOTHING_ASKED, INTERRUPTED = 1, 2, 130
+SOME_UNREADABLE, NOTHING_TO_DO, INTERRUPTED = 1, 2, 130  # exit statuses
 
 
 def program() -> NoReturn:
@@ -46,6 +40,9 @@ def main() -> NoReturn:
     except BrokenPipeError:  # `classify ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:
+        print(f"error: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
+        sys.exit(1)
 
 
 def classify(words: list[str]) -> int:
@@ -56,57 +53,59 @@ def classify(words: list[str]) -> int:
     parser.add_argument("--json", dest="kind", action="store_const", const="json", help="an object a line")
     parser.add_argument("--csv", dest="kind", action="store_const", const="csv", help="a row for each class named")
     parser.add_argument("--none-of-these", action="store_true", help="say so where no class is probable enough")
-    parser.add_argument("--fast", action="store_true", help="in bfloat16 where the hardware has it: less exact")
     parser.add_argument("--explain", metavar="FOLDER", type=Path, help="write there where the network looked, as PNG")
-    asked = parser.parse_args(words)
-    if asked.top < 1:
+    options = parser.parse_args(words)
+    if options.top < 1:
         parser.error("--top must be 1 or more")
-    if not asked.photographs:
+    if not options.photographs:
         parser.error("name photographs or folders to classify")
-    from stages.prediction.inputs import files_in  # what follows takes a second to import: not for --help
+    from stages.prediction.inputs import files_in  # what follows takes a moment to import: not for --help
 
-    files = files_in(asked.photographs)
+    files = files_in(options.photographs)
     if not files:
-        print("error: no images in " + ", ".join(asked.photographs), file=sys.stderr)
-        return NOTHING_ASKED
+        print("error: no images in " + ", ".join(options.photographs), file=sys.stderr)
+        return NOTHING_TO_DO
     absolute = {str(Path(file).absolute()): file for file in files}
-    explain = asked.explain and asked.explain.absolute()
-    leave_cores_to_decoders()
-    classifier, preparation = known(asked, asked.none_of_these)
+    explained_to = options.explain and options.explain.absolute()
+    weights = weights_file(options)
+    return _answer(absolute, weights, options, explained_to)
 
+
+def _answer(files: dict[str, str], weights: Path, options: argparse.Namespace, explained_to: Path | None) -> int:
+    """Print a prediction for each file, `files` by its absolute path; return the exit status."""
     from tqdm import tqdm
 
-    from stages.prediction.classifier import answers, in_low_precision
-    from stages.prediction.explanations import write_explanation
+    from stages.prediction.classifier import load_classifier
     from stages.prediction.inputs import chunks_of
     from stages.prediction.output import output_for, printable
 
-    asking = in_low_precision(classifier) if asked.fast else classifier
-    output, bad = output_for(asked.kind or "text"), 0
-    chunks = chunks_of(absolute, preparation, classifier.trained.image_size)
-    said = tqdm(answers(chunks, asking, asked.top), total=len(files), unit=" images", disable=None, leave=False)
-    for number, answer in enumerate(said):
-        named = answer._replace(path=absolute[answer.path])
-        if answer.bad:
-            bad += 1
-            tqdm.write(f"error: {printable(named.path)}: {answer.bad}", file=sys.stderr)
+    classifier = load_classifier(weights)
+    if not options.none_of_these:
+        below = {"none_of_these_below": 0.0}
+        classifier = classifier._replace(metadata=classifier.metadata.model_copy(update=below))
+    explainer = _explainer(classifier) if explained_to else None
+    output, unreadable = output_for(options.kind or "text"), 0
+    predictions = classifier.predictions(chunks_of(files, classifier.metadata), options.top)
+    for number, found in enumerate(tqdm(predictions, total=len(files), unit=" images", disable=None, leave=False)):
+        prediction = found._replace(path=files[found.path])
+        if prediction.error:
+            unreadable += 1
+            tqdm.write(f"error: {printable(prediction.path)}: {prediction.error}", file=sys.stderr)
             continue
-        output.add(named)
-        if explain:
-            write_explanation(explain, number, named, classifier)
+        output.add(prediction)
+        if explainer and explained_to:
+            explainer.write(explained_to, number, prediction)
     output.close()
     sys.stdout.flush()
-    if bad:
-        print(f"error: {bad} of {len(files)} files could not be answered", file=sys.stderr)
-    return SOME_BAD if bad else 0
+    if unreadable:
+        print(f"error: {unreadable} of {len(files)} files could not be answered", file=sys.stderr)
+    return SOME_UNREADABLE if unreadable else 0
 
 
-def leave_cores_to_decoders() -> None:
-    """Have torch's threads wait for work in a loop for a moment only: others decode the next images meanwhile."""
-    from stages.hardware import FEW_TURNS  # without torch, which reads this when it is imported
+def _explainer(classifier: Any) -> Any:
+    from stages.prediction.explanations import Explainer  # torch, which takes seconds to import
 
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", FEW_TURNS)
+    return Explainer(classifier.file, classifier.metadata)
 
 
 def export(words: list[str]) -> int:
@@ -116,94 +115,86 @@ def export(words: list[str]) -> int:
     parser.add_argument(
         "--int8", metavar="FILE", type=Path, help="the same in 8 bits, with what that costs in accuracy"
     )
-    asked = parser.parse_args(words)
-    if not (asked.onnx or asked.int8):
+    options = parser.parse_args(words)
+    if not (options.onnx or options.int8):
         parser.error("say what to write: --onnx FILE, --int8 FILE or both")
-    onnx, int8 = (file and file.absolute() for file in (asked.onnx, asked.int8))
-    classifier, _ = known(asked, none_of_these=False)
+    onnx, int8 = (file and file.absolute() for file in (options.onnx, options.int8))
+    run = weights_file(options).parent
     from stages.prediction.onnx_export import write_int8, write_onnx
 
     if onnx:
-        print(write_onnx(onnx, classifier))
+        print(write_onnx(onnx, run))
     if int8:
-        print(write_int8(int8, classifier))
+        print(write_int8(int8, run))
     return 0
 
 
 def _parser(name: str, does: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=name, description=does, allow_abbrev=False)
-    parser.add_argument("--run", help="of the study, e.g. own_cnn-tuned-augmented-1 (the best one)")
+    parser.add_argument("--run", help="of the study, e.g. own_cnn-tuned-augmented (the best one)")
     parser.add_argument("--weights", metavar="FILE", type=Path, help="a .safetensors file of this project's, instead")
     parser.add_argument("--study", metavar="FOLDER", type=Path, help="where the study is (here, else the project's)")
     return parser
 
 
-def known(asked: argparse.Namespace, none_of_these: bool) -> tuple[Classifier, Preparation]:
-    """Return the network that the command line names, and how its images are prepared; go to the study's folder."""
-    from safetensors import SafetensorError
+def weights_file(options: argparse.Namespace) -> Path:
+    """Return the file of weights that the command line names; go to the study's folder.
 
-    from stages.hardware import device
-    from stages.networks.common.contract import network_named
-    from stages.networks.common.weights import described, restore
-    from stages.prediction.classifier import Classifier
-    from stages.prediction.inputs import Preparation
-
-    given = asked.weights and asked.weights.absolute()
-    os.chdir(asked.study or (Path() if Path("metrics/runs").is_dir() and Path("params.yaml").is_file() else PROJECT))
-    if asked.study and not Path("params.yaml").is_file():
-        raise UserError(f"{asked.study} is no study: it has no params.yaml")
-    run = "" if given else asked.run or best_run()
-    file = given or Path(f"data/trained/{run}/weights.safetensors")
-    try:
-        description = described(file)
-        trained = restore(file, network_named(description["network"]), device.device())
-    except FileNotFoundError:
+    Raises UserError where it is not there, or not the one that the run's scores are of.
+    """
+    if options.weights:
+        return Path(options.weights).absolute()
+    os.chdir(options.study or (Path() if Path("metrics/runs").is_dir() and Path("params.yaml").is_file() else PROJECT))
+    if options.study and not Path("params.yaml").is_file():
+        raise UserError(f"{options.study} is no study: it has no params.yaml")
+    run = _run_named(options.run) if options.run else best_run()
+    file = Path(f"data/trained/{run}/weights.safetensors")
+    if not file.is_file():
         there = sorted(path.parent.name for path in Path("data/trained").glob("*/weights.safetensors"))
-        raise UserError(f"{file} does not exist; trained are: {', '.join(there) or 'none here, run `make`'}") from None
-    except (SafetensorError, KeyError, OSError) as error:
-        raise UserError(f"{file} is no network of this project's ({type(error).__name__}: {error})") from None
-    if given:
-        if none_of_these:
-            raise UserError("--none-of-these takes a run of a study: its validation images tell what is too improbable")
-        return Classifier(trained), Preparation(trained.image_size)
-    record = record_of(run)
-    if none_of_these and "none_of_these_below" not in record:
-        raise UserError(f"metrics/runs/{run}.json is of an earlier version; `dvc repro` makes it again")
-    below = record["none_of_these_below"] if none_of_these else 0.0
-    return Classifier(trained, record["temperature"], below), preparation_of_study()
+        raise UserError(f"{file} does not exist; trained are: {', '.join(there) or 'none here, run `make`'}")
+    _refuse_other_weights(run, file)
+    return file
 
 
-def record_of(run: str) -> dict[str, float]:
-    """Return what evaluate found of a run."""
+def _run_named(name: str) -> str:
+    """Return the run of a name, which may leave out the seed where there is but one, or is the first."""
+    if Path(f"data/trained/{name}").is_dir():
+        return name
+    seeded = sorted(path.name for path in Path("data/trained").glob(f"{name}-*"))
+    return next((each for each in seeded if each.removeprefix(f"{name}-").isdigit()), name)
+
+
+def _refuse_other_weights(run: str, file: Path) -> None:
+    """Raise UserError where metrics/runs has scores of other weights than the file holds."""
+    import hashlib
+
     from stages.runtime.files import read_json
 
-    try:
-        return dict(read_json(f"metrics/runs/{run}.json"))
-    except FileNotFoundError:
-        raise UserError(f"metrics/runs/{run}.json is missing; `dvc repro` makes it") from None
+    record = Path(f"metrics/runs/{run}.json")
+    scored = read_json(record).get("weights_sha256") if record.is_file() else None
+    if scored and scored != hashlib.sha256(file.read_bytes()).hexdigest():
+        raise UserError(
+            f"{file} is not what {record} has scores of: another branch's, say; `dvc checkout` brings the one that"
+            " belongs here, `dvc repro` makes it"
+        )
 
 
 def best_run() -> str:
-    """Return the run with the highest test accuracy: the first seed's of the study's best configuration."""
-    from stages.reporting.records import best_of
-    from stages.runtime.config import read
-    from stages.runtime.study import Study
+    """Return the run with the highest test accuracy: the first seed's of the study's best configuration.
 
-    study = read("study", Study)
-    scores = {each: [record_of(f"{each}-{seed}") for seed in study.seeds] for each in study.configurations()}
-    return f"{best_of(scores)}-{study.seeds[0]}"
-
-
-def preparation_of_study() -> Preparation:
-    """Return how the study's images were prepared."""
-    from stages.prediction.inputs import Preparation
-    from stages.prepare import Settings
-    from stages.runtime.config import read
+    Known from metrics/runs alone, so that it is found after an edit of params.yaml as well.
+    """
     from stages.runtime.files import read_json
 
-    settings = read("prepare", Settings)
-    white = read_json("data/composition.json")["white_level"]
-    return Preparation(settings.image_size, settings.fit, settings.jpeg_quality, settings.pixel_limit, white)
+    accuracies: dict[str, list[float]] = {}
+    runs: dict[str, str] = {}
+    for file in sorted(Path("metrics/runs").glob("*.json")):
+        configuration = file.stem.rpartition("-")[0]
+        accuracies.setdefault(configuration, []).append(float(read_json(file).get("accuracy", 0.0)))
+        runs.setdefault(configuration, file.stem)
+    if not runs:
+        raise UserError("metrics/runs holds no scores; `make` or `dvc repro` makes them")
+    return runs[max(accuracies, key=lambda name: sum(accuracies[name]) / len(accuracies[name]))]
 
 
 if __name__ == "__main__":

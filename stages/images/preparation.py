@@ -1,30 +1,34 @@
-"""How an image file becomes what a network sees: written once, for the study, for `classify` and for exported networks."""
+"""How an image file becomes what a network sees: written once, for the study, `classify` and exported networks."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ConfigDict, Field
-
-from stages.images.reading import FitMode, ImageArray, decode, encode, load, resized
-from stages.runtime.config import Section
+from stages.images.reading import WHITE, FitMode, ImageArray, decode, encode, load, resized
 
 MAX_SIDE = 4096  # pixels, of a stored image or a network's input
+PIXEL_LIMIT = 100_000_000  # a larger image might fill the memory
 
 
-class Preparation(Section):
+@dataclass(frozen=True)
+class Preparation:
     """How the stage prepare made the images that a network was trained on; shards and files of weights carry it."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    image_size: int = Field(ge=1, le=MAX_SIDE)  # pixels a side as stored
+    image_size: int  # pixels a side as stored
     fit: FitMode = "crop"
-    jpeg_quality: int = Field(default=95, ge=1, le=100)
-    white_level: int = Field(default=65535, ge=255, le=65535)  # of images of 16 bits a channel
+    jpeg_quality: int = 95
+    white_level: int = WHITE  # of images of 16 bits a channel
+
+    def __post_init__(self) -> None:
+        bounds = {"image_size": (1, MAX_SIDE), "jpeg_quality": (1, 100), "white_level": (255, WHITE)}
+        for name, (low, high) in bounds.items():
+            if not low <= getattr(self, name) <= high:
+                raise ValueError(f"{name} must be {low} to {high}")
 
     def stored(self, image: ImageArray) -> bytes:
         """Return an image as the shards keep it: square, as JPEG."""
         return encode(resized(image, self.image_size, self.fit), self.jpeg_quality)
 
-    def prepared(self, path: Path, size: int, pixel_limit: int) -> ImageArray:
+    def prepared(self, path: Path, size: int, pixel_limit: int = PIXEL_LIMIT) -> ImageArray:
         """Return a file's image as a network with an input of `size` pixels a side sees it. Raises UnreadableImage."""
         return at_size(decode(self.stored(load(path, pixel_limit, self.white_level))), size)
 

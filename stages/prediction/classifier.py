@@ -1,76 +1,102 @@
-"""What a trained network says of photographs."""
+"""A trained network as a classifier of image files: its weights, how images are prepared for it, and its answers."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
-from copy import deepcopy
-from typing import NamedTuple
+from pathlib import Path
+from typing import NamedTuple, Protocol
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
-from stages.hardware import device
+from stages.hardware.accelerator import has_accelerator
 from stages.images.reading import ImageArray
-from stages.kernels.accelerate import accelerate
-from stages.networks.common.image_set import ImageSet
-from stages.networks.common.prediction import predict
-from stages.networks.common.weights import Trained
-from stages.prediction.inputs import Bad, Read
-from stages.statistics.temperature import scaled_probabilities
+from stages.networks.common.engine import Engine, Images
+from stages.networks.common.weights import Metadata, metadata_of
+from stages.prediction.inputs import Unreadable
+from stages.runtime.errors import UserError
+
+GRAPH = "graph.onnx"  # beside the weights of a run
 
 
-class Classifier(NamedTuple):
-    """A trained network, and how it is asked."""
-
-    trained: Trained
-    temperature: float = 1.0  # of its probabilities
-    none_below: float = 0.0  # a probability, under which an image is none of its classes
-    fast: bool = False  # in the precision of trainings, not in float32 as the stage evaluate
-
-
-class Answer(NamedTuple):
-    """The classes of a photograph, the most probable first; or why there are none."""
+class Prediction(NamedTuple):
+    """The classes of an image, the most probable first; or why there are none."""
 
     path: str
     classes: tuple[tuple[str, float], ...] = ()  # names and probabilities
-    is_none: bool = False  # of the classes, to all appearance
-    bad: str = ""
+    is_none: bool = False  # no class is probable enough
+    error: str = ""
     image: ImageArray | None = None
 
 
-def in_low_precision(classifier: Classifier) -> Classifier:
-    """Return a copy of a network that answers in the precision and with the layers of trainings, so less exactly."""
-    model = accelerate(deepcopy(classifier.trained.model)).to(memory_format=torch.channels_last)
-    return classifier._replace(trained=classifier.trained._replace(model=model), fast=True)
+class Probabilities(Protocol):
+    """What gives probabilities (n, classes) for images (n, size, size, 3)."""
+
+    def __call__(self, images: Images) -> NDArray[np.float32]: ...
 
 
-def answers(chunks: Iterable[list[tuple[str, Read]]], classifier: Classifier, top: int) -> Iterator[Answer]:
-    """Yield an answer for each path, in order."""
-    for chunk in chunks:
-        read = [image for _, image in chunk if not isinstance(image, Bad)]
-        named = iter(probabilities(classifier, read)) if read else iter(())
-        for path, image in chunk:
-            if isinstance(image, Bad):
-                yield Answer(path, bad=image.reason)
-            else:
-                yield _answer(path, image, next(named), classifier, top)
+class Classifier(NamedTuple):
+    """A trained network, ready to answer images that were prepared as its metadata says."""
+
+    metadata: Metadata
+    probabilities: Probabilities
+    file: Path  # of the weights
+
+    def predictions(
+        self, chunks: Iterable[list[tuple[str, ImageArray | Unreadable]]], top: int
+    ) -> Iterator[Prediction]:
+        """Yield a prediction for each path, in order."""
+        for chunk in chunks:
+            images = [image for _, image in chunk if not isinstance(image, Unreadable)]
+            found = iter(self.finite_probabilities(np.stack(images)) if images else ())
+            for path, image in chunk:
+                if isinstance(image, Unreadable):
+                    yield Prediction(path, error=image.reason)
+                else:
+                    yield self._prediction(path, image, next(found), top)
+
+    def finite_probabilities(self, images: Images) -> NDArray[np.float32]:
+        """Return probabilities (n, classes). Raises UserError where weights are not finite."""
+        found = self.probabilities(images)
+        if not np.isfinite(found).all():
+            raise UserError(f"{self.file}: its weights give no finite numbers; train it again")
+        return found
+
+    def _prediction(self, path: str, image: ImageArray, shares: NDArray[np.float32], top: int) -> Prediction:
+        best = np.argsort(-shares, kind="stable")[:top]
+        classes = tuple((self.metadata.class_names[label], float(shares[label])) for label in best)
+        return Prediction(path, classes, bool(shares.max() < self.metadata.none_of_these_below), image=image)
 
 
-def _answer(path: str, image: ImageArray, shares: np.ndarray, classifier: Classifier, top: int) -> Answer:
-    best = np.argsort(-shares, kind="stable")[:top]
-    classes = tuple((classifier.trained.class_names[label], float(shares[label])) for label in best)
-    return Answer(path, classes, bool(shares.max() < classifier.none_below), image=image)
+def load_classifier(file: Path) -> Classifier:
+    """Return the classifier in a file of weights: by its graph beside it on a CPU, else by torch.
+
+    Raises UserError where the file is no network of this project's, or does not fit its graph.
+    """
+    metadata = metadata_of(file)
+    if metadata is None:
+        raise UserError(f"{file} is no network of this project's: it does not say for which classes")
+    graph = file.with_name(GRAPH)
+    if graph.is_file() and not has_accelerator():
+        engine = Engine(graph)
+        if engine.metadata() != metadata.as_json():
+            raise UserError(f"{graph} and {file} are of different trainings; `dvc checkout` brings both of one")
+        return Classifier(metadata, lambda images: engine.run(images, "probabilities")[0], file)
+    return Classifier(metadata, _by_torch(file, metadata), file)
 
 
-def probabilities(classifier: Classifier, images: list[ImageArray]) -> np.ndarray:
-    """Return the probabilities (n, classes) of images (size, size, 3)."""
-    with device.mixed_precision() if classifier.fast else nullcontext():
-        logits = predict(classifier.trained.model, as_set(classifier, images))
-    return scaled_probabilities(logits.double().numpy(), classifier.temperature)
+def _by_torch(file: Path, metadata: Metadata) -> Probabilities:
+    """Return what gives probabilities by torch: on an accelerator, or where there is no graph."""
+    import torch
 
+    from stages.hardware import device
+    from stages.networks.common.contract import network_named
+    from stages.networks.common.prediction import normalised
+    from stages.networks.common.weights import restore
 
-def as_set(classifier: Classifier, images: list[ImageArray]) -> ImageSet:
-    """Return images as a network takes them; of their classes nothing is known."""
-    held: Tensor = torch.from_numpy(np.stack(images))
-    labels = torch.zeros(len(images), dtype=torch.int64, device=device.device())
-    return ImageSet(held, labels, classifier.trained.class_names, [], classifier.trained.normalisation)
+    model = restore(file, network_named(metadata.network), device.device())
+
+    def probabilities(images: Images) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            batch = normalised(torch.from_numpy(images).to(device.device()), metadata.normalisation)
+            return np.asarray(torch.softmax(model(batch).float() / metadata.temperature, 1).cpu())
+
+    return probabilities

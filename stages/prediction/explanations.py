@@ -4,28 +4,43 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
+from torch import nn
 
 from stages.evaluation.grad_cam import grad_cam
-from stages.prediction.classifier import Answer, Classifier, as_set
+from stages.hardware import device
+from stages.networks.common.contract import network_named
+from stages.networks.common.prediction import normalised
+from stages.networks.common.weights import Metadata, restore
+from stages.prediction.classifier import Prediction
 from stages.runtime.files import atomic_file
 
-SIDE = 384  # pixels at least, so that there is something to see
-SEEN = 0.5  # share of the heat in what is shown
+MIN_SIDE = 384  # pixels, so that there is something to see
+HEAT_MAP_OPACITY = 0.5
 
 
-def write_explanation(folder: Path, number: int, answer: Answer, classifier: Classifier) -> Path:
-    """Write an answer's image with the heat of its most probable class over it, as PNG; return the file."""
-    if answer.image is None:
-        raise ValueError(f"{answer.path} was not answered")
-    images, _ = as_set(classifier, [answer.image]).batch(slice(0, 1))
-    label = classifier.trained.class_names.index(answer.classes[0][0])
-    (heat,) = grad_cam(classifier.trained.model, images, [label])
-    side = max(SIDE, len(answer.image))
-    image = cv2.resize(answer.image, (side, side), interpolation=cv2.INTER_LANCZOS4)
-    grey = (cv2.resize(heat, (side, side), interpolation=cv2.INTER_CUBIC).clip(0, 1) * 255).astype(np.uint8)
-    coloured = cv2.applyColorMap(grey, cv2.COLORMAP_VIRIDIS)
-    shown = cv2.addWeighted(cv2.cvtColor(image, cv2.COLOR_RGB2BGR), 1 - SEEN, coloured, SEEN, 0)
-    file = folder / f"{number:05}-{Path(answer.path).stem[:100]}.png"
-    with atomic_file(file) as unfinished:
-        unfinished.write_bytes(bytes(cv2.imencode(".png", shown)[1]))
-    return file
+class Explainer:
+    """Writes where a network looked, as PNG files; by torch, for Grad-CAM takes gradients."""
+
+    def __init__(self, file: Path, metadata: Metadata) -> None:
+        self.metadata = metadata
+        self.model: nn.Module = restore(file, network_named(metadata.network), device.device())
+
+    def write(self, folder: Path, number: int, prediction: Prediction) -> Path:
+        """Write a prediction's image with the heat map of its most probable class over it; return the file."""
+        image = prediction.image
+        if image is None:
+            raise ValueError(f"{prediction.path} was not answered")
+        batch = normalised(torch.from_numpy(image[None]).to(device.device()), self.metadata.normalisation)
+        label = self.metadata.class_names.index(prediction.classes[0][0])
+        (heat_map,) = grad_cam(self.model, batch, [label])
+        side = max(MIN_SIDE, len(image))
+        enlarged = cv2.resize(image, (side, side), interpolation=cv2.INTER_LANCZOS4)
+        grey = (cv2.resize(heat_map, (side, side), interpolation=cv2.INTER_CUBIC).clip(0, 1) * 255).astype(np.uint8)
+        coloured = cv2.applyColorMap(grey, cv2.COLORMAP_VIRIDIS)
+        bgr = cv2.cvtColor(enlarged, cv2.COLOR_RGB2BGR)
+        shown = cv2.addWeighted(bgr, 1 - HEAT_MAP_OPACITY, coloured, HEAT_MAP_OPACITY, 0)
+        file = folder / f"{number:05}-{Path(prediction.path).stem[:60]}.png"
+        with atomic_file(file) as unfinished:
+            unfinished.write_bytes(bytes(cv2.imencode(".png", shown)[1]))
+        return file

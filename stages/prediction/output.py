@@ -1,4 +1,4 @@
-"""Answers for people and for programs: a table, lines of text, CSV, or JSON."""
+"""Predictions for people and for programs: a table, lines of text, CSV, or JSON."""
 
 import csv
 import json
@@ -10,27 +10,27 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from stages.prediction.classifier import Answer
+from stages.prediction.classifier import Prediction
 
 NONE = "none of these"
 
 
 class Output(Protocol):
-    """What answers are written to, one after the other."""
+    """What predictions are written to, one after the other."""
 
-    def add(self, answer: Answer) -> None:
-        """Write an answer."""
+    def add(self, prediction: Prediction) -> None:
+        """Write an prediction."""
 
     def close(self) -> None:
         """Write what is left to write."""
 
 
 class Lines:
-    """A line for each answer, its parts apart by tabs: path, then class and probability of each."""
+    """A line for each prediction, its parts apart by tabs: path, then class and probability of each."""
 
-    def add(self, answer: Answer) -> None:
-        """Write an answer."""
-        print("\t".join([printable(answer.path), *(part for pair in _shown(answer) for part in pair)]))
+    def add(self, prediction: Prediction) -> None:
+        """Write an prediction."""
+        print("\t".join([printable(prediction.path), *(part for pair in _shown(prediction) for part in pair)]))
 
     def close(self) -> None:
         """Nothing is left."""
@@ -43,10 +43,11 @@ class Csv:
         self.writer = csv.writer(sys.stdout, lineterminator="\n")
         self.writer.writerow(["path", "rank", "class", "probability", "none_of_these"])
 
-    def add(self, answer: Answer) -> None:
-        """Write an answer."""
-        for rank, (name, probability) in enumerate(answer.classes, start=1):
-            self.writer.writerow([answer.path, rank, name, f"{probability:.6f}", answer.is_none])
+    def add(self, prediction: Prediction) -> None:
+        """Write an prediction."""
+        for rank, (name, probability) in enumerate(prediction.classes, start=1):
+            cells = (inert(prediction.path), rank, inert(name), f"{probability:.6f}", prediction.is_none)
+            self.writer.writerow(cells)
 
     def close(self) -> None:
         """Nothing is left."""
@@ -55,12 +56,12 @@ class Csv:
 class JsonLines:
     """An object a line."""
 
-    def add(self, answer: Answer) -> None:
-        """Write an answer."""
-        classes = [{"name": name, "probability": round(probability, 6)} for name, probability in answer.classes]
-        print(
-            json.dumps({"path": answer.path, "classes": classes, "none_of_these": answer.is_none}, ensure_ascii=False)
-        )
+    def add(self, prediction: Prediction) -> None:
+        """Write an prediction."""
+        classes = [{"name": name, "probability": round(probability, 6)} for name, probability in prediction.classes]
+        line = {"path": prediction.path, "classes": classes, "none_of_these": prediction.is_none}
+        text = json.dumps(line, ensure_ascii=False, allow_nan=False)
+        print(text if text.isprintable() else json.dumps(line, allow_nan=False))  # what steers a terminal is escaped
 
     def close(self) -> None:
         """Nothing is left."""
@@ -74,10 +75,10 @@ class TerminalTable:
         self.table.columns[0].overflow = self.table.columns[1].overflow = "fold"
         self.table.columns[2].justify = "right"
 
-    def add(self, answer: Answer) -> None:
-        """Add an answer."""
-        for number, (name, probability) in enumerate(_shown(answer)):
-            self.table.add_row("" if number else escape(printable(answer.path)), escape(name), probability)
+    def add(self, prediction: Prediction) -> None:
+        """Add an prediction."""
+        for number, (name, probability) in enumerate(_shown(prediction)):
+            self.table.add_row("" if number else escape(printable(prediction.path)), escape(name), probability)
         self.table.add_section()
 
     def close(self) -> None:
@@ -95,10 +96,10 @@ def output_for(kind: str) -> Output:
     return TerminalTable() if sys.stdout.isatty() else Lines()
 
 
-def _shown(answer: Answer) -> Iterator[tuple[str, str]]:
-    if answer.is_none:
+def _shown(prediction: Prediction) -> Iterator[tuple[str, str]]:
+    if prediction.is_none:
         yield NONE, ""
-    for name, probability in answer.classes:
+    for name, probability in prediction.classes:
         yield printable(name), f"{100 * probability:.1f} %"
 
 
@@ -109,3 +110,9 @@ def printable(text: str) -> str:
 
 def _printable(one: str) -> str:
     return one if one.isprintable() else one.encode("unicode_escape").decode()
+
+
+def inert(text: str) -> str:
+    """Return the text of a cell so that no spreadsheet takes it for a formula, and no terminal is steered by it."""
+    shown = printable(text)
+    return f"'{shown}" if shown.startswith(("=", "+", "-", "@")) else shown

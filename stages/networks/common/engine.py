@@ -15,8 +15,10 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from stages.images.reading import ImageArray, decode, resized
+from stages.images.preparation import at_size
+from stages.images.reading import ImageArray, decode
 from stages.images.shards import Row, read_rows
+from stages.networks.common.graph import METADATA
 from stages.runtime.cores import available_cores
 
 BATCH_SIZE = 32  # images; larger batches are no faster and take more memory
@@ -49,6 +51,11 @@ class Engine:
         source = str(self.model) if isinstance(self.model, Path) else self.model.SerializeToString()
         return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
 
+    def metadata(self) -> str:
+        """Return what the graph says of its network, as JSON; "" where it says nothing."""
+        model = onnx.load(self.model, load_external_data=False) if isinstance(self.model, Path) else self.model
+        return next((entry.value for entry in model.metadata_props if entry.key == METADATA), "")
+
     def run(self, images: Images, *names: str) -> list[NDArray[np.float32]]:
         """Return the named outputs for images (n, size, size, 3)."""
         found: list[NDArray[np.float32]] = self.session.run(list(names), {"images": images})  # type: ignore[attr-defined]
@@ -62,11 +69,7 @@ def decoded_batches(rows: Iterable[Row], size: int) -> Iterator[tuple[list[Row],
     """
     cv2.setNumThreads(1)
 
-    def decoded(row: Row) -> ImageArray:
-        image = decode(row.encoded)
-        return image if image.shape[0] == size else resized(image, size)
-
-    yield from prefetched(rows, decoded)
+    yield from prefetched(rows, lambda row: at_size(decode(row.encoded), size))
 
 
 def prefetched(items: Iterable[Item], read: Callable[[Item], ImageArray]) -> Iterator[tuple[list[Item], Images]]:
@@ -81,19 +84,7 @@ def prefetched(items: Iterable[Item], read: Callable[[Item], ImageArray]) -> Ite
             yield batch, np.stack([future.result() for future in futures])
 
 
-def outputs_for(engine: Engine, folder: str | Path, size: int, *, flip_tta: bool = False) -> Outputs:
-    """Return a network's outputs for all images of a folder of shards, in their order.
-
-    With `flip_tta` logits are the means over each image and its mirror image.
-    """
-    features, logits = [], []
-    for _, images in decoded_batches(read_rows(folder), size):
-        both = engine.run(images, "features", "logits")
-        features.append(both[0])
-        logits.append((both[1] + mirrored_logits(engine, images)) / 2 if flip_tta else both[1])
-    return Outputs(np.concatenate(features), np.concatenate(logits))
-
-
-def mirrored_logits(engine: Engine, images: Images) -> NDArray[np.float32]:
-    """Return the logits (n, classes) for the mirror images of images (n, size, size, 3)."""
-    return engine.run(np.ascontiguousarray(images[:, :, ::-1]), "logits")[0]
+def outputs_for(engine: Engine, folder: str | Path, size: int) -> Outputs:
+    """Return a network's outputs for all images of a folder of shards, in their order."""
+    parts = [engine.run(images, "features", "logits") for _, images in decoded_batches(read_rows(folder), size)]
+    return Outputs(*(np.concatenate(each) for each in zip(*parts, strict=True)))

@@ -1,8 +1,8 @@
 """A network as an ONNX graph, whose weights stay in a file of their own.
 
 The graph is exported once for a network and its input size. Its weights stay in a safetensors file beside it, as what
-ONNX calls external data. Input `images`: uint8 (n, size, size, 3), RGB. Outputs, as float32: `features` (n, d), which the
-head is given, and `logits` (n, classes). Normalisation is part of the graph.
+ONNX calls external data. Input `images`: uint8 (n, size, size, 3), RGB. Outputs, as float32: `features` (n, d), which
+the head is given, `logits` (n, classes), and of a trained network `probabilities` (n, classes).
 """
 
 import io
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import onnx
-from onnx import TensorProto, external_data_helper
+from onnx import TensorProto, external_data_helper, helper
 
 if TYPE_CHECKING:
     from torch import nn
@@ -103,7 +103,7 @@ def backbone_of(model: onnx.ModelProto) -> onnx.ModelProto:
     return part
 
 
-def bind(model: onnx.ModelProto, weights: Path, metadata: str = "{}") -> onnx.ModelProto:
+def bind(model: onnx.ModelProto, weights: Path) -> onnx.ModelProto:
     """Return the graph with its weights in a safetensors file, which must lie in the same folder under this name.
 
     Raises KeyError where the file lacks a weight of the graph.
@@ -119,8 +119,65 @@ def bind(model: onnx.ModelProto, weights: Path, metadata: str = "{}") -> onnx.Mo
             tensor.ClearField("external_data")
             for key, value in {"location": weights.name, "offset": start + begin, "length": end - begin}.items():
                 tensor.external_data.add(key=key, value=str(value))
-    onnx.helper.set_model_props(bound, {METADATA: metadata})
     return bound
+
+
+def with_head(backbone: onnx.ModelProto, head: str) -> onnx.ModelProto:
+    """Return a graph of features with a linear layer behind it, whose weights are external as all others."""
+    whole = onnx.ModelProto()
+    whole.CopyFrom(backbone)
+    for name in ("weight", "bias"):
+        tensor = whole.graph.initializer.add(name=f"{head}{name}", data_type=TensorProto.FLOAT)
+        tensor.data_location = TensorProto.EXTERNAL
+    inputs = [whole.graph.output[0].name, f"{head}weight", f"{head}bias"]
+    whole.graph.node.append(helper.make_node("Gemm", inputs, ["logits"], transB=1))
+    whole.graph.output.append(helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", "classes"]))
+    return whole
+
+
+def finished(
+    model: onnx.ModelProto, weights: Path, metadata: str, temperature: float, *, flip_tta: bool
+) -> onnx.ModelProto:
+    """Return a trained network's graph: bound to its weights, with `probabilities` at a temperature as an output.
+
+    With `flip_tta` logits are the means over an image and its mirror image.
+    """
+    whole = bind(model, weights)
+    if flip_tta:
+        _average_over_mirror_images(whole)
+    whole.graph.initializer.append(helper.make_tensor("temperature", TensorProto.FLOAT, [], [temperature]))
+    whole.graph.node.append(helper.make_node("Div", ["logits", "temperature"], ["scaled_logits"]))
+    whole.graph.node.append(helper.make_node("Softmax", ["scaled_logits"], ["probabilities"], axis=1))
+    whole.graph.output.append(helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", "classes"]))
+    helper.set_model_props(whole, {METADATA: metadata})
+    return whole
+
+
+def _average_over_mirror_images(model: onnx.ModelProto) -> None:
+    """Have a graph run on its images and, behind them in the batch, their mirror images; logits become the means."""
+    graph = model.graph
+    for node in graph.node:
+        node.input[:] = ["images_and_mirrored" if name == "images" else name for name in node.input]
+        node.output[:] = [f"{name}_of_both" if name in ("features", "logits") else name for name in node.output]
+        node.input[:] = [f"{name}_of_both" if name in ("features", "logits") else name for name in node.input]
+    constants = {"last": [-1], "before_first": [-(2**62)], "width_axis": [2], "backwards": [-1]}
+    graph.initializer.extend(
+        helper.make_tensor(name, TensorProto.INT64, [1], value) for name, value in constants.items()
+    )
+    graph.initializer.append(helper.make_tensor("half", TensorProto.FLOAT, [], [0.5]))
+    before = [
+        helper.make_node("Slice", ["images", *constants], ["mirrored_images"]),
+        helper.make_node("Concat", ["images", "mirrored_images"], ["images_and_mirrored"], axis=0),
+    ]
+    after = [
+        helper.make_node("Split", ["features_of_both"], ["features", "mirrored_features"], axis=0, num_outputs=2),
+        helper.make_node("Split", ["logits_of_both"], ["plain_logits", "mirrored_logits"], axis=0, num_outputs=2),
+        helper.make_node("Add", ["plain_logits", "mirrored_logits"], ["sum_of_logits"]),
+        helper.make_node("Mul", ["sum_of_logits", "half"], ["logits"]),
+    ]
+    nodes = [*before, *graph.node, *after]
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
 def save(model: onnx.ModelProto, folder: Path) -> None:
@@ -141,7 +198,7 @@ def embedded(folder: Path) -> onnx.ModelProto:
 def safetensors_header(path: Path) -> tuple[dict[str, Any], int]:
     """Return the header of a safetensors file, and where its data begins in bytes. Format: huggingface/safetensors.
 
-    Raises ValueError where it is no such file.
+    Raises OSError, ValueError or TypeError where it is no such file.
     """
     if not path.is_file():  # a pipe would be waited for
         raise FileNotFoundError(f"{path} does not exist, or is no file")
@@ -152,5 +209,5 @@ def safetensors_header(path: Path) -> tuple[dict[str, Any], int]:
             raise ValueError("it does not begin as a safetensors file")
         header = json.loads(file.read(length))
     if not isinstance(header, dict):
-        raise ValueError("its header is no object")
+        raise TypeError("its header is no object")
     return header, 8 + length

@@ -1,12 +1,14 @@
 """Images as the networks want them, decoded once from shards: in memory, or where that is short in a file."""
 
 import math
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import NamedTuple
 
 import cv2
@@ -21,11 +23,12 @@ from stages.hardware.memory import SHARE_OF_IMAGES, left_bytes
 from stages.images.reading import decode, resized
 from stages.images.shards import Row, class_names, read_rows, row_count
 from stages.networks.common.contract import IMAGENET, Normalisation
-from stages.networks.common.memory_map import decoded_file
+from stages.networks.common.prediction import normalised
 from stages.runtime.cores import available_cores
+from stages.runtime.errors import UserError
 
-CHUNK = 16  # pixels that a thread decodes at a time
-BLOCK = 4096  # pixels that are held encoded at a time
+CHUNK = 16  # images that a thread decodes at a time
+BLOCK = 4096  # images that are held encoded at a time
 
 
 @dataclass(frozen=True)
@@ -79,11 +82,7 @@ class ImageSet:
         """Return pixels (n, H, W, 3) of uint8 as `batch` does."""
         pixels = pixels.to(self.labels.device, non_blocking=True)
         pixels = pixels if change is None else change(pixels)
-        # as rows of width x 3 values: a loop over three at a time would take longer
-        lines = pixels.flatten(2).float()
-        mean = torch.tensor(self.normalisation.mean * self.image_size, device=lines.device)
-        scale = torch.tensor(self.normalisation.standard_deviation * self.image_size, device=lines.device)
-        return lines.sub_(mean).div_(scale).view(pixels.shape).permute(0, 3, 1, 2)
+        return normalised(pixels, self.normalisation)
 
     def chosen(self, batches: Sequence[Tensor]) -> Iterator[Tensor]:
         """Yield the pixels (n, H, W, 3) of each batch of rows (n,), as uint8.
@@ -118,22 +117,35 @@ def load_images(
 ) -> ImageSet:
     """Decode a folder of shards: 3 bytes a pixel, 12 KB an image of 64 pixels.
 
-    In memory, or in a file below data/decoded, which all processes share, where they would take more than a share of
-    what is left. With `size`, pixels of another width and height are resized to it.
+    In memory, or where they would take more than a share of what is left, in a file without a name that is mapped into
+    it. With `size`, images of another width and height are resized to it. Raises UserError where the disk has no room.
     """
     names = class_names(folder)
     shape = (row_count(folder), *_decoded(next(read_rows(folder)).encoded, size).shape)
-    if on_disk := math.prod(shape) * distributed.local_world_size() > SHARE_OF_IMAGES * left_bytes():
-        with decoded_file(Path(folder), shape) as (pixels, is_new):
-            rows = _read(folder, size, pixels.numpy() if is_new else None)
-    else:
-        pixels = torch.empty(shape, dtype=torch.uint8)
-        rows = _read(folder, size, pixels.numpy())
+    on_disk = math.prod(shape) * distributed.local_world_size() > SHARE_OF_IMAGES * left_bytes()
+    pixels = _mapped(shape) if on_disk else torch.empty(shape, dtype=torch.uint8)
+    rows = _read(folder, size, pixels.numpy())
     if has_room_for(pixels.nbytes):
         pixels = pixels.to(device)
     labels = torch.from_numpy(rows.labels).to(device)
     on_disk = on_disk and pixels.device.type == "cpu"
     return ImageSet(pixels, labels, names, rows.paths, normalisation, rows.are_copies, on_disk)
+
+
+def _mapped(shape: tuple[int, ...]) -> Tensor:
+    """Return a tensor of uint8 in a file that vanishes with this process, however that ends."""
+    size = math.prod(shape)
+    with TemporaryFile(dir="data") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, size)  # without room, writing into the map would end the process
+        except AttributeError:  # macOS has no such call
+            file.truncate(size)
+        except OSError as error:
+            raise UserError(
+                f"data/ takes {size / 1e9:.1f} GB for images that are too many for the memory: {error.strerror};"
+                " make room, or lower input_size, prepare.image_size or augment.copies"
+            ) from None
+        return torch.from_numpy(np.memmap(file, np.uint8, "r+", shape=shape))
 
 
 class _Rows(NamedTuple):
@@ -144,8 +156,8 @@ class _Rows(NamedTuple):
     are_copies: NDArray[np.bool_]
 
 
-def _read(folder: str | Path, size: int | None, pixels: NDArray[np.uint8] | None) -> _Rows:
-    """Read a folder of shards and decode its pixels into `pixels` (N, H, W, 3), if given, a block at a time."""
+def _read(folder: str | Path, size: int | None, pixels: NDArray[np.uint8]) -> _Rows:
+    """Read a folder of shards and decode its images into `pixels` (N, H, W, 3), a block at a time."""
     labels: list[int] = []
     paths: list[str] = []
     are_copies: list[bool] = []
@@ -153,10 +165,9 @@ def _read(folder: str | Path, size: int | None, pixels: NDArray[np.uint8] | None
     cv2.setNumThreads(0)  # the threads below already use every core
     with ThreadPoolExecutor(available_cores()) as threads:  # decoding happens outside Python's lock
         while block := list(islice(rows, BLOCK)):
-            if pixels is not None:
-                decode_from = partial(_decode, block, size, pixels[len(labels) :])
-                for _ in threads.map(decode_from, range(0, len(block), CHUNK)):
-                    pass  # an error is raised here
+            decode_from = partial(_decode, block, size, pixels[len(labels) :])
+            for _ in threads.map(decode_from, range(0, len(block), CHUNK)):
+                pass  # an error is raised here
             labels += [row.label for row in block]
             paths += [row.path for row in block]
             are_copies += [row.drawn is not None for row in block]

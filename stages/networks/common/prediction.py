@@ -1,9 +1,16 @@
-"""What a network says of images."""
+"""What a network in torch gives for images."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from stages.networks.common.image_set import ImageSet
+from stages.networks.common.contract import Normalisation
+
+if TYPE_CHECKING:
+    from stages.networks.common.image_set import ImageSet
 
 # 256 images of 64 pixels, 20 of 224, 10 of 320: less than a training step, for nothing is kept for a way back
 PIXELS_AT_A_TIME = 2**20
@@ -19,6 +26,14 @@ def add_flip_tta(model: nn.Module) -> None:
 
 def _with_mirror_image(model: nn.Module, images: tuple[Tensor], logits: Tensor) -> Tensor:
     return logits if model.training else (logits + model.forward(images[0].flip(3))) / 2
+
+
+def normalised(pixels: Tensor, normalisation: Normalisation) -> Tensor:
+    """Return pixels (n, H, W, 3) of uint8 as images (n, 3, H, W) of float32 in channels_last memory order."""
+    # as rows of width x 3 values: a loop over three at a time would take longer
+    lines = pixels.flatten(2).float()
+    mean, scale = (torch.tensor(each * pixels.shape[2], device=lines.device) for each in normalisation)
+    return lines.sub_(mean).div_(scale).view(pixels.shape).permute(0, 3, 1, 2)
 
 
 def predict(model: nn.Module, images: ImageSet, part: slice = slice(None)) -> Tensor:
