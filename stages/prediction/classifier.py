@@ -30,7 +30,8 @@ class Prediction(NamedTuple):
 class Probabilities(Protocol):
     """What gives probabilities (n, classes) for images (n, size, size, 3)."""
 
-    def __call__(self, images: Images) -> NDArray[np.float32]: ...
+    def __call__(self, images: Images) -> NDArray[np.float32]:
+        """Return the probabilities."""
 
 
 class Classifier(NamedTuple):
