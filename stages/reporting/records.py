@@ -41,9 +41,8 @@ def with_timing(cost: dict[str, Any], configuration: Configuration) -> dict[str,
     if cost.get("taken_from") != "tune":
         return cost
     timings = read_json(f"data/hyperparameters/{configuration.network}/timings.json")
-    return timings[configuration.hyperparameters] | {
-        name: value for name, value in cost.items() if name != "taken_from"
-    }
+    searched: dict[str, Any] = timings[configuration.hyperparameters]
+    return searched | {name: value for name, value in cost.items() if name != "taken_from"}
 
 
 def cost(records: list[dict[str, Any]]) -> dict[str, Any]:

@@ -193,11 +193,8 @@ def _validate(model: nn.Module, validation: ImageSet) -> tuple[float, float, flo
     loss, accuracy = functional.cross_entropy(logits, labels).item(), (logits.argmax(1) == labels).double().mean()
     if not math.isfinite(loss):
         return loss, accuracy.item(), loss
-    return (
-        loss,
-        accuracy.item(),
-        float(temperature_scaled_cross_entropies(logits.double().numpy(), labels.numpy()).mean()),
-    )
+    scaled = temperature_scaled_cross_entropies(logits.double().numpy(), labels.numpy())
+    return loss, accuracy.item(), float(scaled.mean())
 
 
 def _line(description: str, epoch: Epoch, epochs: int) -> str:

@@ -51,7 +51,7 @@ class Known:
     was not interrupted.
     """
 
-    def __init__(self, tuning: Tuning, study: optuna.Study, number: int) -> None:
+    def __init__(self, tuning: Tuning, study: optuna.Study, number: float = math.inf) -> None:
         self.tuning, self.space = tuning, tuning.space()
         live = (TrialState.RUNNING, *ENDED)
         self.before = [each for each in study.get_trials(deepcopy=False, states=live) if each.number < number]
@@ -115,7 +115,7 @@ def loss_of(trial: FrozenTrial) -> float:
 
 def checked(trial: FrozenTrial, space: dict[str, BaseDistribution]) -> Values:
     """Return what a trial changes. Raises UserError where that is not of this search: a database may hold anything."""
-    changed = trial.user_attrs[CHANGED]
+    changed = trial.user_attrs.get(CHANGED)
     if not isinstance(changed, dict) or within(space, changed) != changed:
         raise UserError(f"trial {trial.number} in the database changes {changed}, which this search does not try")
     return changed

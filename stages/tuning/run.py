@@ -21,9 +21,9 @@ from stages.runtime.fingerprint import fingerprint
 from stages.training.checkpoint import FOLDER
 from stages.training.loop import fit
 from stages.training.run import hardware, write_training
-from stages.tuning.known import Known, loss_of
+from stages.tuning.known import Known, Tuning, loss_of
 from stages.tuning.results import CHANGED, Found
-from stages.tuning.search import Tuning, best_trials, run_search
+from stages.tuning.search import best_trials, run_search
 from stages.tuning.storage import DATABASE_ERRORS, VARIABLE, database, joined, journal, opened_alone
 
 
@@ -68,8 +68,8 @@ def load_tuning(network: Network[Any], defaults: TrainingConfig, search: Search,
     device.be_deterministic()
     device.keep_freed_memory()
     expected = expected_input(network, defaults.settings)
-    images = (load_images(f"data/{name}", device.device(), *expected) for name in ("original", "validation"))
-    return Tuning(network, defaults, search, *images, seed, checkpoint_folder(network.name) / "trained")
+    images = [load_images(f"data/{name}", device.device(), *expected) for name in ("original", "validation")]
+    return Tuning(network, defaults, search, images[0], images[1], seed, checkpoint_folder(network.name) / "trained")
 
 
 def checkpoint_folder(network: str) -> Path:

@@ -1,22 +1,20 @@
 """Which trial of a search has the lowest expected validation loss, once its gain is shrunk by its noise.
 
-Each trial is compared with the defaults on the same validation images. Its mean gain is an estimate with an error: that
-of the images, and of the training, which another seed would have ended otherwise. Taken as they are, the best of several
-noisy gains looks better than it is. So the gains' true spread is estimated from all trials (the method of moments of
+Each trial is compared with the defaults on the same validation images. Its mean gain is an estimate with an error: of
+the images, and of the training, which another seed would have ended otherwise. Taken as they are, the best of several
+noisy gains looks better than it is. So the true spread of gains is estimated from all trials (the method of moments:
 DerSimonian and Laird, Meta-analysis in clinical trials, 1986), and each gain is shrunk by the share of its error in it
-(empirical Bayes: Efron and Morris, Data analysis using Stein's estimator and its generalizations, 1975). Where the
-gains scatter little beside what their errors would have them, nothing is left of any, and the defaults stay.
+(empirical Bayes: Efron and Morris, Data analysis using Stein's estimator and its generalizations, 1975). Where gains
+scatter little beside what their errors would have them, nothing is left of any, and the defaults stay.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-TRAINING_LUCK = (
-    0.04  # standard deviation of a training's loss over seeds, as a share of the loss: measured on drawn birds
-)
-# of the scatter that the errors make alone, how much must be there before any of it counts as true: all of it would miss
-# most true gains, and to take a trial that is only as good as the defaults costs nothing
+TRAINING_LUCK = 0.04  # standard deviation of a training's loss over seeds, as a share of it: so on drawn birds
+# of the scatter that errors alone make, how much must be there before any counts as true: all of it would miss most
+# true gains, and to take a trial that is only as good as the defaults costs nothing
 NOISE_SHARE = 0.5
 
 

@@ -41,14 +41,15 @@ def planned_change(
     """Return what the next trial changes of the defaults, or None where the search's sampler is to choose.
 
     First nothing, then each step once, then all steps together that have gained. `trials` are those that run or have
-    ended: what each changes, and its loss, infinite until it has come to its end. So many are just `starting` elsewhere.
+    ended: what each changes, and its loss, infinite until it has come to its end. Besides, so many
+    are just `starting`, in other processes.
     """
     tried, possible = [changed for changed, _ in trials], steps(defaults, space)
     wanted = [change for change in ({}, *possible) if change not in tried][starting:]
     if wanted:
         return wanted[0]
-    base, *losses = (min(loss for changed, loss in trials if changed == each) for each in ({}, *possible))
-    gained = [step for step, loss in zip(possible, losses, strict=True) if loss < base < math.inf]
+    losses = [min([loss for changed, loss in trials if changed == each], default=math.inf) for each in ({}, *possible)]
+    gained = [step for step, loss in zip(possible, losses[1:], strict=True) if loss < losses[0] < math.inf]
     together = {name: value for step in gained for name, value in step.items()}
     return together if len(gained) > 1 and together not in tried else None
 
