@@ -1,46 +1,31 @@
 """Stage evaluate: score a trained run on photographs it has never seen."""
 
-import shutil
-from pathlib import Path
-
+from stages.evaluation.run import evaluated, history_of, write_evaluation
+from stages.hardware import device
+from stages.networks.common.contract import network_named
+from stages.networks.common.image_set import load_images
+from stages.networks.common.weights import described, restore
 from stages.runtime.command import run_stage
-from stages.runtime.files import atomic_folder, read_json, write_json
+from stages.runtime.files import read_json, write_json
 from stages.runtime.runs import Run
-from stages.training.done_before import done_before, note_done
-from stages.training.fingerprint import code_of, key_of
 
 
 def main(network: str, hyperparameters: str, data: str, seed: str) -> None:
     """Score a trained run on photographs it has never seen, and keep what it says of each."""
     run = Run(network, hyperparameters, data, int(seed))
-    same = done_before(lambda: key_of_run(run))
-    if not (same and taken_from(same, run)):
-        from stages.evaluation.run import evaluate  # imports torch, which takes longer than to copy what is there
-
-        evaluate(run)
-        note_done(key_of_run(run), str(run))
-    write_json(f"metrics/costs/{run}.json", read_json(f"data/trained/{run}/timing.json"))
-
-
-def key_of_run(run: Run) -> str:
-    """Return the key of all that shapes an evaluation but the hardware: equal runs have the same."""
-    folders = [f"data/trained/{run}", "data/validation", "data/test"]
-    return key_of(
-        "evaluate",
-        folders,
-        [Path(__file__), *code_of(run.network, "runtime", "hardware", "images", "statistics", "evaluation")],
+    folder = f"data/trained/{run}"
+    device.be_deterministic()
+    device.keep_freed_memory()
+    trained = restore(f"{folder}/weights.safetensors", network_named(network), device.device())
+    validation, test = (
+        load_images(f"data/{name}", device.device(), trained.image_size, trained.normalisation)
+        for name in ("validation", "test")
     )
-
-
-def taken_from(same: str, run: Run) -> bool:
-    """Copy what the evaluation of an equal run has written; say whether it is there."""
-    predictions, record = Path(f"data/predictions/{same}"), Path(f"metrics/runs/{same}.json")
-    if not (predictions.is_dir() and record.is_file()):
-        return False
-    with atomic_folder(f"data/predictions/{run}") as folder:
-        shutil.copytree(predictions, folder, dirs_exist_ok=True)
-    write_json(f"metrics/runs/{run}.json", read_json(record))
-    return True
+    settings = {"image_size": trained.image_size, **described(f"{folder}/weights.safetensors")["settings"]}
+    evaluation = evaluated(trained, validation, test)
+    evaluation.record.update(settings=settings, history=history_of(f"{folder}/history.csv"))
+    write_evaluation(evaluation, str(run))
+    write_json(f"metrics/costs/{run}.json", read_json(f"{folder}/timing.json"))
 
 
 if __name__ == "__main__":

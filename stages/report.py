@@ -11,7 +11,7 @@ from stages.reporting.markdown import percent
 from stages.reporting.model_card import model_card
 from stages.reporting.page import Evidence, page
 from stages.reporting.page_images import copies_of, examples_of
-from stages.reporting.records import best_of, classes_of, compared, cost, means, nested, qualities
+from stages.reporting.records import best_of, classes_of, compared, cost, means, nested, qualities, with_timing
 from stages.reporting.sections import (
     Judged,
     calibration_section,
@@ -70,6 +70,7 @@ def main() -> None:
     """Put all runs side by side."""
     study, source, settings = read("study", Study), read("dataset.source", str), read("report", Settings)
     scores, costs = (by_configuration(study, f"metrics/{name}") for name in ("runs", "costs"))
+    costs = {key: [with_timing(each, key) for each in records] for key, records in costs.items()}
     names = qualities(scores)
     write_json("metrics/metrics.json", nested({key: means(each, names) for key, each in scores.items()}))
     write_json("metrics/cost.json", nested({key: compared(cost(each)) for key, each in costs.items()}))

@@ -5,26 +5,22 @@ from pathlib import Path
 from stages.runtime.command import run_stage
 from stages.runtime.files import read_json
 from stages.runtime.runs import Run
-from stages.training.done_before import done_before
-from stages.training.finished import place, training_key
+from stages.training.copying import copy_training
 
 
 def main(network: str, hyperparameters: str, data: str, seed: str) -> None:
-    """Train one network with one set of hyperparameters on one set of images, from one seed."""
+    """Train one network with one set of hyperparameters on one set of images, from one seed.
+
+    What the search has trained already is copied.
+    """
     run = Run(network, hyperparameters, data, int(seed))
-    folder = done_before(lambda: key_of_run(run))
-    if folder and Path(folder).is_dir():
-        place(Path(folder), Path(f"data/trained/{run}"))
-        return
-    from stages.training.run import train  # imports torch, which takes longer than to place what is there
+    searched = Path(f"data/hyperparameters/{network}/trained-{hyperparameters}")
+    if read_json(searched / "source.json") == {"data": data, "seed": run.seed}:
+        copy_training(searched, Path(f"data/trained/{run}"))
+    else:
+        from stages.training.run import train  # imports torch, which takes longer than to copy
 
-    train(network, hyperparameters, data, seed)
-
-
-def key_of_run(run: Run) -> str:
-    """Return the key of all that shapes a run's training but the hardware."""
-    config = read_json(f"data/hyperparameters/{run.network}/{run.hyperparameters}.json")
-    return training_key(run.network, config, run.data, run.seed)
+        train(network, hyperparameters, data, seed)
 
 
 if __name__ == "__main__":

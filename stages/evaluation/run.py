@@ -1,7 +1,7 @@
-"""The evaluation of one run of the study, from its files to its files."""
+"""The evaluation of one run of the study: its scores, and what it says of each image."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,43 +11,45 @@ from stages.evaluation.calibration import calibration
 from stages.evaluation.examples import choose_examples, encode_heat_map, md5_of, write_predictions
 from stages.evaluation.grad_cam import grad_cam
 from stages.evaluation.metrics import scores
-from stages.hardware import device
 from stages.images.shards import read_rows
-from stages.networks.common.contract import network_named
-from stages.networks.common.image_set import ImageSet, load_images
+from stages.networks.common.image_set import ImageSet
 from stages.networks.common.prediction import predict
-from stages.networks.common.weights import Trained, described, restore
+from stages.networks.common.weights import Trained
 from stages.runtime.files import atomic_folder, read_csv, write_json
-from stages.runtime.runs import Run
 from stages.statistics.temperature import scaled_probabilities
 
 
-def evaluate(run: Run) -> None:
-    """Score a trained run on photographs it has never seen, and keep what it says of each."""
-    device.be_deterministic()
-    device.keep_freed_memory()
-    weights = f"data/trained/{run}/weights.safetensors"
-    trained = restore(weights, network_named(run.network), device.device())
-    validation, test = (
-        load_images(f"data/{name}", device.device(), trained.image_size, trained.normalisation)
-        for name in ("validation", "test")
-    )
+class Evaluation(NamedTuple):
+    """What a trained network was found to be: its record, and by column what it says of test images and of examples."""
+
+    record: dict[str, Any]
+    predictions: dict[str, Sequence[Any]]
+    examples: dict[str, Sequence[Any]]
+    class_names: list[str]
+
+
+def evaluated(trained: Trained, validation: ImageSet, test: ImageSet) -> Evaluation:
+    """Score a trained network on test images, at the temperature that suits the validation images best."""
     seen, unseen = ((logits_of(trained, images), images.labels.cpu().numpy()) for images in (validation, test))
     record = scores(softmax(unseen[0], axis=1), unseen[1], trained.class_names) | calibration(seen, unseen)
-    record["settings"] = {"image_size": trained.image_size, **described(weights)["settings"]}
-    record["history"] = history_of(f"data/trained/{run}/history.csv")
+    predictions: dict[str, Sequence[Any]] = {
+        "path": test.paths,
+        "label": list(unseen[1]),
+        "logits": list(unseen[0].astype(np.float32)),
+    }
+    examples = examples_of(trained, test, scaled_probabilities(unseen[0], record["temperature"]))
+    return Evaluation(record, predictions, examples, trained.class_names)
+
+
+def write_evaluation(evaluation: Evaluation, run: str) -> None:
+    """Write the predictions and the record of a run; the record names the examples, which the report shows."""
+    names, record = {"class_names": evaluation.class_names}, evaluation.record
     with atomic_folder(f"data/predictions/{run}") as folder:
-        said = {"class_names": trained.class_names, "temperature": record["temperature"]}
-        columns: dict[str, Sequence[Any]] = {
-            "path": test.paths,
-            "label": list(unseen[1]),
-            "logits": list(unseen[0].astype(np.float32)),
-        }
-        write_predictions(folder / "predictions.parquet", columns, said)
-        examples = examples_of(trained, test, scaled_probabilities(unseen[0], record["temperature"]))
-        write_predictions(folder / "examples.parquet", examples, {"class_names": trained.class_names})
-        record["examples"] = md5_of(folder / "examples.parquet")
-    write_json(f"metrics/runs/{run}.json", record)
+        described = names | {"temperature": record["temperature"]}
+        write_predictions(folder / "predictions.parquet", evaluation.predictions, described)
+        write_predictions(folder / "examples.parquet", evaluation.examples, names)
+        digest = md5_of(folder / "examples.parquet")
+    write_json(f"metrics/runs/{run}.json", record | {"examples": digest})
 
 
 def history_of(file: str) -> dict[str, list[float]]:

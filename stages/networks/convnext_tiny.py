@@ -14,8 +14,8 @@ from stages.networks.common.torchvision import TorchvisionNetwork
 class Settings(AnySizeTrainingSettings):
     """params.yaml's sections `training` and `networks.convnext_tiny`."""
 
-    freeze: Literal["none", "backbone", "until_features.6"]
-    stochastic_depth: float = Field(ge=0, lt=1)
+    freeze: Literal["none", "backbone", "until_features.6"] = "none"
+    stochastic_depth: float = Field(0.1, ge=0, lt=1)
 
 
 class ConvNeXtTiny(TorchvisionNetwork[Settings]):

@@ -12,7 +12,7 @@ from stages.networks.common.torchvision import TorchvisionNetwork
 class Settings(AnySizeTrainingSettings):
     """params.yaml's sections `training` and `networks.mobilenet_v3_large`."""
 
-    freeze: Literal["none", "backbone", "until_features.13"]
+    freeze: Literal["none", "backbone", "until_features.13"] = "none"
 
 
 class MobileNetV3Large(TorchvisionNetwork[Settings]):

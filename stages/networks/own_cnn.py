@@ -22,8 +22,8 @@ SLOPE = 0.1  # of LeakyReLU below zero
 class Settings(Training):
     """params.yaml's sections `training` and `networks.own_cnn`."""
 
-    freeze: Literal["none", "backbone"]
-    dropout: float = Field(ge=0, lt=1)
+    freeze: Literal["none", "backbone"] = "none"
+    dropout: float = Field(0.0, ge=0, lt=1)
 
 
 class OwnCNN(Network[Settings]):

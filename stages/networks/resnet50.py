@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class Settings(AnySizeTrainingSettings):
     """params.yaml's sections `training` and `networks.resnet50`."""
 
-    freeze: Literal["none", "backbone", "until_layer4"]
-    stochastic_depth: float = Field(ge=0, lt=1)
+    freeze: Literal["none", "backbone", "until_layer4"] = "none"
+    stochastic_depth: float = Field(0.0, ge=0, lt=1)
 
 
 class ResNet50(TorchvisionNetwork[Settings]):

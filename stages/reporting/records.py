@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from statistics import mean
 from typing import Any
 
+from stages.runtime.files import read_json
 from stages.runtime.names import natural_order
 from stages.runtime.study import Configuration
 from stages.statistics.comparisons import Records
@@ -33,6 +34,15 @@ def best_of(scores: Records) -> Configuration:
 def means(records: list[dict[str, Any]], names: Sequence[str]) -> dict[str, float]:
     """Return the mean over seeds of each of the named numbers."""
     return {name: mean(record[name] for record in records) for name in names}
+
+
+def with_timing(cost: dict[str, Any], configuration: Configuration) -> dict[str, Any]:
+    """Return what a training took; where its run was copied from the search, the search says it."""
+    if cost.get("taken_from") != "tune":
+        return cost
+    timings = read_json(f"data/hyperparameters/{configuration.network}/timings.json")
+    searched: dict[str, Any] = timings[configuration.hyperparameters]
+    return searched | {name: value for name, value in cost.items() if name != "taken_from"}
 
 
 def cost(records: list[dict[str, Any]]) -> dict[str, Any]:

@@ -4,7 +4,6 @@ Results come in the order of the items, the same bytes whoever made them. Worker
 libraries, in the same versions, but none of its data: what an image's file holds is sent along.
 """
 
-import hashlib
 import os
 import platform
 import sys
@@ -12,12 +11,12 @@ import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from stages.runtime.errors import UserError
+from stages.runtime.fingerprint import code_and_libraries
 from stages.runtime.parallel import AHEAD, CHUNK, Item, Result, parallel_map, with_bar
 
 VARIABLE = "STUDY_CLUSTER"
@@ -25,7 +24,6 @@ PATIENCE = "10s"  # for the scheduler's first answer
 LATE = 30  # seconds to wait for a worker: those of a job start beside the study, and others take the place of lost ones
 SCHEMES = ("tcp://", "tls://", "ucx://", "ws://", "wss://")
 LIBRARIES = ("albumentations", "numpy", "opencv-python-headless", "pi-heif", "pillow", "scipy")  # that shape images
-CODE = Path(__file__).resolve().parents[1]
 
 
 def no_file(item: object) -> None:
@@ -159,12 +157,4 @@ def _folder() -> Path:
 @cache
 def fingerprint() -> dict[str, str]:
     """Return what decides about the bytes of an image: the versions of Python and libraries, a digest of the code."""
-    files = sorted(CODE.rglob("*.py"))
-    code = hashlib.sha256(b"".join(file.relative_to(CODE).as_posix().encode() + file.read_bytes() for file in files))
-    known = {"python": platform.python_version(), "code": code.hexdigest()[:12]}
-    for name in LIBRARIES:
-        try:
-            known[name] = version(name)
-        except PackageNotFoundError:
-            known[name] = "missing"
-    return known
+    return code_and_libraries(LIBRARIES)

@@ -1,80 +1,50 @@
-"""What an interrupted stage left, so that the next one goes on from there and ends in the same bytes.
+"""What an interrupted training leaves, so that its next start goes on from there and ends in the same bytes.
 
-Checkpoints lie in data/checkpoints, are no stage's output, and are named by a key of everything that shapes the result:
-one of other settings, code, data, hardware or libraries is never used.
+A checkpoint lies in data/checkpoints as long as its training runs, and is no stage's output.
 """
 
-import hashlib
-import json
+import io
+import pickle
 import sys
-import time
-import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
-from torch import Tensor
 
-from stages.hardware import device
 from stages.runtime.files import atomic_file
-from stages.training.abandoned import remove_abandoned
 
 FOLDER = Path("data/checkpoints")
-# when they first compute: after a key is asked for
-IMPORTED_LATE = (Path(__file__).parents[1] / "kernels/compiled.py",)
-Tensors = dict[str, Tensor]
-
-
-def on_this_hardware(key: str) -> str:
-    """Return the key of what a key of keys.py stands for, computed on hardware of this kind."""
-    return hashlib.sha256(json.dumps([key, device.kind(), str(device.precision())]).encode()).hexdigest()[:32]
-
-
-def imported_code() -> set[Path]:
-    """Return the project's files that this process has imported, or will once it computes."""
-    root = Path(__file__).resolve().parents[2]
-    loaded = {Path(str(getattr(module, "__file__", None))).resolve() for module in list(sys.modules.values())}
-    return {path for path in loaded if path.is_relative_to(root / "stages")}.union(IMPORTED_LATE)
+UNREADABLE = (OSError, RuntimeError, ValueError, KeyError, AttributeError, EOFError, pickle.UnpicklingError)
 
 
 class Checkpoint:
-    """What one run with one key left: tensors with JSON notes, or the journal of a search."""
+    """The state of the training called `name`, good for one fingerprint of all that shapes its result."""
 
-    def __init__(self, name: str, key: str) -> None:
-        self.name = name
-        self.tensors = FOLDER / f"{name}.{key}.safetensors"
-        self.journal = FOLDER / f"{name}.{key}.journal"
+    def __init__(self, name: str, fingerprint: str) -> None:
+        self.path = FOLDER / f"{name}.pt"
+        self.fingerprint = fingerprint
 
-    def save(self, tensors: Tensors, notes: Any) -> None:
+    def save(self, state: dict[str, Any]) -> None:
         """Replace the checkpoint; a kill at any moment leaves the old one or the new one."""
-        contiguous = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
-        with atomic_file(self.tensors) as unfinished:
-            unfinished.write_bytes(save(contiguous, {"notes": json.dumps(notes)}))
+        content = io.BytesIO()  # a full disk is then an OSError, which says so, and not one of torch's
+        torch.save({"fingerprint": self.fingerprint, "state": state}, content)
+        with atomic_file(self.path) as unfinished:
+            unfinished.write_bytes(content.getbuffer())
 
-    def restore(self) -> tuple[Tensors, Any] | None:
-        """Return what `save` was given, or None where there is nothing, or nothing that can be read."""
+    def restore(self) -> dict[str, Any] | None:
+        """Return what `save` was given, on the CPU; None where there is nothing, or nothing that is of use, and why."""
         try:
-            with safe_open(self.tensors, framework="pt") as file:
-                notes = json.loads(file.metadata()["notes"])
-                return {name: file.get_tensor(name) for name in file.keys()}, notes  # noqa: SIM118  # no dict
+            content = torch.load(self.path, map_location="cpu", weights_only=True)
+            state: dict[str, Any] = content["state"]
+            if content["fingerprint"] == self.fingerprint:
+                return state
+            print(f"{self.path} is of other settings, data, code or hardware: starting anew", file=sys.stderr)
         except FileNotFoundError:
-            return None
-        except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
-            self._warn(self.tensors, error)
-            return None
+            pass
+        except UNREADABLE as error:
+            print(f"{self.path} cannot be read ({type(error).__name__}): starting anew", file=sys.stderr)
+        return None
 
     def remove(self) -> None:
-        """Remove this run's checkpoints of every key, for it is finished; and those that nobody has come back to."""
-        for path in FOLDER.glob(f"{self.name}.*"):
-            path.unlink(missing_ok=True)
-        remove_abandoned(FOLDER, time.time())
-
-    def _warn(self, path: Path, error: Exception) -> None:
-        warnings.warn(f"{path} cannot be read ({error}): starting anew", stacklevel=3)
-
-
-def same_layout(values: Tensor, like: Tensor) -> Tensor:
-    """Return `values` on the device and in the memory order of `like`, as fused kernels expect it."""
-    return torch.empty_like(like).copy_(values)
+        """Remove the checkpoint, for its training has ended."""
+        self.path.unlink(missing_ok=True)

@@ -18,10 +18,11 @@ from stages.networks.common.image_set import ImageSet
 from stages.networks.common.prediction import predict
 from stages.runtime.seeding import derived_seed, stream
 from stages.statistics.temperature import temperature_scaled_cross_entropies
-from stages.training import resume
 from stages.training.checkpoint import Checkpoint
-from stages.training.online_augmentation import Batch, augmented_batch, per_image_augmentation
-from stages.training.resume import Epoch, Progress, best_epoch, is_out_of_patience
+from stages.training.history import Epoch, best_epoch, stops_early
+from stages.training.losses import training_loss
+from stages.training.online_augmentation import Batch, augmented_batch
+from stages.training.resume import Progress, resume, save
 from stages.training.state import Task, TrainingState, new_training_state, train_mode
 
 STEPS_BETWEEN_POSTFIXES = 10
@@ -37,7 +38,6 @@ class TrainingResult(NamedTuple):
 
     model: nn.Module
     history: list[Epoch]
-    best_epoch: int
     seconds: float
     diverged: bool = False  # the training ended early, in an epoch whose loss is absurd; those before are kept
 
@@ -56,11 +56,9 @@ def fit(
     reached, or by DivergedError where it is the first.
     """
     state, epochs = new_training_state(task), task.config.settings.epochs
-    progress = (checkpoint and resume.resumed(checkpoint, state)) or Progress()
+    progress = (checkpoint and resume(checkpoint, state)) or Progress()
     done = len(progress.history)
-    start = time.perf_counter() - progress.seconds
-    diverged = False
-    images = task.images_per_epoch()
+    start, diverged, images = time.perf_counter() - progress.seconds, False, task.images_per_epoch()
     with tqdm(
         total=epochs * images,
         initial=done * images,
@@ -69,14 +67,14 @@ def fit(
         disable=not distributed.is_local_rank_zero() or None,
     ) as bar:
         for number in range(done + 1, epochs + 1):
-            if is_out_of_patience(progress.history, task.config.settings.patience):
+            if stops_early(progress.history, task.config.settings.early_stopping_patience):
                 bar.write(f"{description}: ends early, nothing was better than epoch {best_epoch(progress.history)}")
                 break
             learning_rate = float(state.schedule.get_last_lr()[0])
             loss, accuracy = _train_epoch(state, task, number, bar)
             epoch = Epoch(number, learning_rate, loss, accuracy, *_validate(state.evaluated_model, task.validation))
             if diverged := has_diverged(epoch, len(task.training.class_names)):
-                _tell_of_divergence(description, epoch, task)
+                _report_divergence(description, epoch, task)
                 break
             progress.history.append(epoch)
             if best_epoch(progress.history) == number:
@@ -84,12 +82,11 @@ def fit(
             progress.seconds = time.perf_counter() - start
             bar.write(_line(description, epoch, epochs))
             if checkpoint is not None and number < epochs:
-                resume.save(checkpoint, state, progress)
+                save(checkpoint, state, progress)
             if after_epoch is not None:
                 after_epoch(epoch)
     state.evaluated_model.load_state_dict(progress.best)
-    seconds = time.perf_counter() - start
-    return TrainingResult(state.evaluated_model, progress.history, best_epoch(progress.history), seconds, diverged)
+    return TrainingResult(state.evaluated_model, progress.history, time.perf_counter() - start, diverged)
 
 
 def has_diverged(epoch: Epoch, classes: int) -> bool:
@@ -99,17 +96,17 @@ def has_diverged(epoch: Epoch, classes: int) -> bool:
     )
 
 
-def _tell_of_divergence(description: str, epoch: Epoch, task: Task) -> None:
+def _report_divergence(description: str, epoch: Epoch, task: Task) -> None:
     settings = task.config.settings
-    says = (
+    message = (
         f"{description} diverged in epoch {epoch.epoch}: its loss is {epoch.loss:.3g}, on validation"
         f" {epoch.validation_loss:.3g}; lower learning_rate = {settings.learning_rate:g}, or raise warmup_epochs ="
         f" {settings.warmup_epochs:g}"
     )
     if epoch.epoch == 1:
-        raise DivergedError(says)
+        raise DivergedError(message)
     if distributed.is_local_rank_zero():
-        print(f"{says}. The best of the {epoch.epoch - 1} epochs before is kept.", file=sys.stderr)
+        print(f"{message}. The best of the {epoch.epoch - 1} epochs before is kept.", file=sys.stderr)
 
 
 def epoch_order(task: Task, epoch: int) -> Tensor:
@@ -146,7 +143,6 @@ def _train_epoch(state: TrainingState, task: Task, epoch: int, bar: Any) -> tupl
     train_mode(state.model)
     rng = stream(task.seed, "on the fly", epoch)
     torch.manual_seed(derived_seed(task.seed, "dropout", epoch, *([distributed.rank()] if distributed.rank() else [])))
-    change = per_image_augmentation(task.config.online_augmentation, stream(task.seed, "trivial augment", epoch))
     order = epoch_order(task, epoch).to(training.labels.device)
     # summed on the device: to ask for a number after each step would make it wait for us
     sums, seen = torch.zeros(2, dtype=device.sum_precision(), device=order.device), 0
@@ -155,11 +151,11 @@ def _train_epoch(state: TrainingState, task: Task, epoch: int, bar: Any) -> tupl
         # the whole batch in every process: what is drawn for it, and mixed, is then the same however many there are
         labels, part = training.labels[rows], distributed.part(len(rows))
         targets = functional.one_hot(labels, len(training.class_names)).float()
-        batch = Batch(training.normalised(pixels, change), targets)
+        batch = Batch(training.normalised(pixels), targets)
         images, targets = augmented_batch(batch, task.config.online_augmentation, rng, part)
         with device.mixed_precision():
             logits = state.ddp_model(images)
-        loss = state.loss(logits, targets).sum() / len(rows)
+        loss = training_loss(logits, targets, settings).sum() / len(rows)
         state.optimizer.zero_grad()
         # gradients become the mean over the processes
         (loss * distributed.count()).backward()  # type: ignore[no-untyped-call]  # torch has no types for it
@@ -195,12 +191,10 @@ def _validate(model: nn.Module, validation: ImageSet) -> tuple[float, float, flo
             logits[part] = predict(model, validation, part)
     logits, labels = distributed.all_reduce(logits), validation.labels.cpu()
     loss, accuracy = functional.cross_entropy(logits, labels).item(), (logits.argmax(1) == labels).double().mean()
-    scaled = (
-        temperature_scaled_cross_entropies(logits.double().numpy(), labels.numpy()).mean()
-        if math.isfinite(loss)
-        else loss
-    )
-    return loss, accuracy.item(), float(scaled)
+    if not math.isfinite(loss):
+        return loss, accuracy.item(), loss
+    scaled = temperature_scaled_cross_entropies(logits.double().numpy(), labels.numpy())
+    return loss, accuracy.item(), float(scaled.mean())
 
 
 def _line(description: str, epoch: Epoch, epochs: int) -> str:

@@ -1,11 +1,9 @@
-"""Random changes to each training batch, never the same twice: of each image, and mixtures of two pixels.
+"""Random changes to each training batch, never the same twice: of each image, and mixtures of two images.
 
 Sources: crops, Szegedy et al., Going deeper with convolutions, 2015; mixup, Zhang et al., 2018; CutMix, Yun et al.,
-2019; TrivialAugment, Müller and Hutter, 2021.
+2019.
 """
 
-from collections.abc import Callable
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -23,25 +21,6 @@ class Batch(NamedTuple):
 
     images: Tensor
     targets: Tensor
-
-
-def per_image_augmentation(settings: OnlineAugmentation, rng: np.random.Generator) -> Callable[[Tensor], Tensor] | None:
-    """Return what `settings` change of pixels (n, H, W, 3), uint8, with draws from `rng`; None for nothing."""
-    return partial(trivial_augment, rng=rng) if settings.enabled and settings.trivial_augment else None
-
-
-def trivial_augment(pixels: Tensor, rng: np.random.Generator) -> Tensor:
-    """Return pixels (n, H, W, 3), uint8, each changed in one way of 14, more or less, as drawn for it alone.
-
-    What comes in at an edge is black, as published.
-    """
-    from torchvision.transforms.v2 import TrivialAugmentWide  # takes seconds to import
-
-    change = TrivialAugmentWide()
-    with torch.random.fork_rng(devices=[]):  # it draws from the generator that dropout on a CPU draws from
-        torch.default_generator.manual_seed(int(rng.integers(2**63)))
-        changed = [change(image) for image in pixels.permute(0, 3, 1, 2)]
-    return torch.stack(changed).permute(0, 2, 3, 1)
 
 
 def augmented_batch(

@@ -17,7 +17,6 @@ from stages.networks.common.pretrained import new_network
 from stages.networks.common.settings import Training, TrainingConfig
 from stages.runtime.seeding import derived_seed
 from stages.training.ema import ExponentialMovingAverage
-from stages.training.losses import Loss, training_loss
 from stages.training.muon import Muon
 
 OPTIMIZERS: dict[str, type[torch.optim.AdamW]] = {"adamw": torch.optim.AdamW, "muon": Muon}
@@ -45,7 +44,6 @@ class TrainingState(NamedTuple):
     ema: ExponentialMovingAverage | None
     optimizer: torch.optim.Optimizer
     schedule: LambdaLR
-    loss: Loss
 
     @property
     def evaluated_model(self) -> nn.Module:
@@ -57,9 +55,8 @@ def new_training_state(task: Task) -> TrainingState:
     """Return a task's network before its first step, with all that it is trained by."""
     torch.manual_seed(derived_seed(task.seed, "initial weights"))
     settings, training = task.config.settings, task.training
-    classes = len(training.class_names)
     steps = math.ceil(task.images_per_epoch() / settings.batch_size)
-    model = new_network(task.network, settings, classes, training.image_size)
+    model = new_network(task.network, settings, len(training.class_names), training.image_size)
     model = model.to(device.device()).to(memory_format=torch.channels_last)
     model = accelerate(model) if distributed.count() == 1 else with_synchronised_layers(model)
     if settings.flip_tta:
@@ -67,8 +64,7 @@ def new_training_state(task: Task) -> TrainingState:
     ema = ExponentialMovingAverage(model, settings.ema_epochs * steps) if settings.ema_epochs else None
     optimizer = OPTIMIZERS[settings.optimizer](parameter_groups(model, settings, task.network.head), fused=True)
     schedule = LambdaLR(optimizer, lambda step: learning_rate_factor(step / steps, settings))
-    ddp_model = distributed.distributed_model(model)
-    return TrainingState(model, ddp_model, ema, optimizer, schedule, training_loss(settings, training.labels, classes))
+    return TrainingState(model, distributed.distributed_model(model), ema, optimizer, schedule)
 
 
 def with_synchronised_layers(model: nn.Module) -> nn.Module:

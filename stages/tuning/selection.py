@@ -1,66 +1,46 @@
-"""Which settings a search leaves: those of its best trial where that is better beyond noise, else the defaults."""
+"""Which trial of a search has the lowest expected validation loss, once its gain is shrunk by its noise.
 
-import sys
-from typing import Any
+Each trial is compared with the defaults on the same validation images. Its mean gain is an estimate with an error: of
+the images, and of the training, which another seed would have ended otherwise. Taken as they are, the best of several
+noisy gains looks better than it is. So the true spread of gains is estimated from all trials (the method of moments:
+DerSimonian and Laird, Meta-analysis in clinical trials, 1986), and each gain is shrunk by the share of its error in it
+(empirical Bayes: Efron and Morris, Data analysis using Stein's estimator and its generalizations, 1975). Where gains
+scatter little beside what their errors would have them, nothing is left of any, and the defaults stay.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
-from optuna.trial import FrozenTrial, TrialState
-from scipy.special import stdtr
 
-from stages.hardware import device
-from stages.networks.common.prediction import predict
-from stages.networks.common.weights import restore
-from stages.statistics.temperature import temperature_scaled_cross_entropies
-from stages.training.results import trained
-from stages.tuning.storage import DIVERGED
-from stages.tuning.trials import Trials
-
-Losses = NDArray[np.float64]
+Array = NDArray[np.float64]
+TRAINING_LUCK = 0.04  # standard deviation of a training's loss over seeds, as a share of it: so on drawn birds
+# of the scatter that errors alone make, how much must be there before any counts as true: all of it would miss most
+# true gains, and to take a trial that is only as good as the defaults costs nothing
+NOISE_SHARE = 0.5
 
 
-def chosen_values(trials: Trials, finished: list[FrozenTrial]) -> dict[str, Any]:
-    """Return the settings of the best trial that differ from the defaults; none where it is not surely better."""
-    best = best_trial(finished)
-    if best is None:
-        return {}
-    losses = [losses_per_image(trials, changed) for changed in ({}, best.params)]
-    p_value = adjusted(probability_of_no_gain(*losses), len(finished) - 1)
-    means = " against ".join(f"{loss.mean():.3f}" for loss in reversed(losses))
-    adopted = p_value < trials.search.significance or trials.search.significance == 1
-    says = "becomes `tuned`" if adopted else "may be chance, so that `tuned` is `default`"
-    print(
-        f"tune {trials.network.name}: the best trial's scaled validation loss, {means} of the defaults, {says}"
-        f" (p {p_value:.2g}, {len(losses[0])} images)",
-        file=sys.stderr,
-    )
-    return best.params if adopted else {}
+def best_expected(losses: Array) -> int:
+    """Return the row of `losses` (trials, images) with the lowest expected mean; the first row is of the defaults."""
+    expected = shrunken_gains(*gains_and_errors(losses))
+    return int(np.argmax(np.concatenate([[0.0], expected])))  # the first of equals: the defaults
 
 
-def best_trial(finished: list[FrozenTrial]) -> FrozenTrial | None:
-    """Return the complete trial with the lowest loss, the earliest among equals; None where that has the defaults."""
-    complete = [trial for trial in finished if trial.state == TrialState.COMPLETE and DIVERGED not in trial.user_attrs]
-    best = min(complete, key=lambda trial: trial.values[0], default=None)
-    return None if best is None or best is finished[0] else best
+def gains_and_errors(losses: Array) -> tuple[Array, Array]:
+    """Return how much lower each row's mean (trials - 1,) is than the first row's, and that gain's standard error."""
+    gains = losses[0] - losses[1:]
+    luck = TRAINING_LUCK * losses[[0]].mean() * np.sqrt(2)  # of a difference between two trainings
+    return gains.mean(axis=1), np.sqrt(gains.var(axis=1, ddof=1) / gains.shape[1] + luck**2)
 
 
-def losses_per_image(trials: Trials, changed: dict[str, Any]) -> Losses:
-    """Return the scaled loss (N,) of each validation image after the training of a trial, which is done already."""
-    folder = trained(trials.task(changed), "original", "tune")
-    model = restore(folder / "weights.safetensors", trials.network, device.device()).model
-    logits = predict(model, trials.validation).double().numpy()
-    return temperature_scaled_cross_entropies(logits, trials.validation.labels.cpu().numpy())
+def shrunken_gains(gains: Array, errors: Array) -> Array:
+    """Return the expected true gains (n,) of trials with these measured gains (n,) and standard errors (n,).
 
-
-def adjusted(p_value: float, tried: int) -> float:
-    """Return the p-value of the best of so many trials (Bonferroni): among several one looks better by chance."""
-    return min(1.0, p_value * tried)
-
-
-def probability_of_no_gain(before: Losses, after: Losses) -> float:
-    """Return the p-value of a one-sided paired t-test that the losses (N,) after are no lower than those before."""
-    gains = before - after
-    deviation = gains.std(ddof=1)
-    if deviation == 0:
-        return 1.0
-    return float(stdtr(len(gains) - 1, -gains.mean() / (deviation / np.sqrt(len(gains)))))
+    They are shrunk towards zero, or where trials lose on average, as steps away from good defaults do, towards that.
+    """
+    if len(gains) == 0:
+        return gains
+    weights = 1 / errors**2
+    centre = min(0.0, float(np.average(gains, weights=weights)))
+    excess = np.sum(weights * (gains - centre) ** 2) - NOISE_SHARE * len(gains)
+    spread = max(0.0, float(excess / weights.sum()))
+    shrunken: Array = centre + spread / (spread + errors**2) * (gains - centre)
+    return shrunken

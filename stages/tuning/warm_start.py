@@ -4,11 +4,11 @@ A few trials at random among all settings seldom meet one that beats good defaul
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from optuna.distributions import BaseDistribution
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import create_trial
 
 from stages.networks.common.settings import BATCH_SIZES
 
@@ -32,24 +32,26 @@ def steps(defaults: Mapping[str, Any], space: Mapping[str, BaseDistribution]) ->
     return [step for step in wanted if within(space, step) == step and not step.items() <= defaults.items()]
 
 
-def first_choice(
-    place: int, defaults: Mapping[str, Any], space: Mapping[str, BaseDistribution], known: Mapping[int, FrozenTrial]
+def planned_change(
+    trials: Sequence[tuple[Values, float]],
+    defaults: Mapping[str, Any],
+    space: Mapping[str, BaseDistribution],
+    starting: int = 0,
 ) -> Values | None:
-    """Return what a trial changes of the defaults, or None where the search's sampler is to choose.
+    """Return what the next trial changes of the defaults, or None where the search's sampler is to choose.
 
-    The first changes nothing, each of the next makes one step, and the one after them makes all steps that have gained,
-    as far as the trials of these places are `known`.
+    First nothing, then each step once, then all steps together that have gained. `trials` are those that run or have
+    ended: what each changes, and its loss, infinite until it has come to its end. Besides, so many
+    are just `starting`, in other processes.
     """
-    possible = steps(defaults, space)
-    if place == 0:
-        return {}
-    if place <= len(possible):
-        return possible[place - 1]
-    if place > len(possible) + 1:
-        return None
-    losses = {at: trial.values[0] for at, trial in known.items() if trial.state == TrialState.COMPLETE}
-    gained = [step for at, step in enumerate(possible, 1) if losses.get(at, math.inf) < losses.get(0, -math.inf)]
-    return {name: value for step in gained for name, value in step.items()} if len(gained) > 1 else None
+    tried, possible = [changed for changed, _ in trials], steps(defaults, space)
+    wanted = [change for change in ({}, *possible) if change not in tried][starting:]
+    if wanted:
+        return wanted[0]
+    losses = [min([loss for changed, loss in trials if changed == each], default=math.inf) for each in ({}, *possible)]
+    gained = [step for step, loss in zip(possible, losses[1:], strict=True) if loss < losses[0] < math.inf]
+    together = {name: value for step in gained for name, value in step.items()}
+    return together if len(gained) > 1 and together not in tried else None
 
 
 def within(space: Mapping[str, BaseDistribution], values: Mapping[str, Any]) -> Values:

@@ -17,28 +17,28 @@ BATCH_SIZES = [16, 32, 64]
 class Training(Section):
     """params.yaml's section `training`. A network's own settings extend it, and say what `freeze` may be."""
 
-    weights: str = Field(min_length=1)
-    freeze: str
-    backbone_learning_rate_factor: float = Field(ge=0, le=1)
-    epochs: int = Field(ge=1)
-    optimizer: Literal["adamw", "muon"]
-    batch_size: int = Field(ge=2)  # batch normalisation has no variance to work with in a batch of one
-    learning_rate: PositiveFloat
-    weight_decay: float = Field(ge=0)
-    warmup_epochs: float = Field(ge=0)
-    label_smoothing: float = Field(ge=0, lt=1)
-    ema_epochs: float = Field(ge=0)
-    equal_steps: bool
-    loss: Literal["cross_entropy", "cosine", "both"]
-    class_balance: Literal["none", "sampling", "loss"]
-    patience: int = Field(ge=0)
-    flip_tta: bool
+    weights: str = Field("none", min_length=1)
+    freeze: str = "none"
+    backbone_learning_rate_factor: float = Field(1.0, ge=0, le=1)
+    epochs: int = Field(10, ge=1)
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    batch_size: int = Field(32, ge=2)  # batch normalisation has no variance to work with in a batch of one
+    learning_rate: PositiveFloat = 1e-3
+    weight_decay: float = Field(0.05, ge=0)
+    warmup_epochs: float = Field(1.0, ge=0)
+    label_smoothing: float = Field(0.1, ge=0, lt=1)
+    ema_epochs: float = Field(0.0, ge=0)
+    equal_steps: bool = True
+    loss: Literal["cross_entropy", "cosine_and_cross_entropy"] = "cross_entropy"
+    class_balance: Literal["none", "sampling"] = "none"
+    early_stopping_patience: int = Field(0, ge=0)
+    flip_tta: bool = False
 
 
 class AnySizeTrainingSettings(Training):
     """Settings of a network that takes images of any size, also of the one that its weights were trained on."""
 
-    input_size: Literal["weights", "prepared"]
+    input_size: Literal["weights", "prepared"] = "weights"
 
 
 def suggest_training(trial: optuna.Trial, defaults: Training) -> dict[str, Any]:
@@ -55,13 +55,12 @@ def suggest_training(trial: optuna.Trial, defaults: Training) -> dict[str, Any]:
 class OnlineAugmentation(Section):
     """params.yaml's section `online_augmentation`: random changes to each training batch."""
 
-    enabled: bool
-    flip: bool
-    shift: float = Field(ge=0, le=0.5)
-    crop: float = Field(gt=0, le=1)
-    mixup: float = Field(ge=0)
-    cutmix: float = Field(ge=0)
-    trivial_augment: bool
+    enabled: bool = True
+    flip: bool = True
+    shift: float = Field(0.125, ge=0, le=0.5)
+    crop: float = Field(1.0, gt=0, le=1)
+    mixup: float = Field(0.0, ge=0)
+    cutmix: float = Field(0.0, ge=0)
 
 
 class TrainingConfig(NamedTuple):
@@ -82,13 +81,10 @@ def config_from(schema: type[Training], values: dict[str, Any]) -> TrainingConfi
 
 
 class Search(Section):
-    """params.yaml's section `search`."""
+    """params.yaml's section `search`; what Optuna has as well is called as there."""
 
-    trials: int = Field(ge=1)
-    minutes: float = Field(ge=0)
-    startup_trials: int = Field(ge=1)
-    min_resource_epochs: int = Field(ge=1)
-    reduction: int = Field(ge=2)
-    significance: float = Field(gt=0, le=1)
-    parallel_trials: int = Field(ge=1)
-    deterministic: bool
+    trials: int = Field(5, ge=1)
+    minutes: float = Field(0.0, ge=0)
+    startup_trials: int = Field(2, ge=1)
+    min_resource: int = Field(2, ge=1)
+    reduction_factor: int = Field(2, ge=2)

@@ -1,0 +1,127 @@
+"""The search of one network, from its files to what it has found, alone or beside other processes."""
+
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial
+
+from stages.hardware import device
+from stages.networks.common.contract import Network
+from stages.networks.common.image_set import load_images
+from stages.networks.common.pretrained import expected_input
+from stages.networks.common.settings import Search, TrainingConfig
+from stages.runtime.errors import UserError
+from stages.runtime.files import atomic_folder, write_text
+from stages.runtime.fingerprint import fingerprint
+from stages.training.checkpoint import FOLDER
+from stages.training.loop import fit
+from stages.training.run import hardware, write_training
+from stages.tuning.known import Known, Tuning, loss_of
+from stages.tuning.results import CHANGED, Found
+from stages.tuning.search import best_trials, run_search
+from stages.tuning.storage import DATABASE_ERRORS, VARIABLE, database, joined, journal, opened_alone
+
+
+def search_hyperparameters(network: Network[Any], defaults: TrainingConfig, search: Search, seed: int) -> Found:
+    """Search to the end, going on where an interrupted search has left, and return what was found.
+
+    Where STUDY_STORAGE names a database, other processes may help. Raises UserError where it cannot be used.
+    """
+    tuning, shared = load_tuning(network, defaults, search, seed), database()
+    name = prepare_checkpoint(tuning, () if shared else hardware())
+    with database_errors_in_words():
+        if shared:
+            study = optuna.create_study(storage=shared, study_name=name, load_if_exists=True)
+        else:
+            study = opened_alone(journal(checkpoint_folder(network.name) / "journal.log"), name)
+        done = run_search(tuning, study)
+        trials = Known(tuning, study).study.trials
+        if shared:  # a helper that comes late shall not begin anew
+            optuna.delete_study(study_name=name, storage=shared)
+    best = best_trials(tuning, done)
+    changed = best["tuned"].user_attrs[CHANGED] if "tuned" in best else {}
+    report_choice(network.name, best)
+    return Found(changed, trials, {kind: training_of(tuning, trial) for kind, trial in best.items()})
+
+
+def help_search(network: Network[Any], defaults: TrainingConfig, search: Search, seed: int) -> None:
+    """Run trials of a search that another process leads, until it has ended. Raises UserError where there is none."""
+    shared = database()
+    if shared is None:
+        raise UserError(f"a search is shared through a database: set {VARIABLE}, e.g. to sqlite:////tmp/search.db")
+    tuning = load_tuning(network, defaults, search, seed)
+    with database_errors_in_words():
+        study = joined(shared, prepare_checkpoint(tuning, ()))
+        try:
+            run_search(tuning, study)
+        except KeyError:  # who leads it has ended it
+            return
+
+
+def load_tuning(network: Network[Any], defaults: TrainingConfig, search: Search, seed: int) -> Tuning:
+    """Return what all trials have in common, with the images."""
+    device.be_deterministic()
+    device.keep_freed_memory()
+    expected = expected_input(network, defaults.settings)
+    images = [load_images(f"data/{name}", device.device(), *expected) for name in ("original", "validation")]
+    return Tuning(network, defaults, search, images[0], images[1], seed, checkpoint_folder(network.name) / "trained")
+
+
+def checkpoint_folder(network: str) -> Path:
+    """Return where a search is kept while it runs: its journal, and what its best trials have trained."""
+    return FOLDER / f"tune-{network}"
+
+
+def prepare_checkpoint(tuning: Tuning, hardware: tuple[str, ...]) -> str:
+    """Return the search's name, a fingerprint of all that shapes it; remove what a search of another name has left."""
+    network, folders = tuning.network.name, ("data/original", "data/validation")
+    settings = [network, tuning.defaults.values(), tuning.search.model_dump(), tuning.seed]
+    name = fingerprint(settings, [*folders, f"data/pretrained/{network}"], hardware)
+    folder = checkpoint_folder(network)
+    if folder.exists() and not (folder / name).exists():
+        print(f"{folder} is of other settings, data, code or hardware: the search starts anew", file=sys.stderr)
+        shutil.rmtree(folder)
+    write_text(folder / name, "what this folder is of: settings, data, code, libraries and hardware\n")
+    return name
+
+
+def remove_checkpoint(network: str) -> None:
+    """Remove what is kept of a search, for it has ended."""
+    shutil.rmtree(checkpoint_folder(network))
+
+
+def training_of(tuning: Tuning, trial: FrozenTrial) -> Path:
+    """Return the folder of what a trial has trained; where it did so on another machine, train it here."""
+    folder = tuning.trained / str(trial.number)
+    if not folder.is_dir():
+        task = tuning.task(trial.user_attrs[CHANGED])
+        result = fit(task, f"tune {tuning.network.name}, trial {trial.number + 1} again")
+        with atomic_folder(folder) as unfinished:
+            write_training(task, result, unfinished)
+    return folder
+
+
+def report_choice(network: str, best: dict[str, FrozenTrial]) -> None:
+    """Say at a terminal which trial becomes `tuned`."""
+    default, tuned = (best.get(kind) for kind in ("default", "tuned"))
+    if tuned is None or tuned is default:
+        print(f"tune {network}: no trial is expected to be better, so that `tuned` is `default`", file=sys.stderr)
+        return
+    changed = ", ".join(f"{name} {value:.3g}" for name, value in tuned.user_attrs[CHANGED].items())
+    against = f", {loss_of(default):.3f} of the defaults" if default else ""
+    print(f"tune {network}: {changed} becomes `tuned` (scaled loss {loss_of(tuned):.3f}{against})", file=sys.stderr)
+
+
+@contextmanager
+def database_errors_in_words() -> Iterator[None]:
+    """Say in words what a database that other processes share has to say."""
+    try:
+        yield
+    except DATABASE_ERRORS as error:
+        reason = str(error).partition("\n")[0]
+        raise UserError(f"the database of {VARIABLE} failed: {reason}; `dvc repro` goes on from there") from None
