@@ -3,7 +3,7 @@
 from pydantic import NonNegativeInt
 
 from stages.networks.common.contract import network_named
-from stages.networks.common.settings import OnlineAugmentation, Search, Training, TrainingConfig
+from stages.networks.common.settings import OnlineAugmentation, Search, TrainingSettings, TrainingConfig
 from stages.runtime.command import run_stage
 from stages.runtime.config import read, read_overridden
 from stages.runtime.errors import UserError
@@ -21,7 +21,7 @@ def main(network: str, role: str = "") -> None:
         raise UserError(f"{role} is no way to tune; say {HELPER} to help a search, or nothing")
     chosen, seed = network_named(network), read("seed", NonNegativeInt)
     search = read_overridden("search", Search, f"networks.{network}.search", Search)
-    settings = read_overridden("training", Training, f"networks.{network}", chosen.schema, besides=["search"])
+    settings = read_overridden("training", TrainingSettings, f"networks.{network}", chosen.schema, besides=["search"])
     defaults = TrainingConfig(settings, read("online_augmentation", OnlineAugmentation))
     if "tuned" not in read("study.hyperparameters", list[str]):
         write_hyperparameters(network, defaults, Found({}, [], {}), seed)

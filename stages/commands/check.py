@@ -12,7 +12,7 @@ from stages import augment, fetch, prepare, report
 from stages.commands.estimate import Size, images_in, warnings_about
 from stages.datasets.common.folders import fault, files
 from stages.networks.common.contract import Network, network_named
-from stages.networks.common.settings import OnlineAugmentation, Search, Training
+from stages.networks.common.settings import OnlineAugmentation, Search, TrainingSettings
 from stages.runtime.command import run_stage
 from stages.runtime.config import read, read_overridden, section_names
 from stages.runtime.errors import UserError
@@ -91,10 +91,10 @@ def check_settings(name: str) -> None:
     settings_of(network_named(name))
 
 
-def settings_of(network: Network[Any]) -> Training:
+def settings_of(network: Network[Any]) -> TrainingSettings:
     """Return a network's settings, as params.yaml has them for all networks and for this one."""
     key = f"networks.{network.name}"
-    settings: Training = read_overridden("training", Training, key, network.schema, besides=["search"])
+    settings: TrainingSettings = read_overridden("training", TrainingSettings, key, network.schema, besides=["search"])
     return settings
 
 
@@ -119,7 +119,7 @@ def complain_of_contradictions() -> None:
         raise UserError(*lines)
 
 
-def network_contradictions(network: Network[Any], settings: Training, size: int) -> Iterator[str]:
+def network_contradictions(network: Network[Any], settings: TrainingSettings, size: int) -> Iterator[str]:
     """Yield a line for each setting that does not suit a network."""
     key = f"params.yaml: networks.{network.name}"
     if settings.weights == "none" and settings.freeze != "none":
@@ -130,7 +130,7 @@ def network_contradictions(network: Network[Any], settings: Training, size: int)
         yield from problems_of(partial(check_weights, network, settings, size))
 
 
-def check_weights(network: Network[Any], settings: Training, size: int) -> None:
+def check_weights(network: Network[Any], settings: TrainingSettings, size: int) -> None:
     """Raise UserError where the weights that a network starts from are not known, or are a file that does not fit."""
     from stages.networks.common.pretrained import (  # torch, which takes seconds to import
         expected_input,

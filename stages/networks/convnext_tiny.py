@@ -7,11 +7,11 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from stages.networks.common.settings import AnySizeTrainingSettings
+from stages.networks.common.settings import TrainingSettings
 from stages.networks.common.torchvision import TorchvisionNetwork
 
 
-class Settings(AnySizeTrainingSettings):
+class Settings(TrainingSettings):
     """params.yaml's sections `training` and `networks.convnext_tiny`."""
 
     freeze: Literal["none", "backbone", "until_features.6"] = "none"

@@ -5,11 +5,11 @@ Source: Howard et al., Searching for MobileNetV3, 2019.
 
 from typing import Literal
 
-from stages.networks.common.settings import AnySizeTrainingSettings
+from stages.networks.common.settings import TrainingSettings
 from stages.networks.common.torchvision import TorchvisionNetwork
 
 
-class Settings(AnySizeTrainingSettings):
+class Settings(TrainingSettings):
     """params.yaml's sections `training` and `networks.mobilenet_v3_large`."""
 
     freeze: Literal["none", "backbone", "until_features.13"] = "none"

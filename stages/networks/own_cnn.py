@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from stages.networks.common.contract import Network
-from stages.networks.common.settings import Training
+from stages.networks.common.settings import TrainingSettings
 
 if TYPE_CHECKING:  # torch takes seconds to import, and who checks settings does not need it
     import optuna
@@ -19,7 +19,7 @@ HIDDEN = 128
 SLOPE = 0.1  # of LeakyReLU below zero
 
 
-class Settings(Training):
+class Settings(TrainingSettings):
     """params.yaml's sections `training` and `networks.own_cnn`."""
 
     freeze: Literal["none", "backbone"] = "none"

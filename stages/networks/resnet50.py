@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from stages.networks.common.settings import AnySizeTrainingSettings
+from stages.networks.common.settings import TrainingSettings
 from stages.networks.common.torchvision import TorchvisionNetwork
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-class Settings(AnySizeTrainingSettings):
+class Settings(TrainingSettings):
     """params.yaml's sections `training` and `networks.resnet50`."""
 
     freeze: Literal["none", "backbone", "until_layer4"] = "none"

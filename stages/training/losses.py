@@ -4,12 +4,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from stages.networks.common.settings import Training
+from stages.networks.common.settings import TrainingSettings
 
 CROSS_ENTROPY_SHARE = 0.1  # of the sum of cosine and cross entropy, as published
 
 
-def training_loss(logits: Tensor, targets: Tensor, settings: Training) -> Tensor:
+def training_loss(logits: Tensor, targets: Tensor, settings: TrainingSettings) -> Tensor:
     """Return the loss (n,) of each image: cross entropy in nats, or with it one minus the cosine to the target.
 
     Logits and targets, the share of each class in an image, are (n, classes). Source of the cosine and of the sum: Barz

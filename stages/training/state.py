@@ -14,7 +14,7 @@ from stages.networks.common.contract import Network
 from stages.networks.common.image_set import ImageSet
 from stages.networks.common.prediction import add_flip_tta
 from stages.networks.common.pretrained import new_network
-from stages.networks.common.settings import Training, TrainingConfig
+from stages.networks.common.settings import TrainingSettings, TrainingConfig
 from stages.runtime.seeding import derived_seed
 from stages.training.ema import ExponentialMovingAverage
 from stages.training.muon import Muon
@@ -75,7 +75,7 @@ def with_synchronised_layers(model: nn.Module) -> nn.Module:
     return with_sync_batch_norm(accelerate(model))
 
 
-def learning_rate_factor(epoch: float, settings: Training) -> float:
+def learning_rate_factor(epoch: float, settings: TrainingSettings) -> float:
     """Return the share of the learning rate in use after `epoch` epochs: a linear warm-up, then half a cosine to 0.
 
     Source of the cosine: Loshchilov and Hutter, SGDR, 2017.
@@ -86,7 +86,7 @@ def learning_rate_factor(epoch: float, settings: Training) -> float:
     return (1 + math.cos(math.pi * min(decay, 1.0))) / 2
 
 
-def parameter_groups(model: nn.Module, settings: Training, head: str) -> list[dict[str, Any]]:
+def parameter_groups(model: nn.Module, settings: TrainingSettings, head: str) -> list[dict[str, Any]]:
     """Return the weights that learn, those alike in learning rate, weight decay and being Muon's matrices together.
 
     Pre-trained weights learn `backbone_learning_rate_factor` times as fast as the new head. Biases and what normalises

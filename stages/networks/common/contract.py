@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar, get_type_hints
 
-from stages.networks.common.settings import Training, suggest_training
+from stages.networks.common.settings import TrainingSettings, suggest_training
 from stages.runtime.errors import UserError
 
 if TYPE_CHECKING:  # torch takes seconds to import, and who checks settings does not need it

@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 BATCH_SIZES = [16, 32, 64]
 
 
-class Training(Section):
+class TrainingSettings(Section):
     """params.yaml's section `training`. A network's own settings extend it, and say what `freeze` may be."""
 
     weights: str = Field("none", min_length=1)
+    input_size: int | Literal["weights"] = 64
     freeze: str = "none"
     backbone_learning_rate_factor: float = Field(1.0, ge=0, le=1)
     epochs: int = Field(10, ge=1)
@@ -35,13 +36,7 @@ class Training(Section):
     flip_tta: bool = False
 
 
-class AnySizeTrainingSettings(Training):
-    """Settings of a network that takes images of any size, also of the one that its weights were trained on."""
-
-    input_size: Literal["weights", "prepared"] = "weights"
-
-
-def suggest_training(trial: optuna.Trial, defaults: Training) -> dict[str, Any]:
+def suggest_training(trial: optuna.Trial, defaults: TrainingSettings) -> dict[str, Any]:
     """Return the settings that trials change of every network."""
     return {
         "learning_rate": trial.suggest_float("learning_rate", 1e-4, 1e-2, log=True),
@@ -66,7 +61,7 @@ class OnlineAugmentation(Section):
 class TrainingConfig(NamedTuple):
     """All settings of a training: in data/hyperparameters/<network>, an entry per setting."""
 
-    settings: Training
+    settings: TrainingSettings
     online_augmentation: OnlineAugmentation
 
     def values(self) -> dict[str, Any]:
@@ -74,7 +69,7 @@ class TrainingConfig(NamedTuple):
         return {**self.settings.model_dump(), "online_augmentation": self.online_augmentation.model_dump()}
 
 
-def config_from(schema: type[Training], values: dict[str, Any]) -> TrainingConfig:
+def config_from(schema: type[TrainingSettings], values: dict[str, Any]) -> TrainingConfig:
     """Return the configuration whose `values` these are, with settings of a network's `schema`."""
     settings = {name: value for name, value in values.items() if name != "online_augmentation"}
     return TrainingConfig(schema(**settings), OnlineAugmentation(**values["online_augmentation"]))

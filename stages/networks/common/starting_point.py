@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stages.networks.common.contract import Colours, Network, Normalisation
-from stages.networks.common.settings import Training
+from stages.networks.common.settings import TrainingSettings
 from stages.runtime.config import Section
 from stages.runtime.errors import UserError
 from stages.runtime.files import read_json, write_json
@@ -38,7 +38,7 @@ def starting_point(network: str) -> StartingPoint:
     return StartingPoint(**read_json(f"{FOLDER}/{network}/start.json"))
 
 
-def write_starting_point(network: Network[Any], settings: Training, folder: Path) -> None:
+def write_starting_point(network: Network[Any], settings: TrainingSettings, folder: Path) -> None:
     """Write start.json, and for pre-trained weights weights.safetensors; for a frozen backbone also its graph.
 
     Raises UserError where weights cannot be had or do not fit, or where nobody knows on which images they were trained.
@@ -75,7 +75,7 @@ def write_starting_point(network: Network[Any], settings: Training, folder: Path
         graph.save(graph.bind(graph.backbone_of(exported), file), folder)
 
 
-def _image_size(network: Network[Any], settings: Training, known: int | None) -> int:
+def _image_size(network: Network[Any], settings: TrainingSettings, known: int | None) -> int:
     """Return pixels a side: what `input_size` says, or what the weights were trained on."""
     size = known if settings.input_size == "weights" else settings.input_size
     key = f"params.yaml: networks.{network.name}.input_size"
@@ -86,7 +86,7 @@ def _image_size(network: Network[Any], settings: Training, known: int | None) ->
     return int(size)
 
 
-def new_network(network: Network[Any], settings: Training, classes: int, image_size: int) -> nn.Module:
+def new_network(network: Network[Any], settings: TrainingSettings, classes: int, image_size: int) -> nn.Module:
     """Return a network to train: random weights, or the pre-trained ones with a head that starts at zero."""
     model: nn.Module = network.build(settings, classes, image_size)
     if settings.weights != "none":

@@ -12,13 +12,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from stages.networks.common.contract import KnownWeights, Network, Normalisation
-from stages.networks.common.settings import Training
+from stages.networks.common.settings import TrainingSettings
 
 if TYPE_CHECKING:  # timm takes seconds to import, and who checks settings does not need it
     from torch import Tensor, nn
 
 
-class TimmSettings(Training):
+class TimmSettings(TrainingSettings):
     """Sections `training` and `networks.<name>` of params.yaml; the weights of the hub, all but the head frozen."""
 
     weights: str = "hub"
