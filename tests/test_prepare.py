@@ -371,7 +371,7 @@ def near() -> dict[str, tuple[str, str, str]]:
 @pytest.mark.parametrize("within", ["none", 31])
 def test_near_copies_are_listed_and_may_count_as_copies(lookalikes, within):
     """A smaller JPEG, a mirrored and a cropped copy of test images are listed; they leave training if so wished."""
-    set_params(lookalikes, prepare__duplicates_within=within)
+    set_params(lookalikes, prepare__near_duplicate_distance=within)
     splits = prepared()
     dropped = str(within == 31)
     assert near() == {
@@ -388,7 +388,7 @@ def test_near_copies_are_listed_and_may_count_as_copies(lookalikes, within):
 
 def test_near_copies_may_be_refused(lookalikes):
     """Each is named with its twin and how alike they are."""
-    set_params(lookalikes, prepare__duplicates="error", prepare__duplicates_within=31)
+    set_params(lookalikes, prepare__duplicates="error", prepare__near_duplicate_distance=31)
     lines = refused(lookalikes)
     assert len(lines) == 4
     assert sum("looks like data/raw/test/crow/1.png (test, crow) (mirrored, " in line for line in lines) == 1
@@ -397,10 +397,10 @@ def test_near_copies_may_be_refused(lookalikes):
 def test_a_set_of_one_scene_is_told_from_no_copies(project, monkeypatch, capsys):
     """Where nearly all images look alike, the person hears that copies cannot be told; dropping them is refused."""
     monkeypatch.setattr("stages.images.perceptual_hash.MOST_PAIRS", 100)
-    set_params(project, prepare__image_size=32, prepare__duplicates_within=0)
+    set_params(project, prepare__image_size=32, prepare__near_duplicate_distance=0)
     write_images(project / "data/raw", {"crow": 10, "jay": 10})
     assert refused(project)[0].endswith("set prepare.near_duplicate_distance: none")
-    set_params(project, prepare__duplicates_within="none")
+    set_params(project, prepare__near_duplicate_distance="none")
     prepare.main()
     assert "nearly all images look alike" in capsys.readouterr().out
 

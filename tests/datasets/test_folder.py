@@ -166,7 +166,7 @@ def test_small_classes_can_be_left_out_and_are_listed(mine):
     """The first N classes are N of those that are large enough."""
     write_images(mine, {"ani": 1, "kea": 3, "rook": 1})
     (mine / "daw").mkdir()
-    set_params(mine.parent, dataset__smallest_class=2, dataset__classes=3)
+    set_params(mine.parent, dataset__min_images_per_class=2, dataset__classes=3)
     assert fetched() == sorted([*GOOD, "kea/000.png", "kea/001.png", "kea/002.png", "small_classes.csv"])
     assert read_csv("data/raw/small_classes.csv") == [
         {"class": "ani", "images": "1"}, {"class": "daw", "images": "0"}
@@ -179,7 +179,7 @@ def test_small_classes_can_be_left_out_and_are_listed(mine):
 def test_classes_that_are_all_too_small_are_no_study(mine):
     """The line names the setting."""
     write_images(mine, {"kea": 3})
-    set_params(mine.parent, dataset__smallest_class=4)
+    set_params(mine.parent, dataset__min_images_per_class=4)
     assert refused() == (
         "mine: params.yaml: dataset.min_images_per_class = 4 leaves 0 of 3 classes; lower it or add images",
     )
@@ -195,7 +195,7 @@ def test_a_class_that_a_split_lacks_counts_as_empty(mine):
         f"split: class 'daw' is in val/ but not in train/; {advice}",
         f"split: class 'rook' is in train/ but not in val/; {advice}",
     )
-    set_params(mine.parent, dataset__smallest_class=1)
+    set_params(mine.parent, dataset__min_images_per_class=1)
     assert fetched() == [
         "small_classes.csv", "train/crow/000.png", "train/crow/001.png", "train/jay/000.png", "train/jay/001.png",
         "val/crow/000.png", "val/jay/000.png",
