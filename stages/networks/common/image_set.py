@@ -19,7 +19,7 @@ from stages.hardware import distributed
 from stages.hardware.device import has_room_for
 from stages.hardware.memory import SHARE_OF_IMAGES, left_bytes
 from stages.images.reading import decode, resized
-from stages.images.shards import Row, class_names, read_rows, row_count
+from stages.images.shards import Row, class_names, preparation, read_rows, row_count
 from stages.networks.common.contract import IMAGENET, Normalisation
 from stages.networks.common.memory_map import decoded_file
 from stages.runtime.cores import available_cores
@@ -119,9 +119,11 @@ def load_images(
     """Decode a folder of shards: 3 bytes a pixel, 12 KB an image of 64 pixels.
 
     In memory, or in a file below data/decoded, which all processes share, where they would take more than a share of
-    what is left. With `size`, pixels of another width and height are resized to it.
+    what is left. With `size`, pixels of another width and height are resized to it, else to prepare.image_size where
+    they were stored smaller.
     """
     names = class_names(folder)
+    size = size or preparation(folder).get("requested_image_size")
     shape = (row_count(folder), *_decoded(next(read_rows(folder)).encoded, size).shape)
     if on_disk := math.prod(shape) * distributed.local_world_size() > SHARE_OF_IMAGES * left_bytes():
         with decoded_file(Path(folder), shape) as (pixels, is_new):
@@ -159,7 +161,7 @@ def _read(folder: str | Path, size: int | None, pixels: NDArray[np.uint8] | None
                     pass  # an error is raised here
             labels += [row.label for row in block]
             paths += [row.path for row in block]
-            are_copies += [row.drawn is not None for row in block]
+            are_copies += [row.transform is not None for row in block]
     return _Rows(np.array(labels, np.int64), paths, np.array(are_copies, np.bool_))
 
 
