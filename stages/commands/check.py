@@ -39,8 +39,8 @@ def main() -> None:
     lines = [f"params.yaml: {name} is no section; there are {', '.join(SECTIONS)}" for name in unknown_sections()]
     schemas: dict[str, Any] = {"seed": NonNegativeInt, "study": Study, "dataset": fetch.Dataset}
     schemas.update(
-        prepare=prepare.Settings,
-        augment=augment.Settings,
+        prepare=prepare.PrepareSettings,
+        augment=augment.AugmentSettings,
         online_augmentation=OnlineAugmentation,
         report=report.Settings,
     )

@@ -197,11 +197,11 @@ def best_run() -> str:
 def preparation_of_study() -> Preparation:
     """Return how the study's images were prepared."""
     from stages.prediction.inputs import Preparation
-    from stages.prepare import Settings
+    from stages.prepare import PrepareSettings
     from stages.runtime.config import read
     from stages.runtime.files import read_json
 
-    settings = read("prepare", Settings)
+    settings = read("prepare", PrepareSettings)
     white = read_json("data/composition.json")["white_level"]
     return Preparation(settings.image_size, settings.fit, settings.jpeg_quality, settings.pixel_limit, white)
 
