@@ -71,12 +71,12 @@ def main() -> None:
     """Split the images, resize each once, and write them as shards."""
     settings = read("prepare", PrepareSettings)
     files = split(RAW, settings, read("seed", NonNegativeInt))
-    unreadable = {RAW / row["file"]: row["reason"] for row in table_of_fetch(RAW, "bad_files")}
+    unreadable, of_no_class = unreadable_files()
     how = preparation_for([file.path for file in files if file.path not in unreadable], settings)
     duplicates = Duplicates(settings.duplicates, settings.near_duplicate_distance)
     with ExitStack() as stack:
         folders = {name: stack.enter_context(atomic_folder(f"data/{name}")) for name in SPLITS}
-        skipped = write_shards(folders, files, duplicates, how, unreadable)
+        skipped = of_no_class + write_shards(folders, files, duplicates, how, unreadable)
         duplicates.find_near()
         check(files, skipped, duplicates, settings)
         finish_shards(folders, files, duplicates)
@@ -85,6 +85,13 @@ def main() -> None:
     write_csv("data/skipped.csv", ["file", "reason"], rows)
     write_csv("data/duplicates.csv", COLUMNS, (duplicate.row() for duplicate in duplicates.found))
     write_json("data/composition.json", composition(left, duplicates, settings, how))
+
+
+def unreadable_files() -> tuple[dict[Path, str], list[Skipped]]:
+    """Return why fetch could not read which files, and apart from them what belongs to no class."""
+    rows = table_of_fetch(RAW, "bad_files")
+    of_no_class = [Skipped(ImageFile(RAW / row["file"], "", ""), row["reason"]) for row in rows if not row["class"]]
+    return {RAW / row["file"]: row["reason"] for row in rows if row["class"]}, of_no_class
 
 
 def preparation_for(paths: list[Path], settings: PrepareSettings) -> Preparation:
@@ -115,8 +122,7 @@ def write_shards(
     """Write the shards of each split to its folder, without exact copies; return what held no image."""
     names = natural_order(file.class_name for file in files)
     labels = {name: label for label, name in enumerate(names)}
-    of_no_class = unreadable.keys() - {file.path for file in files}
-    skipped = [Skipped(ImageFile(path, "", ""), why) for path, why in unreadable.items() if path in of_no_class]
+    skipped = []
     with ExitStack() as stack:
         writers = {
             split: stack.enter_context(ShardWriter(folder, names, preparation=how._asdict()))
