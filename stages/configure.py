@@ -3,7 +3,7 @@
 from pydantic import NonNegativeInt
 
 from stages.networks.common.contract import network_named
-from stages.networks.common.settings import OnlineAugmentation, Search, TrainingSettings, TrainingConfig
+from stages.networks.common.settings import OnlineAugmentation, Search, TrainingConfig, TrainingSettings
 from stages.runtime.command import run_stage
 from stages.runtime.config import read, read_overridden
 from stages.runtime.files import atomic_folder, write_json
@@ -17,7 +17,9 @@ def main() -> None:
     with atomic_folder("data/settings") as folder:
         for name in study.networks:
             network = network_named(name)
-            settings = read_overridden("training", TrainingSettings, f"networks.{name}", network.schema, besides=["search"])
+            settings = read_overridden(
+                "training", TrainingSettings, f"networks.{name}", network.schema, besides=["search"]
+            )
             search = read_overridden("search", Search, f"networks.{name}.search", Search)
             start = settings.model_dump(include={"weights", "freeze", "input_size"})
             write_json(folder / name / "start.json", start)

@@ -1,6 +1,8 @@
 """Stage fetch: bring the images, a folder per class."""
 
+from collections import Counter
 from importlib import import_module
+from pathlib import Path
 from pkgutil import iter_modules
 from types import ModuleType
 from typing import Annotated, Any
@@ -9,10 +11,13 @@ from pydantic import AfterValidator, NonNegativeInt, create_model
 
 from stages import datasets
 from stages.datasets.common.archives import Limits
-from stages.datasets.common.selection import Cap, Classes, Selection
+from stages.datasets.common.selection import Classes, MaxImages, Selection
 from stages.runtime.command import run_stage
 from stages.runtime.config import Section, read
 from stages.runtime.files import atomic_folder, write_csv
+from stages.runtime.names import natural_order, printable
+
+SHOWN_CLASSES = 12
 
 
 def main() -> None:
@@ -22,7 +27,7 @@ def main() -> None:
     settings = read(f"dataset.{name}", source.Settings)
     selection = Selection(
         read("dataset.classes", CLASSES),
-        read("dataset.max_images_per_class", Cap),
+        read("dataset.max_images_per_class", MaxImages),
         read("dataset.limits", Limits),
         read("dataset.min_images_per_class", NonNegativeInt),
     )
@@ -31,6 +36,21 @@ def main() -> None:
         if selection.left_out:
             rows = ({"class": name, "images": count} for name, count in selection.left_out.items())
             write_csv(folder / "small_classes.csv", ["class", "images"], rows)
+        print(*summary(folder), sep="\n")
+
+
+def summary(folder: Path) -> list[str]:
+    """Return in two lines how many files each split has, and how many each class."""
+    paths = [file.relative_to(folder).parts for file in folder.glob("*/**/*") if file.is_file()]
+    tops = {path[0] for path in paths}
+    has_splits = "train" in tops and len(tops) > 1 and tops <= {"train", "val", "test"}
+    splits = Counter(path[0] if has_splits else "all" for path in paths)
+    classes = Counter(path[1 if has_splits else 0] for path in paths)
+    shown = [f"{name} {classes[name]:,}" for name in natural_order(classes)[:SHOWN_CLASSES]]
+    more = [f"{len(classes) - len(shown)} more"] if len(classes) > len(shown) else []
+    files = ", ".join(f"{split}/ {count:,}" if has_splits else f"{count:,}" for split, count in splits.items())
+    lines = [f"fetched {len(classes)} classes; files: {files}", f"files of each class: {', '.join(shown + more)}"]
+    return [printable(line) for line in lines]
 
 
 def source_names() -> list[str]:
@@ -61,7 +81,7 @@ class _Dataset(Section):
 
     source: Source
     classes: Classes
-    max_images_per_class: Cap
+    max_images_per_class: MaxImages
     min_images_per_class: NonNegativeInt
     limits: Limits
 

@@ -4,6 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
@@ -11,13 +12,13 @@ from typing import Annotated, Any, Literal, NamedTuple
 import cv2
 from pydantic import Field, NonNegativeInt
 
-from stages.datasets.splits.duplicates import COLUMNS, Duplicates, Policy, SplitFile
-from stages.datasets.splits.splitting import SPLITS, Splitting, origins, split, table_of
+from stages.datasets.splits.duplicates import COLUMNS, Duplicates, Policy
+from stages.datasets.splits.splitting import SPLITS, ImageFile, SplitSettings, origins, split, table_of_fetch
 from stages.images.perceptual_hash import MAX_DISTANCE, perceptual_hash
-from stages.images.reading import FitMode, UnreadableImage, encode, load, resized
-from stages.images.shards import Row, ShardWriter, read_rows, row_count
-from stages.images.shards import class_names as class_names_of
-from stages.images.white_level import white_level
+from stages.images.preparation import PIXEL_LIMIT, Preparation
+from stages.images.reading import INTERPOLATION, FitMode, UnreadableImage, load, width_and_height
+from stages.images.shards import Row, ShardWriter, class_names, preparation, read_rows, row_count
+from stages.images.white_level import find_white_level
 from stages.runtime.command import run_stage
 from stages.runtime.config import read
 from stages.runtime.dask_cluster import cluster_map
@@ -25,18 +26,20 @@ from stages.runtime.errors import UserError
 from stages.runtime.files import atomic_folder, write_csv, write_json
 from stages.runtime.names import natural_order
 
+RAW = Path("data/raw")
 
-class Settings(Splitting):
+
+class PrepareSettings(SplitSettings):
     """params.yaml's section `prepare`."""
 
-    image_size: int = Field(ge=32, le=1024)
-    fit: FitMode
-    white_level: Literal["auto"] | Annotated[int, Field(ge=255, le=65535)]
-    jpeg_quality: int = Field(ge=1, le=100)
-    pixel_limit: int = Field(ge=1)
-    on_bad_image: Literal["error", "skip"]
-    duplicates: Policy
-    near_duplicate_distance: Literal["none"] | Annotated[int, Field(ge=0, le=MAX_DISTANCE)]
+    image_size: int = Field(default=224, ge=32, le=1024)
+    fit: FitMode = "crop"
+    white_level: Literal["auto"] | Annotated[int, Field(ge=255, le=65535)] = "auto"
+    jpeg_quality: int = Field(default=95, ge=1, le=100)
+    pixel_limit: int = Field(default=PIXEL_LIMIT, ge=1)
+    on_bad_image: Literal["error", "skip"] = "error"
+    duplicates: Policy = "drop"
+    near_duplicate_distance: Literal["none"] | Annotated[int, Field(ge=0, le=MAX_DISTANCE)] = "none"
 
 
 class Prepared(NamedTuple):
@@ -50,126 +53,157 @@ class Prepared(NamedTuple):
 class Skipped(NamedTuple):
     """A file that held no image that can be used."""
 
-    split_file: SplitFile
+    file: ImageFile
     reason: str
 
 
 def main() -> None:
     """Split the images, resize each once, and write them as shards."""
-    settings, raw = read("prepare", Settings), Path("data/raw")
-    split_files = split(raw, settings, read("seed", NonNegativeInt))
-    bad = [Skipped(SplitFile(raw / row["file"], row["class"], ""), row["reason"]) for row in table_of(raw, "bad_files")]
-    faults = {each.split_file.file: each.reason for each in bad if each.split_file.class_name}
-    skipped = [each for each in bad if not each.split_file.class_name]
-    duplicates = Duplicates(settings.duplicates)
-    if settings.white_level == "auto":
-        found = white_level(
-            [split_file.file for split_file in split_files if split_file.file not in faults], settings.pixel_limit
-        )
-        settings = settings.model_copy(update={"white_level": found})
+    settings = read("prepare", PrepareSettings)
+    files = split(RAW, settings, read("seed", NonNegativeInt))
+    unreadable, of_no_class = unreadable_files()
+    how = preparation_for([file.path for file in files if file.path not in unreadable], settings)
+    duplicates = Duplicates(settings.duplicates, settings.near_duplicate_distance)
     with ExitStack() as stack:
         folders = {name: stack.enter_context(atomic_folder(f"data/{name}")) for name in SPLITS}
-        skipped += write_shards(folders, split_files, duplicates, settings, faults)
-        near = duplicates.find_near(
-            -1 if settings.near_duplicate_distance == "none" else settings.near_duplicate_distance
-        )
-        complain(split_files, skipped, duplicates, settings)
-        for name in {split_file.split for split_file in near}:
-            leave_out(folders[name], {path_in_shards(split_file) for split_file in near})
-    write_csv(
-        "data/skipped.csv",
-        ["file", "reason"],
-        ({"file": each.split_file.file, "reason": each.reason} for each in skipped),
-    )
+        skipped = of_no_class + write_shards(folders, files, duplicates, how, unreadable)
+        duplicates.find_near()
+        check(files, skipped, duplicates, settings)
+        finish_shards(folders, files, duplicates)
+    left = set(files) - {bad.file for bad in skipped} - duplicates.dropped()
+    rows = ({"file": bad.file.path, "reason": bad.reason} for bad in skipped)
+    write_csv("data/skipped.csv", ["file", "reason"], rows)
     write_csv("data/duplicates.csv", COLUMNS, (duplicate.row() for duplicate in duplicates.found))
-    write_json("data/composition.json", composition(raw, settings))
+    write_json("data/composition.json", composition(left, duplicates, settings, how))
+
+
+def unreadable_files() -> tuple[dict[Path, str], list[Skipped]]:
+    """Return why fetch could not read which files, and apart from them what belongs to no class."""
+    rows = table_of_fetch(RAW, "bad_files")
+    of_no_class = [Skipped(ImageFile(RAW / row["file"], "", ""), row["reason"]) for row in rows if not row["class"]]
+    return {RAW / row["file"]: row["reason"] for row in rows if row["class"]}, of_no_class
+
+
+def preparation_for(paths: list[Path], settings: PrepareSettings) -> Preparation:
+    """Return how these images are prepared: as the settings say, but none enlarged if all of them are smaller.
+
+    A set's images have one size: that of the settings or, where it is less, the largest short side among them (with
+    `fit: pad` the largest long side). Networks enlarge them as they read them.
+    """
+    side, largest = max if settings.fit == "pad" else min, 0
+    for path in paths:
+        largest = max(largest, side(width_and_height(path)))
+        if largest >= settings.image_size:
+            break
+    size = min(settings.image_size, largest or settings.image_size)
+    white = settings.white_level
+    if white == "auto":
+        white = find_white_level(paths, settings.pixel_limit)
+    return Preparation(size, settings.fit, settings.jpeg_quality, white, settings.pixel_limit)
 
 
 def write_shards(
     folders: Mapping[str, Path],
-    split_files: list[SplitFile],
+    files: list[ImageFile],
     duplicates: Duplicates,
-    settings: Settings,
-    faults: Mapping[Path, str],
+    how: Preparation,
+    unreadable: Mapping[Path, str],
 ) -> list[Skipped]:
     """Write the shards of each split to its folder, without exact copies; return what held no image."""
-    class_names = natural_order(split_file.class_name for split_file in split_files)
-    labels = {name: label for label, name in enumerate(class_names)}
+    names = natural_order(file.class_name for file in files)
+    labels = {name: label for label, name in enumerate(names)}
     skipped = []
     with ExitStack() as stack:
-        writers = {name: stack.enter_context(ShardWriter(folders[name], class_names)) for name in SPLITS}
-        make = partial(prepared, settings=settings, faults=faults)
-        results = cluster_map(make, split_files, "prepare", reads=partial(file_of, faults=faults))
-        for split_file, result in zip(split_files, results, strict=True):
+        writers = {
+            split: stack.enter_context(
+                ShardWriter(folder, names, preparation=asdict(how) | {"interpolation": INTERPOLATION})
+            )
+            for split, folder in folders.items()
+        }
+        make = partial(prepared, how=how, unreadable=unreadable)
+        results = cluster_map(make, files, "prepare", reads=partial(path_to_read, unreadable=unreadable))
+        for file, result in zip(files, results, strict=True):
             if isinstance(result, Skipped):
                 skipped.append(result)
-            elif not duplicates.drops(split_file, result.digest, result.perceptual_hash):
-                writers[split_file.split].add(
-                    Row(result.encoded, path_in_shards(split_file), labels[split_file.class_name])
-                )
+            elif duplicates.add(file, result.digest, result.perceptual_hash):
+                row = Row(result.encoded, path_in_shards(file), labels[file.class_name], group=file.group)
+                writers[file.split].add(row)
     return skipped
 
 
-def file_of(split_file: SplitFile, faults: Mapping[Path, str]) -> Path | None:
+def path_to_read(file: ImageFile, unreadable: Mapping[Path, str]) -> Path | None:
     """Return the file that `prepared` reads; None for one that fetch could not read."""
-    return None if split_file.file in faults else split_file.file
+    return None if file.path in unreadable else file.path
 
 
-def path_in_shards(split_file: SplitFile) -> str:
+def path_in_shards(file: ImageFile) -> str:
     """Return the name of an image in its shard."""
-    return split_file.file.relative_to("data/raw").as_posix()
+    return file.path.relative_to(RAW).as_posix()
 
 
-def leave_out(folder: Path, paths: set[str]) -> None:
-    """Write a folder of shards anew without some of its images."""
-    with atomic_folder(folder) as smaller, ShardWriter(smaller, class_names_of(folder)) as writer:
-        for row in read_rows(folder):
-            if row.path not in paths:
-                writer.add(row)
-
-
-def prepared(split_file: SplitFile, settings: Settings, faults: Mapping[Path, str]) -> Prepared | Skipped:
-    """Return the image resized, as JPEG, or why it cannot be used; `faults` says why fetch could not read files."""
-    if split_file.file in faults:
-        return Skipped(split_file, faults[split_file.file])
+def prepared(file: ImageFile, how: Preparation, unreadable: Mapping[Path, str]) -> Prepared | Skipped:
+    """Return the image resized, as JPEG, or why it cannot be used; `unreadable` says why fetch could not read files."""
+    if file.path in unreadable:
+        return Skipped(file, unreadable[file.path])
     cv2.setNumThreads(0)  # the processes already use every core
     try:
-        image = load(split_file.file, settings.pixel_limit, int(settings.white_level))
+        image = load(file.path, how.pixel_limit, how.white_level)
     except UnreadableImage as bad:
-        return Skipped(split_file, str(bad))
+        return Skipped(file, str(bad))
     digest = hashlib.blake2b(image.tobytes() + repr(image.shape).encode(), digest_size=16).digest()
-    encoded = encode(resized(image, settings.image_size, settings.fit), settings.jpeg_quality)
-    return Prepared(encoded, digest, perceptual_hash(image))
+    return Prepared(how.stored(image), digest, perceptual_hash(image))
 
 
-def composition(raw: Path, settings: Settings) -> dict[str, Any]:
-    """Return how many images each split has and where they come from, what was white, and the classes left out."""
+def finish_shards(folders: Mapping[str, Path], files: list[ImageFile], duplicates: Duplicates) -> None:
+    """Write the shards anew from which near copies are dropped, or in which images that look alike become a group."""
+    dropped = {path_in_shards(file) for file in duplicates.dropped()}
+    groups = {path_in_shards(file): group for file, group in duplicates.groups(files).items() if group != file.group}
+    for folder in folders.values():
+        if any(row.path in dropped or row.path in groups for row in read_rows(folder)):
+            names, how = class_names(folder), preparation(folder)
+            with atomic_folder(folder) as finished, ShardWriter(finished, names, preparation=how) as writer:
+                for row in read_rows(folder):
+                    if row.path not in dropped:
+                        writer.add(row._replace(group=groups.get(row.path, row.group)))
+
+
+def composition(
+    files: set[ImageFile], duplicates: Duplicates, settings: PrepareSettings, how: Preparation
+) -> dict[str, Any]:
+    """Return how many images each split has and where they come from, what was white, and the classes left out.
+
+    Of validation and test also the share of images that look like one that is trained on: it makes scores lie.
+    """
+    splits: dict[str, dict[str, Any]] = {
+        name: {"origin": origin, "images": row_count(f"data/{name}")} for name, origin in origins(RAW, settings).items()
+    }
+    for name in ("validation", "test"):
+        of_split = [file for file in files if file.split == name]
+        splits[name]["share_copied_in_training"] = duplicates.share_copied_in_training(of_split)
     return {
-        "white_level": settings.white_level,
-        "left_out_classes": {row["class"]: int(row["images"]) for row in table_of(raw, "small_classes")},
-        "splits": {
-            name: {"origin": origin, "images": row_count(f"data/{name}")}
-            for name, origin in origins(raw, settings).items()
-        },
+        "white_level": how.white_level,
+        "image_size": how.image_size,
+        "left_out_classes": {row["class"]: int(row["images"]) for row in table_of_fetch(RAW, "small_classes")},
+        "splits": splits,
     }
 
 
-def complain(split_files: list[SplitFile], skipped: list[Skipped], duplicates: Duplicates, settings: Settings) -> None:
+def check(files: list[ImageFile], skipped: list[Skipped], duplicates: Duplicates, settings: PrepareSettings) -> None:
     """Raise UserError for files that may not be skipped, copies that may not be there, and classes left empty."""
     lines = []
     if skipped and settings.on_bad_image == "error":
-        lines += [f"{bad.split_file.file}: {bad.reason}" for bad in skipped]
+        lines += [f"{bad.file.path}: {bad.reason}" for bad in skipped]
         lines.append("mend or remove these files at their source, or set prepare.on_bad_image: skip")
-    within = -1 if settings.near_duplicate_distance == "none" else settings.near_duplicate_distance
-    if refused := duplicates.refused(within):
+    if refused := duplicates.refused():
         lines += [str(duplicate) for duplicate in refused]
         lines.append("remove these copies at their source, or set prepare.duplicates: drop")
-    left = Counter(split_file[1:] for split_file in split_files)
-    left.subtract(bad.split_file[1:] for bad in skipped)
-    left.subtract(duplicate.split_file[1:] for duplicate in duplicates.found if duplicate.dropped)
-    if not lines and (empty := sorted(key for key, count in left.items() if not count)):
+    left = Counter(file.stratum for file in files)
+    left.subtract(bad.file.stratum for bad in skipped)
+    left.subtract(file.stratum for file in duplicates.dropped())
+    if not lines and (empty := sorted(stratum for stratum, count in left.items() if not count)):
         lines += [
-            f"data/raw: class {name!r} has no {part} image left without bad files and copies" for name, part in empty
+            f"data/raw: class {name!r} has no {split_name} image left without bad files and copies"
+            for name, split_name in empty
         ]
         lines.append(
             "add images to these classes, or leave them out by dataset.classes or dataset.min_images_per_class"

@@ -1,12 +1,14 @@
 """Stage tune: search a network's hyperparameters on the validation images."""
 
-from pydantic import NonNegativeInt
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from stages.networks.common.contract import network_named
-from stages.networks.common.settings import OnlineAugmentation, Search, TrainingSettings, TrainingConfig
+from stages.networks.common.settings import Search, config_from
+from stages.networks.common.starting_point import starting_point
 from stages.runtime.command import run_stage
-from stages.runtime.config import read, read_overridden
 from stages.runtime.errors import UserError
+from stages.runtime.files import read_json
 from stages.tuning.results import Found, write_hyperparameters
 
 HELPER = "only-trials"  # of a process beside the one that DVC has started, which alone writes what is found
@@ -15,19 +17,26 @@ HELPER = "only-trials"  # of a process beside the one that DVC has started, whic
 def main(network: str, role: str = "") -> None:
     """Search a network's hyperparameters on the validation images, and keep what the search has trained.
 
-    Where no run of the study is tuned, nothing is searched.
+    Where no run of the study is tuned, nothing is searched. The head of a frozen backbone is searched by
+    cross-validation on its features.
     """
     if role not in ("", HELPER):
         raise UserError(f"{role} is no way to tune; say {HELPER} to help a search, or nothing")
-    chosen, seed = network_named(network), read("seed", NonNegativeInt)
-    search = read_overridden("search", Search, f"networks.{network}.search", Search)
-    settings = read_overridden("training", TrainingSettings, f"networks.{network}", chosen.schema, besides=["search"])
-    defaults = TrainingConfig(settings, read("online_augmentation", OnlineAugmentation))
-    if "tuned" not in read("study.hyperparameters", list[str]):
+    chosen, asked = network_named(network), read_json(f"data/settings/{network}/search.json")
+    seed, searched = asked.pop("seed"), asked.pop("searched")
+    defaults = config_from(chosen.schema, read_json(f"data/settings/{network}/training.json"))
+    if not searched:
         write_hyperparameters(network, defaults, Found({}, [], {}), seed)
+        return
+    if starting_point(network).frozen:
+        from stages.tuning.head_search import search_head
+
+        with TemporaryDirectory(dir="data") as folder:
+            write_hyperparameters(network, defaults, search_head(network, defaults, seed, Path(folder)), seed)
         return
     from stages.tuning.run import help_search, remove_checkpoint, search_hyperparameters  # torch, which takes seconds
 
+    search = Search(**asked)
     if role == HELPER:
         help_search(chosen, defaults, search, seed)
         return

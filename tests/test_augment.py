@@ -8,9 +8,8 @@ import pytest
 
 from benchmarks.studies import set_params
 from stages import augment
-from stages.augment import write_examples
 from stages.images.reading import decode, encode
-from stages.images.shards import Row, ShardWriter, read_rows
+from stages.images.shards import Row, ShardWriter, preparation, read_rows
 from stages.runtime.errors import UserError
 
 NEUTRAL = {"shift_x": 0.0, "shift_y": 0.0, "hue": 0.0, "gamma": 1.0, "rotation": 0.0}
@@ -31,9 +30,10 @@ def alike(one: np.ndarray, other: np.ndarray) -> bool:
 @pytest.fixture
 def originals(project):
     """Six training images of two classes."""
-    with ShardWriter(Path("data/original"), ["crow", "jay"]) as writer:
+    with ShardWriter(Path("data/original"), ["crow", "jay"], preparation={"image_size": 32}) as writer:
         for number in range(6):
-            writer.add(Row(encode(image(number), 95), f"{'crow' if number < 3 else 'jay'}/{number}.png", number // 3))
+            path = f"{'crow' if number < 3 else 'jay'}/{number}.png"
+            writer.add(Row(encode(image(number), 95), path, number // 3, group=f"bird {number}"))
     return project
 
 
@@ -49,7 +49,9 @@ def test_originals_stay_and_copies_follow(originals):
     assert rows[::3] == given
     assert [row.path for row in rows[:3]] == ["crow/0.png", "crow/0.png#1", "crow/0.png#2"]
     assert [row.label for row in rows] == [label for label in (0, 1) for _ in range(9)]
+    assert [row.group for row in rows[:4]] == ["bird 0", "bird 0", "bird 0", "bird 1"]
     assert len({row.encoded for row in rows}) == 18
+    assert preparation("data/augmented") == {"image_size": 32}
 
 
 def test_drawn_values_stand_beside_the_copies_within_their_ranges(originals):
@@ -91,25 +93,25 @@ def test_two_workers_write_the_bytes_of_one(originals, monkeypatch):
 
 def test_neutral_values_change_nothing():
     """No shift, no turn, exponent 1: the image itself."""
-    assert alike(augment.altered(image(), NEUTRAL), image())
+    assert alike(augment.apply_transform(image(), NEUTRAL), image())
 
 
 def test_a_shift_moves_right_and_down_and_mirrors_the_border():
     """A quarter of the width is 8 of 32 pixels; what comes in is the image's own border, not black."""
-    moved = augment.altered(image(), NEUTRAL | {"shift_x": 0.25, "shift_y": 0.25})
+    moved = augment.apply_transform(image(), NEUTRAL | {"shift_x": 0.25, "shift_y": 0.25})
     assert alike(moved[8:, 8:], image()[:-8, :-8])
     assert alike(moved[8:, 7::-1], image()[:-8, 1:9])
 
 
 def test_a_half_turn_is_the_image_upside_down():
     """About the centre of the image, by degrees."""
-    assert alike(augment.altered(image(), NEUTRAL | {"rotation": 180.0}), image()[::-1, ::-1])
+    assert alike(augment.apply_transform(image(), NEUTRAL | {"rotation": 180.0}), image()[::-1, ::-1])
 
 
 def test_hue_turns_the_colour_circle_by_degrees():
     """A third of the circle makes red green."""
     red = np.full((4, 4, 3), (200, 0, 0), np.uint8)
-    assert augment.altered(red, NEUTRAL | {"hue": 120.0})[0, 0].tolist() == [0, 200, 0]
+    assert augment.apply_transform(red, NEUTRAL | {"hue": 120.0})[0, 0].tolist() == [0, 200, 0]
 
 
 @pytest.mark.parametrize(
@@ -120,14 +122,14 @@ def test_hue_turns_the_colour_circle_by_degrees():
 def test_the_smallest_turn_turns(degrees, colour):
     """Red by 60 degrees is yellow, and by 0.3 degrees 1 of 200 levels of green: nothing is rounded to whole steps."""
     red = np.full((4, 4, 3), (200, 0, 0), np.uint8)
-    assert augment.altered(red, NEUTRAL | {"hue": degrees})[0, 0].tolist() == list(colour)
+    assert augment.apply_transform(red, NEUTRAL | {"hue": degrees})[0, 0].tolist() == list(colour)
 
 
 @pytest.mark.parametrize("degrees", [0.5, -77.7, 180])
 def test_grey_has_no_hue_to_turn(degrees):
     """All 256 greys stay as they are, to the level."""
     greys = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=2)
-    assert np.array_equal(augment.hue_turned(greys, degrees), greys)
+    assert np.array_equal(augment.rotate_hue(greys, degrees), greys)
 
 
 def test_a_hue_range_below_one_degree_alters_images(originals):
@@ -144,13 +146,15 @@ def test_a_hue_range_below_one_degree_alters_images(originals):
 def test_gamma_is_an_exponent_of_brightness():
     """Below 1 is brighter; black and white stay."""
     greys = np.dstack([np.tile(np.array([0, 64, 255], np.uint8), (3, 1))] * 3)
-    assert augment.altered(greys, NEUTRAL | {"gamma": 0.5})[0, :, 0].tolist() == pytest.approx([0, 128, 255], abs=1)
+    assert augment.apply_transform(greys, NEUTRAL | {"gamma": 0.5})[0, :, 0].tolist() == pytest.approx(
+        [0, 128, 255], abs=1
+    )
 
 
 def test_no_corner_turns_black():
     """A dark corner would tell copies from originals."""
     bright = np.full((32, 32, 3), 200, np.uint8)
-    assert augment.altered(bright, NEUTRAL | {"rotation": 45.0, "shift_x": 0.2}).min() >= 199
+    assert augment.apply_transform(bright, NEUTRAL | {"rotation": 45.0, "shift_x": 0.2}).min() >= 199
 
 
 @pytest.mark.parametrize(("setting", "value"), [("copies", 0), ("shift", 0.7), ("gamma", [2, 1]), ("rotation", "much")])
@@ -162,17 +166,17 @@ def test_settings_out_of_range_are_refused(originals, setting, value):
     assert [path.name for path in originals.glob("data/*")] == ["original"]
 
 
-def test_of_many_classes_eight_images_are_kept_with_a_copy_to_show(tmp_path):
+def test_of_many_classes_eight_images_are_kept_with_a_copy_to_show(project):
     """Spread over the classes; where there are fewer classes, several images of one."""
     for classes, expected in ((40, [0, 5, 10, 15, 20, 25, 30, 35]), (3, [0, 1, 2, 0, 1, 2, 0, 1])):
-        with ShardWriter(tmp_path / str(classes), [str(label) for label in range(classes)], ["hue"]) as writer:
+        with ShardWriter(Path("data/augmented"), [str(label) for label in range(classes)], ["hue"]) as writer:
             for label in range(classes):
                 for number in range(4):
                     encoded = f"image {label} {number}".encode()
                     writer.add(Row(encoded, f"{label}/{number}", label))
                     writer.add(Row(encoded + b" copy", f"{label}/{number}#1", label, {"hue": 1.0}))
-        write_examples(str(tmp_path / str(classes)), str(tmp_path / "copies.parquet"))
-        pairs = pq.read_table(tmp_path / "copies.parquet").to_pylist()
+        augment.write_examples()
+        pairs = pq.read_table("data/copies.parquet").to_pylist()
         assert [int(pair["original"].split()[1]) for pair in pairs] == expected
         assert all(pair["copy"] == pair["original"] + b" copy" for pair in pairs)
         assert all(pair["hue"] == 1 for pair in pairs)

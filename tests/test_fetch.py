@@ -89,7 +89,7 @@ def test_classes_are_chosen_in_name_order_or_by_name(folder_source):
 def test_the_largest_class_can_be_capped(folder_source):
     """The first in name order of each class."""
     write_images(folder_source / "mine", {"crow": 3, "jay": 1})
-    set_params(folder_source, dataset__largest_class=2)
+    set_params(folder_source, dataset__max_images_per_class=2)
     fetch.main()
     assert fetched(folder_source) == ["crow/000.png", "crow/001.png", "jay/000.png"]
 

@@ -17,11 +17,13 @@ from PIL import Image
 from benchmarks.studies import ROOT, set_params
 from stages import prepare
 from stages.images.reading import decode
-from stages.images.shards import class_names, read_rows
+from stages.images.shards import class_names, preparation, read_rows
 from stages.runtime.errors import UserError
+from stages.runtime.files import read_json
 from tests.conftest import write_images
 
 SPLITS = ("original", "validation", "test")
+COMPOSITION = "data/composition.json"
 
 
 @pytest.fixture
@@ -57,12 +59,36 @@ def test_every_image_is_in_one_split(raw):
 
 
 def test_images_are_resized_and_labelled_in_name_order(raw):
-    """Squares of image_size; the label is the class's split_file in the alphabet."""
+    """Squares of image_size; the label is the class's place in the alphabet."""
+    Image.new("RGB", (32, 32)).save(raw / "crow/large.png")
     prepare.main()
     assert class_names("data/test") == ["crow", "jay"]
     for row in read_rows("data/test"):
         assert decode(row.encoded).shape == (32, 32, 3)
         assert row.label == ["crow", "jay"].index(row.path.split("/")[0])
+
+
+@pytest.mark.parametrize(("fit", "size"), [("crop", 30), ("squash", 30), ("pad", 40)])
+def test_a_set_of_small_images_is_stored_small_and_says_so(raw, project, fit, size):
+    """Images of 40 x 30 pixels hold no more than 30 (with pad 40) a side, whatever size networks want."""
+    set_params(project, prepare__image_size=224, prepare__fit=fit, prepare__white_level=4095)
+    Image.new("RGB", (10, 20)).save(raw / "crow/smaller.png")
+    prepare.main()
+    for split in SPLITS:
+        assert {decode(row.encoded).shape for row in read_rows(f"data/{split}")} == {(size, size, 3)}
+        assert preparation(f"data/{split}") == {
+            "image_size": size, "requested_image_size": 224, "fit": fit, "jpeg_quality": 95,
+            "pixel_limit": 100_000_000, "white_level": 4095,
+            "interpolation": {"shrinking": "area", "enlarging": "bicubic"},
+        }  # fmt: skip
+
+
+def test_one_large_image_keeps_the_size_that_is_set(raw, project):
+    """A set has one size: networks see all of what its largest image holds."""
+    set_params(project, prepare__image_size=64)
+    Image.new("RGB", (300, 200)).save(raw / "jay/large.png")
+    prepare.main()
+    assert preparation("data/test")["image_size"] == 64
 
 
 def test_the_split_depends_on_names_and_seed_alone(raw, project):
@@ -160,6 +186,7 @@ def test_a_killed_stage_leaves_nothing_that_looks_finished_and_no_process(projec
     """Pull the plug in the middle: no shard folder has its final name, and the workers end by themselves."""
     set_params(project, prepare__image_size=512)
     write_images(project / "data/raw", {"crow": 300, "jay": 300})
+    Image.new("RGB", (512, 512)).save(project / "data/raw/crow/large.png")
     environment = os.environ | {"PYTHONPATH": str(ROOT), "STUDY_WORKERS": "2"}
     with subprocess.Popen([sys.executable, "-m", "stages.prepare"], env=environment) as stage:
         process = psutil.Process(stage.pid)
@@ -368,12 +395,12 @@ def near() -> dict[str, tuple[str, str, str]]:
     return {row["file"]: (row["same_as"], row["kind"], row["dropped"]) for row in rows}
 
 
-@pytest.mark.parametrize("within", ["none", 31])
-def test_near_copies_are_listed_and_may_count_as_copies(lookalikes, within):
+@pytest.mark.parametrize("max_distance", ["none", 31])
+def test_near_copies_are_listed_and_may_count_as_copies(lookalikes, max_distance):
     """A smaller JPEG, a mirrored and a cropped copy of test images are listed; they leave training if so wished."""
-    set_params(lookalikes, prepare__duplicates_within=within)
+    set_params(lookalikes, prepare__near_duplicate_distance=max_distance)
     splits = prepared()
-    dropped = str(within == 31)
+    dropped = str(max_distance == 31)
     assert near() == {
         "data/raw/train/crow/smaller.jpg": ("data/raw/test/crow/0.png", "near", dropped),
         "data/raw/train/jay/mirrored.jpg": ("data/raw/test/crow/1.png", "mirrored", dropped),
@@ -381,27 +408,55 @@ def test_near_copies_are_listed_and_may_count_as_copies(lookalikes, within):
     }
     named = [path for path in chain(*splits.values()) if path.endswith(("smaller.jpg", "mirrored.jpg", "cropped.png"))]
     assert (len(named), len(splits["test"]), len(list(chain(*splits.values())))) == (
-        (0, 6, 22) if within == 31 else (3, 6, 25)
+        (0, 6, 22) if max_distance == 31 else (3, 6, 25)
     )
     assert not list(Path("data").glob("*.unfinished*"))
+    shares = {name: part.get("share_copied_in_training") for name, part in read_json(COMPOSITION)["splits"].items()}
+    assert shares == {"test": 0 if max_distance == 31 else 0.5, "validation": 0, "original": None}
 
 
 def test_near_copies_may_be_refused(lookalikes):
     """Each is named with its twin and how alike they are."""
-    set_params(lookalikes, prepare__duplicates="error", prepare__duplicates_within=31)
+    set_params(lookalikes, prepare__duplicates="error", prepare__near_duplicate_distance=31)
     lines = refused(lookalikes)
     assert len(lines) == 4
     assert sum("looks like data/raw/test/crow/1.png (test, crow) (mirrored, " in line for line in lines) == 1
 
 
+def test_frames_of_one_video_are_said_to_be_copies(project):
+    """All that is tested looks like what is trained on: the share stands in data/composition.json."""
+    set_params(project, prepare__image_size=32)
+    for name in ("crow", "jay"):
+        (project / "data/raw" / name).mkdir(parents=True)
+        for number in range(12):
+            frame = clouds(len(name)).crop((number, 0, 140 + number, 120))
+            frame.save(project / f"data/raw/{name}/{number:02}.png")
+    prepare.main()
+    assert read_json(COMPOSITION)["splits"]["test"]["share_copied_in_training"] >= 0.9
+
+
+def test_test_images_that_look_alike_are_a_group(lookalikes):
+    """A copy within the test set is no second observation; neither is what is the same image."""
+    raw = lookalikes / "data/raw/test/crow"
+    Image.open(raw / "2.png").resize((90, 68)).save(raw / "again.png")
+    shutil.copyfile(raw / "again.png", raw / "twice.png")
+    prepare.main()
+    groups = {row.path.removeprefix("test/"): row.group for row in read_rows("data/test")}
+    assert {path for path, group in groups.items() if group == groups["crow/2.png"]} == {
+        "crow/2.png", "crow/again.png", "crow/twice.png"
+    }  # fmt: skip
+    assert [groups[f"jay/{number}.png"] for number in range(3)] == ["", "", ""]
+
+
 def test_a_set_of_one_scene_is_told_from_no_copies(project, monkeypatch, capsys):
     """Where nearly all images look alike, the person hears that copies cannot be told; dropping them is refused."""
-    monkeypatch.setattr("stages.images.perceptual_hash.MOST_PAIRS", 100)
-    set_params(project, prepare__image_size=32, prepare__duplicates_within=0)
+    monkeypatch.setattr("stages.images.perceptual_hash.MAX_PAIRS", 100)
+    set_params(project, prepare__image_size=32, prepare__near_duplicate_distance=0)
     write_images(project / "data/raw", {"crow": 10, "jay": 10})
     assert refused(project)[0].endswith("set prepare.near_duplicate_distance: none")
-    set_params(project, prepare__duplicates_within="none")
+    set_params(project, prepare__near_duplicate_distance="none")
     prepare.main()
+    assert read_json(COMPOSITION)["splits"]["test"]["share_copied_in_training"] is None
     assert "nearly all images look alike" in capsys.readouterr().out
 
 
@@ -427,6 +482,8 @@ def test_a_table_of_the_source_may_group_images(raw):
     (raw / "labels.csv").write_text("\n".join(["file,split,group", *rows]) + "\n", encoding="utf-8")
     groups = [{int(path[-7:-4]) // 2 for path in paths} for paths in prepared().values()]
     assert sorted(chain(*groups)) == [0, 1, 2, 3, 4]
+    for split in SPLITS:
+        assert all(row.group == str(int(row.path[-7:-4]) // 2) for row in read_rows(f"data/{split}"))
 
 
 def test_validation_takes_whole_groups_beside_an_official_test(project):
@@ -445,4 +502,4 @@ def test_validation_takes_whole_groups_beside_an_official_test(project):
     for name in ("skipped.csv", "duplicates.csv", "composition.json"):
         Path(f"data/{name}").unlink()
     (raw / "test/crow/crow e").rename(raw / "test/crow/crow a")
-    assert refused(project)[0].startswith("group crow a stands on several sides: data/raw/train/crow/crow a/000.png (")
+    assert refused(project)[0].startswith("group crow a stands in several splits: data/raw/train/crow/crow a/000.png (")

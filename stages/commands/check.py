@@ -10,7 +10,7 @@ from pydantic import NonNegativeInt
 
 from stages import augment, fetch, prepare, report
 from stages.commands.estimate import Size, images_in, warnings_about
-from stages.datasets.common.folders import fault, files
+from stages.datasets.common.folders import access_error, walk_files
 from stages.networks.common.contract import Network, network_named
 from stages.networks.common.settings import OnlineAugmentation, Search, TrainingSettings
 from stages.runtime.command import run_stage
@@ -39,8 +39,8 @@ def main() -> None:
     lines = [f"params.yaml: {name} is no section; there are {', '.join(SECTIONS)}" for name in unknown_sections()]
     schemas: dict[str, Any] = {"seed": NonNegativeInt, "study": Study, "dataset": fetch.Dataset}
     schemas.update(
-        prepare=prepare.Settings,
-        augment=augment.Settings,
+        prepare=prepare.PrepareSettings,
+        augment=augment.AugmentSettings,
         online_augmentation=OnlineAugmentation,
         report=report.Settings,
     )
@@ -107,9 +107,9 @@ def complain_of_contradictions() -> None:
         lines.append(f"params.yaml: dataset.folder.path = {path} does not exist; {wanted}")
     elif Path(path).is_dir():
         lines += [
-            f"{file}: {fault(file)}; DVC, which watches this folder, stops at it: mend or remove it"
-            for file, _ in files(Path(path))
-            if fault(file)
+            f"{file}: {access_error(file)}; DVC, which watches this folder, stops at it: mend or remove it"
+            for file, _ in walk_files(Path(path))
+            if access_error(file)
         ]
     for name in study.networks:
         network = network_named(name)

@@ -47,7 +47,7 @@ def fetch(settings: Settings, selection: Selection, seed: int, folder: Path) -> 
 
     Raises UserError where the archive cannot be had, or is not laid out as the data set's authors laid it out.
     """
-    archive = download(settings.url, settings.checksum, "dataset.cub_200_2011")
+    archive = download(settings.url, settings.checksum, "dataset.cub_200_2011", selection.limits)
     with TemporaryDirectory(dir=folder, prefix=".unpacked.") as unpacked:
         unpack(archive, Path(unpacked), selection.limits)
         chosen = list(_chosen(_birds(Path(unpacked) / TOP, archive), selection))
@@ -119,7 +119,7 @@ def _chosen(birds: list[Bird], selection: Selection) -> Iterator[Bird]:
     for species in selection.class_names({species: len(groups[species, "train"]) for species, _ in list(groups)}):
         for split in SPLITS.values():
             group = groups[species, split]
-            yield from (group[file] for file in selection.limited(group))
+            yield from (group[file] for file in selection.first_images(group))
 
 
 def _crop(copy: tuple[Bird, Path]) -> None:

@@ -4,7 +4,7 @@ An archive may lie behind a URL, in a key of its own: DVC watches `path`, and wo
 """
 
 import shutil
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
@@ -13,22 +13,28 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from stages.datasets.common.archive_names import NameEncoding
-from stages.datasets.common.archives import SUFFIXES, is_archive, unpack
-from stages.datasets.common.downloads import Checksum, download, file_name, web_address
-from stages.datasets.common.folders import Entry, reading_fault
-from stages.datasets.common.label_tables import TableName, entries_in_table
-from stages.datasets.common.layouts import entries_in_folders, refuse_clashes, top_of
+from stages.datasets.common.archives import SUFFIXES, DamagedArchive, is_archive, unpack
+from stages.datasets.common.downloads import Checksum, check_url, download, file_name, forget
+from stages.datasets.common.folders import SourceFile, read_error
+from stages.datasets.common.label_tables import TableName, files_in_table
+from stages.datasets.common.layouts import files_in_folders, refuse_clashes, top_folder
 from stages.datasets.common.selection import Selection
 from stages.runtime.config import Section
 from stages.runtime.errors import UserError
 from stages.runtime.files import write_csv
-from stages.runtime.names import case_clashes, natural_order
+from stages.runtime.names import case_clashes, has_control_characters, natural_order
 
 TEMPORARY = "/.dvc/tmp/exps/"  # where DVC makes its copies of a study
 
 
+def _without_tilde(path: str) -> str:
+    if path.startswith("~"):
+        raise ValueError(f"DVC, which watches this folder, does not know ~; write {Path(path).expanduser()}")
+    return path
+
+
 def _none_or_archive(url: str) -> str:
-    if url != "none" and not is_archive(Path(file_name(web_address(url)))):
+    if url != "none" and not is_archive(Path(file_name(check_url(url)))):
         raise ValueError(f"must end in {', '.join(SUFFIXES)}")
     return url
 
@@ -36,7 +42,7 @@ def _none_or_archive(url: str) -> str:
 class Settings(Section):
     """params.yaml's section `dataset.folder`: with a `url`, its archive is used and `path` is not."""
 
-    path: str = Field(min_length=1)
+    path: Annotated[str, Field(min_length=1), AfterValidator(_without_tilde)] = "data/pictures"
     url: Annotated[str, AfterValidator(_none_or_archive)] = "none"
     checksum: Checksum = "none"
     labels: TableName = "none"
@@ -52,120 +58,121 @@ def fetch(settings: Settings, selection: Selection, seed: int, folder: Path) -> 
     """
     source = Path(settings.path)
     if settings.url != "none":
-        source = download(settings.url, settings.checksum, "dataset.folder")
+        source = download(settings.url, settings.checksum, "dataset.folder", selection.limits)
     if not source.exists():
         raise UserError(f"params.yaml: dataset.folder.path = {source} does not exist; name a folder or an archive")
     if source.is_dir():
-        _bring(source, settings, selection, folder, source)
+        _copy_chosen(source, settings, selection, folder, source)
         return
     if not is_archive(source):
         raise UserError(f"params.yaml: dataset.folder.path = {source} is no folder and no {', '.join(SUFFIXES)} file")
     with TemporaryDirectory(dir=folder, prefix=".unpacked.") as unpacked:
-        unpack(source, Path(unpacked), selection.limits, settings.name_encoding)
-        _bring(Path(unpacked), settings, selection, folder, source)
+        try:
+            unpack(source, Path(unpacked), selection.limits, settings.name_encoding)
+        except DamagedArchive:
+            if settings.url != "none" and settings.checksum == "none":
+                forget(source)  # else it would be taken for what lies behind the URL for ever
+            raise
+        _copy_chosen(Path(unpacked), settings, selection, folder, source)
 
 
-def _bring(here: Path, settings: Settings, selection: Selection, folder: Path, source: Path) -> None:
+def _copy_chosen(here: Path, settings: Settings, selection: Selection, folder: Path, source: Path) -> None:
     """Copy the chosen images from `here` to `folder`; `source` is how a person knows `here`."""
     if settings.labels == "none":
-        entries, known = entries_in_folders(top_of(here), source)
+        files, classes = files_in_folders(top_folder(here), source)
     else:
-        entries, known = entries_in_table(here, settings.labels, source)
-    if not entries and TEMPORARY in Path.cwd().as_posix():
+        files, classes = files_in_table(here, settings.labels, source)
+    if not files and TEMPORARY in Path.cwd().as_posix():
         raise UserError(
             f"{source} holds no folder of images in this temporary copy of the study, which `dvc exp run --temp` or"
             " --queue made of what Git and DVC track: give DVC the images (`make images` for data/pictures, else"
             " `dvc add`), commit, and run it again"
         )
-    names = natural_order(name for each in known.values() for name in each)
-    refuse_clashes(names, source, "classes")
-    _refuse_illegible_files(entries, source)
-    _refuse_clashing_files(entries, source)
-    counts = {(split, name): 0 for split in known for name in names}
-    for entry in entries:
-        if entry.class_name:
-            counts[entry.split, entry.class_name] += 1
+    names = natural_order(name for each in classes.values() for name in each)
+    _check_names(names, files, source)
+    wanted = _chosen_classes(files, classes, names, selection, source)
+    chosen = list(_chosen_files(files, wanted, selection))
+    _copy(chosen, folder)
+    if settings.labels != "none" and any(file.split or file.group for file in chosen):
+        rows = ({"file": file.target, "split": file.split, "group": file.group} for file in chosen if file.class_name)
+        write_csv(folder / "labels.csv", ["file", "split", "group"], rows)
+
+
+def _chosen_classes(
+    files: list[SourceFile], classes: dict[str, list[str]], names: list[str], selection: Selection, source: Path
+) -> list[str]:
+    """Return the classes that take part, of the `classes` of each split; `names` are all of them, in order."""
     if not selection.min_images_per_class:
-        _refuse_lonely({split: set(each) for split, each in known.items()}, source)
+        _refuse_missing(classes, names, source)
+    counts = Counter((file.split, file.class_name) for file in files)
+    first = next(iter(classes), "")  # train, where there are splits
+    sizes = {name: counts[first, name] if all(counts[split, name] for split in classes) else 0 for name in names}
     try:
-        wanted = selection.class_names({name: _size(counts, list(known), name) for name in names})
+        wanted = selection.class_names(sizes)
     except UserError as problem:
         raise UserError(*(f"{source}: {line}" for line in problem.lines)) from None
-    if empty := [PurePosixPath(split, name) for split in known for name in wanted if not counts[split, name]]:
+    if empty := [PurePosixPath(split, name) for split in classes for name in wanted if not counts[split, name]]:
         raise UserError(*(f"{source}: {path}/ holds no image; fill or remove it" for path in empty))
-    chosen = list(_chosen(entries, wanted, selection))
-    _copy(chosen, folder)
-    if settings.labels != "none" and any(entry.split or entry.group for entry in chosen):
-        facts = ({"file": each.target, "split": each.split, "group": each.group} for each in chosen if each.class_name)
-        write_csv(folder / "labels.csv", ["file", "split", "group"], facts)
+    return wanted
 
 
-def _size(counts: dict[tuple[str, str], int], splits: list[str], name: str) -> int:
-    """Return how many images of a class can be trained on; 0 where any split lacks it."""
-    return counts[splits[0], name] if all(counts[split, name] for split in splits) else 0
-
-
-def _refuse_lonely(classes: dict[str, set[str]], source: Path) -> None:
+def _refuse_missing(classes: dict[str, list[str]], names: list[str], source: Path) -> None:
     """Raise UserError for each class that some splits have and others lack."""
     lines = []
-    for name in natural_order(name for each in classes.values() for name in each):
-        there, absent = (
-            [f"{split}/" for split, has in classes.items() if (name in has) == wanted] for wanted in (1, 0)
-        )
-        if absent:
+    for name in names:
+        there = " and ".join(f"{split}/" for split, some in classes.items() if name in some)
+        if absent := " and ".join(f"{split}/" for split, some in classes.items() if name not in some):
             lines.append(
-                f"{source}: class {name!r} is in {' and '.join(there)} but not in {' and '.join(absent)}; complete or"
-                " remove it, or set dataset.min_images_per_class: 1"
+                f"{source}: class {name!r} is in {there} but not in {absent}; complete or remove it, or set"
+                " dataset.min_images_per_class: 1"
             )
     if lines:
         raise UserError(*lines)
 
 
-def _refuse_illegible_files(entries: list[Entry], source: Path) -> None:
-    """Raise UserError for names that are not UTF-8, as old archives leave them: Parquet and CSV cannot hold them."""
-    names = [str(entry.target) for entry in entries]
-    if odd := [name for name in names if any("\udc80" <= character <= "\udcff" for character in name)]:
+def _check_names(names: list[str], files: list[SourceFile], source: Path) -> None:
+    """Raise UserError for names that another system, Parquet, CSV or a terminal cannot hold, or holds for others."""
+    refuse_clashes(names, source, "classes")
+    targets = [str(file.target) for file in files]
+    if odd := [name for name in targets if any("\udc80" <= each <= "\udcff" for each in name)]:  # of old archives
         raise UserError(
             *(f"{source}: {name!r} is no name in UTF-8; rename it (convmv renames whole folders)" for name in odd)
         )
-
-
-def _refuse_clashing_files(entries: list[Entry], source: Path) -> None:
-    """Raise UserError for files that would overwrite each other on another system."""
-    paths = [str(part) for entry in entries for part in (entry.target, *entry.target.parents)]
+    if odd := [name for name in names if has_control_characters(name)]:
+        raise UserError(*(f"{source}: class {name!r} has a control character in its name; rename it" for name in odd))
+    paths = [str(part) for file in files for part in (file.target, *file.target.parents)]
     deepest = [pair for pair in case_clashes(paths) if PurePosixPath(pair[0]).name != PurePosixPath(pair[1]).name]
     refuse_clashes([name for pair in deepest for name in pair], source, "files")
 
 
-def _chosen(entries: list[Entry], wanted: list[str], selection: Selection) -> Iterator[Entry]:
+def _chosen_files(files: list[SourceFile], wanted: list[str], selection: Selection) -> Iterator[SourceFile]:
     """Yield what takes part: of each wanted class in each split its first images; and all that is of no class."""
-    groups: dict[tuple[str, str], dict[PurePosixPath, Entry]] = defaultdict(dict)
-    for entry in entries:
-        groups[entry.split, entry.class_name][entry.target] = entry
-    taking = set(wanted)
+    groups: dict[tuple[str, str], dict[PurePosixPath, SourceFile]] = defaultdict(dict)
+    for file in files:
+        groups[file.split, file.class_name][file.target] = file
     for (_, name), group in groups.items():
         if not name:
             yield from group.values()
-        elif name in taking:
-            yield from (group[path] for path in selection.limited(group))
+        elif name in wanted:
+            yield from (group[path] for path in selection.first_images(group))
 
 
-def _copy(entries: list[Entry], folder: Path) -> None:
+def _copy(files: list[SourceFile], folder: Path) -> None:
     """Copy the files that can be read, and write the table of those that cannot."""
-    faults = {entry: entry.fault or _copied(entry.file, folder / entry.target) for entry in entries}
-    bad = [{"file": entry.target, "class": entry.class_name, "reason": why} for entry, why in faults.items() if why]
+    errors = {file: file.error or _copy_file(file.path, folder / file.target) for file in files}
+    bad = [{"file": file.target, "class": file.class_name, "reason": why} for file, why in errors.items() if why]
     if bad:
         write_csv(folder / "bad_files.csv", ["file", "class", "reason"], bad)
 
 
-def _copied(file: Path, copy: Path) -> str:
+def _copy_file(file: Path, copy: Path) -> str:
     """Copy a file; return why it cannot be read, "" where it can."""
     copy.parent.mkdir(parents=True, exist_ok=True)
     try:
         shutil.copyfile(file, copy)
     except OSError:
         copy.unlink(missing_ok=True)
-        if reason := reading_fault(file):
+        if reason := read_error(file):
             return reason
         raise  # the disk is full, say
     return ""

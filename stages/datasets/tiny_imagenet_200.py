@@ -30,14 +30,14 @@ def fetch(settings: Settings, selection: Selection, seed: int, folder: Path) -> 
 
     Raises UserError where the archive cannot be had, or is not laid out as the course laid it out.
     """
-    archive = download(settings.url, settings.checksum, "dataset.tiny_imagenet_200")
+    archive = download(settings.url, settings.checksum, "dataset.tiny_imagenet_200", selection.limits)
     with TemporaryDirectory(dir=folder, prefix=".unpacked.") as unpacked:
         unpack(archive, Path(unpacked), selection.limits)
         ids, groups = _read(Path(unpacked) / TOP, archive)
         for name in selection.class_names({name: len(groups["train", key]) for name, key in ids.items()}):
             for split in ("train", "test"):
                 (parent := folder / split / name).mkdir(parents=True)
-                for file in selection.limited(groups[split, ids[name]]):
+                for file in selection.first_images(groups[split, ids[name]]):
                     file.rename(parent / file.name)
 
 

@@ -121,7 +121,7 @@ def fetch(settings: Settings, selection: Selection, seed: int, folder: Path) -> 
     for name in selection.class_names({name: len(trained[label]) for name, label in labels.items()}):
         for split, group in groups.items():
             items = {folder / split / name / f"{item:06d}": where for item, where in group[labels[name]].items()}
-            copies |= {path: items[path] for path in selection.limited(items)}
+            copies |= {path: items[path] for path in selection.first_images(items)}
     for parent in sorted({path.parent for path in copies}):
         parent.mkdir(parents=True)
     images = ((path, item.part[item.position][0]) for path, item in copies.items())
@@ -144,16 +144,16 @@ def _parts(name: str) -> tuple[list[Any], list[Any]]:
 
 def _ready(name: str, folder: Path, root: Path, keywords: Keywords) -> Any:
     """Return a dataset whose files are in `folder`; try again where a failure may pass."""
-    for setbacks in range(1, downloads.TRIES + 1):
+    for setbacks in range(1, downloads.MAX_TRIES + 1):
         try:
             with _read_timeout():
                 return _dataset(name, folder, keywords)
         except FAILURES as error:
             if isinstance(error, HTTPError):
                 error.close()  # it is the server's answer as well, with its connection
-            if setbacks == downloads.TRIES or not _may_pass(error):
+            if setbacks == downloads.MAX_TRIES or not _may_pass(error):
                 raise UserError(*_advice(name, folder, root, error)) from None
-        downloads.pause(setbacks)
+        downloads.wait_before_retry(setbacks)
     raise AssertionError  # the loop returns or raises
 
 
@@ -183,7 +183,7 @@ def _read_timeout() -> Iterator[None]:
 
 def _may_pass(error: Exception) -> bool:
     if isinstance(error, HTTPError):
-        return error.code in downloads.BUSY
+        return error.code in downloads.RETRIED_STATUSES
     if isinstance(error, RuntimeError):
         return any(words in str(error) for words in PASSING)
     return isinstance(error, OSError | HTTPException) and not isinstance(error, FileNotFoundError)
@@ -198,7 +198,7 @@ def _advice(name: str, folder: Path, root: Path, error: Exception) -> tuple[str,
     if file:  # the arguments of torchvision's download_url
         checksum = f"md5:{file['md5']}" if file["md5"] else "none"
         url, place = file["url"], str(file["fpath"]).replace(str(folder), str(root))
-        hint = downloads.by_hand(Path(place), checksum)
+        hint = downloads.manual_hint(Path(place), checksum)
     else:
         page = f"https://docs.pytorch.org/vision/stable/generated/torchvision.datasets.{name}.html"
         hint = f"offline, or no download? place the set's files below {place} as {page} says, and run again"

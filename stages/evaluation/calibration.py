@@ -8,20 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.statistics.temperature import Labels, Logits, best_temperature, cross_entropies, scaled_probabilities
+from stages.statistics.temperature import Labels, Logits, cross_entropies, scaled_probabilities
 
 BINS = 15
-REJECTED = 0.05  # of the images that are named correctly: what "none of these" may cost
 
 
-def calibration(validation: tuple[Logits, Labels], test: tuple[Logits, Labels]) -> dict[str, Any]:
-    """Return how well the test images' probabilities are calibrated, before and after temperature scaling.
+def calibration(logits: Logits, labels: Labels, temperature: float) -> dict[str, Any]:
+    """Return how well probabilities of test images are calibrated, before and after temperature scaling.
 
-    The temperature is fitted on validation, and so is the threshold of "none of these". Errors are as
-    `calibration_error` says, losses mean cross entropies in nats.
+    Errors are as `calibration_error` says, losses mean cross entropies in nats.
     """
-    temperature = best_temperature(*validation)
-    logits, labels = test
     scaled = scaled_probabilities(logits, temperature)
     stated = scaled_probabilities(logits, 1.0)
     return {
@@ -29,18 +25,8 @@ def calibration(validation: tuple[Logits, Labels], test: tuple[Logits, Labels]) 
         "temperature": temperature,
         "temperature_scaled_calibration_error": calibration_error(scaled, labels),
         "temperature_scaled_loss": float(cross_entropies(logits / temperature, labels).mean()),
-        "none_of_these_below": rejection_threshold(scaled_probabilities(validation[0], temperature), validation[1]),
         "reliability": {"before": reliability(stated, labels), "after": reliability(scaled, labels)},
     }
-
-
-def rejection_threshold(probabilities: NDArray[np.float64], labels: Labels) -> float:
-    """Return the probability below which an image is better taken for none of the classes; 0 where nothing tells.
-
-    All but one in twenty of the validation images (N, classes) that are named correctly lie at or above it.
-    """
-    confidence = probabilities.max(axis=1)[probabilities.argmax(axis=1) == labels]
-    return float(np.quantile(confidence, REJECTED, method="lower")) if len(confidence) else 0.0
 
 
 def reliability(probabilities: NDArray[np.float64], labels: Labels) -> list[dict[str, float]]:

@@ -2,7 +2,6 @@
 
 import ctypes
 import os
-import resource
 import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 
 from stages.hardware import distributed
+from stages.hardware.memory import peak_resident_megabytes
 from stages.runtime.cores import available_cores
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # of glibc's malloc.h
@@ -125,5 +125,4 @@ def peak_memory_megabytes() -> int:
     """Return the most memory this process has held so far: on the accelerator where there is one, else resident."""
     if device().type not in ("cpu", "mps"):  # Apple's shares main memory
         return round(torch.accelerator.max_memory_allocated() / 2**20)
-    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(kilobytes / 2**10 if sys.platform == "linux" else kilobytes / 2**20)  # macOS counts bytes
+    return peak_resident_megabytes()

@@ -1,6 +1,7 @@
 """How much memory a process may take: what is free, within a container's limit and a budget of the user's own."""
 
 import os
+import resource
 import sys
 from pathlib import Path
 
@@ -41,3 +42,9 @@ def _limit(path: str) -> int:
         return int(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return sys.maxsize
+
+
+def peak_resident_megabytes() -> int:
+    """Return the most main memory that this process has held so far."""
+    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(kilobytes / 2**10 if sys.platform == "linux" else kilobytes / 2**20)  # macOS counts bytes

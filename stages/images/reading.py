@@ -15,23 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from stages.images.bit_depth import WHITE, is_high_bit_depth, levels, shown
-from stages.images.formats import (
-    PNG_START,
-    is_heif,
-    png_of_pixels,
-    raw_name,
-    raw_reason,
-    reads_heif,
-    reason_unread,
-    start_of,
-)
+from stages.images import formats
+from stages.images.bit_depth import MAX_16_BIT, is_high_bit_depth, scale_to_8_bits, values_of
 
 ImageArray = NDArray[np.uint8]
 FitMode = Literal["crop", "pad", "squash"]
 
 MID_GREY = (128, 128, 128)  # what shows through where an image is transparent
-
+INTERPOLATION = {"shrinking": "area", "enlarging": "bicubic"}  # of `resized`, in words
+JPEG_SCANS = 100  # encoders write about ten; each costs as much time as the whole image
+SCAN_MARKER = b"\xff\xda"
 
 # not all that Pillow knows: it reads EPS by running Ghostscript, and takes almost any file for some rare formats
 FORMATS = ["AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP"]
@@ -43,57 +36,63 @@ class UnreadableImage(Exception):
     """A file that no image can be read from; the message is the reason."""
 
 
-def load(path: Path, pixel_limit: int, white: int = WHITE) -> ImageArray:
+def load(path: Path, pixel_limit: int, white_level: int = MAX_16_BIT) -> ImageArray:
     """Return the image in a file: upright by its EXIF orientation, first frame, transparency over mid-grey.
 
-    16 bits a channel become 8 by scaling, so that the value `white` becomes 255. An image whose metadata is corrupt or
-    too large is taken without it. Raises UnreadableImage where the file is empty, truncated, no image, has more than
-    `pixel_limit` pixels, or has values whose black and white nothing tells (floating point, or beyond 16 bits).
+    16 bits a channel become 8 by scaling, so that the value `white_level` becomes 255. An image whose metadata is
+    corrupt or too large is taken without it. Raises UnreadableImage where the file is empty, truncated, no image, has
+    more than `pixel_limit` pixels or a JPEG more than 100 scans, or has values whose black and white nothing tells
+    (floating point, or beyond 16 bits).
     """
     if path.stat().st_size == 0:
         raise UnreadableImage("the file is empty")
     try:
         # warnings are Pillow's, on oddities that harm no pixel
-        with warnings.catch_warnings(action="ignore"), _opened(path, pixel_limit) as image:
-            return np.asarray(_as_rgb(_upright(_in_8_bits(image, path, white))))
+        with warnings.catch_warnings(action="ignore"), _decode_file(path, pixel_limit) as image:
+            return np.asarray(_to_rgb(_apply_orientation(_to_8_bits(image, path, white_level))))
     except UnreadableImage:
         raise
     except UnidentifiedImageError:
-        raise UnreadableImage(reason_unread(path)) from None
+        raise UnreadableImage(formats.unsupported_reason(path)) from None
     except Image.DecompressionBombError:
-        raise UnreadableImage(f"more pixels than the limit of {pixel_limit}") from None
+        raise UnreadableImage(f"more pixels than the limit of {pixel_limit} (prepare.pixel_limit)") from None
     except Exception as error:  # noqa: BLE001  # Pillow's readers raise almost anything on damaged bytes
         raise UnreadableImage(f"damaged: {' '.join(str(error).split()) or type(error).__name__}") from None
 
 
 def max_value(path: Path, pixel_limit: int) -> int:
     """Return the brightest value of an image of 16 bits a channel; 0 for any other file, and for bad ones."""
-    with suppress(Exception), warnings.catch_warnings(action="ignore"), _opened(path, pixel_limit) as image:
-        if is_high_bit_depth(image, path) and (values := levels(image, path)) is not None:
+    with suppress(Exception), warnings.catch_warnings(action="ignore"), _decode_file(path, pixel_limit) as image:
+        if is_high_bit_depth(image, path) and (values := values_of(image, path)) is not None:
             return int(values[..., :3].max() if values.ndim == 3 else values.max())
     return 0
 
 
-def _opened(path: Path, pixel_limit: int) -> Image.Image:
+def width_and_height(path: Path) -> tuple[int, int]:
+    """Return an image's pixels a side, from its header alone; (0, 0) where none can be read."""
+    with suppress(Exception), warnings.catch_warnings(action="ignore"), _open(path, path) as image:
+        return image.size
+    return (0, 0)
+
+
+def _decode_file(path: Path, pixel_limit: int) -> Image.Image:
     """Return an image with its pixels, as Pillow has it."""
     try:
-        return _opened_as_it_is(path, path, pixel_limit)
+        return _decode(path, path, pixel_limit)
     except (UnreadableImage, Image.DecompressionBombError):
         raise
     except Exception:
-        if not start_of(path).startswith(PNG_START):
+        if not formats.first_bytes(path).startswith(formats.PNG_SIGNATURE):
             raise
     # metadata is no reason to lose an image: what is still wrong without it is wrong with the image
-    return _opened_as_it_is(path, BytesIO(png_of_pixels(path.read_bytes())), pixel_limit)
+    return _decode(path, BytesIO(formats.png_without_metadata(path.read_bytes())), pixel_limit)
 
 
-def _opened_as_it_is(path: Path, content: Path | BytesIO, pixel_limit: int) -> Image.Image:
+def _decode(path: Path, content: Path | BytesIO, pixel_limit: int) -> Image.Image:
     Image.MAX_IMAGE_PIXELS = pixel_limit  # twice as many are refused even within a frame or thumbnail
-    Image.init()
-    formats = [*FORMATS, "HEIF"] if is_heif(start_of(path)) and reads_heif() else FORMATS
-    image = Image.open(content, formats=[name for name in formats if name in Image.OPEN])
+    image = _open(path, content)
     try:
-        _refuse(image, path, pixel_limit)
+        _check(image, path, pixel_limit)
         image.load()
     except BaseException:
         image.close()
@@ -101,42 +100,52 @@ def _opened_as_it_is(path: Path, content: Path | BytesIO, pixel_limit: int) -> I
     return image
 
 
-def _refuse(image: Image.Image, path: Path, pixel_limit: int) -> None:
-    if image.format == "TIFF" and (raw := raw_name(image, path)):
-        raise UnreadableImage(raw_reason(raw))
+def _open(path: Path, content: Path | BytesIO) -> Image.Image:
+    Image.init()
+    heif = ["HEIF"] if formats.is_heif(formats.first_bytes(path)) and formats.reads_heif() else []
+    return Image.open(content, formats=[name for name in FORMATS + heif if name in Image.OPEN])
+
+
+def _check(image: Image.Image, path: Path, pixel_limit: int) -> None:
+    """Raise UnreadableImage for what must not be decoded."""
+    if image.format == "TIFF" and (raw := formats.raw_format(image, path)):
+        raise UnreadableImage(formats.raw_format_reason(raw))
     if image.width * image.height > pixel_limit:
-        raise UnreadableImage(f"{image.width} x {image.height} pixels are more than the limit of {pixel_limit}")
+        size = f"{image.width} x {image.height} pixels"
+        raise UnreadableImage(f"{size} are more than the limit of {pixel_limit} (prepare.pixel_limit)")
+    if image.format in ("JPEG", "MPO") and (scans := path.read_bytes().count(SCAN_MARKER)) > JPEG_SCANS:
+        raise UnreadableImage(f"a JPEG of {scans} scans, which would take minutes to decode; save it again")
 
 
-def _in_8_bits(image: Image.Image, path: Path, white: int) -> Image.Image:
-    """Return an image of 16 bits a channel with `white` as its white; any other as it is."""
-    if white == WHITE or not is_high_bit_depth(image, path):
+def _to_8_bits(image: Image.Image, path: Path, white_level: int) -> Image.Image:
+    """Return an image of 16 bits a channel scaled by its white; any other as it is."""
+    if white_level == MAX_16_BIT or not is_high_bit_depth(image, path):
         return image
-    values = levels(image, path)
+    values = values_of(image, path)
     if values is None:
         raise UnreadableImage("16 bits a channel in a form that cannot be scaled; convert it to 8 bits")
-    scaled = shown(values, white)
+    scaled = scale_to_8_bits(values, white_level)
     with suppress(*BAD_EXIF):
         scaled.getexif()[ORIENTATION] = image.getexif().get(ORIENTATION, 1)
     return scaled
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def _apply_orientation(image: Image.Image) -> Image.Image:
     try:
         return ImageOps.exif_transpose(image)
     except BAD_EXIF:
         return image
 
 
-def _as_rgb(image: Image.Image) -> Image.Image:
+def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith(("I", "F")):  # more than 8 bits a pixel, which convert("RGB") would clip instead of scale
-        levels = np.asarray(image)
-        if image.mode == "F" or levels.min() < 0 or levels.max() > 65535:
+        values = np.asarray(image)
+        if image.mode == "F" or values.min() < 0 or values.max() > MAX_16_BIT:
             raise UnreadableImage("its values are not of 8 or 16 bits, so black and white are unknown; convert it")
-        return Image.fromarray((levels >> 8).astype(np.uint8)).convert("RGB")
+        return Image.fromarray((values >> 8).astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
-        shown = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, (*MID_GREY, 255)), shown).convert("RGB")
+        background = Image.new("RGBA", image.size, (*MID_GREY, 255))
+        return Image.alpha_composite(background, image.convert("RGBA")).convert("RGB")
     return image.convert("RGB")
 
 
@@ -148,20 +157,20 @@ def resized(image: ImageArray, size: int, fit: FitMode = "crop") -> ImageArray:
     """
     height, width = image.shape[:2]
     if fit == "squash":
-        return _scaled(image, size, size)
+        return _scale(image, size, size)
     if fit == "pad":
         high, wide = (max(1, round(side * size / max(height, width))) for side in (height, width))
         square = np.full((size, size, 3), MID_GREY, np.uint8)
         top, left = (size - high) // 2, (size - wide) // 2
-        square[top : top + high, left : left + wide] = _scaled(image, high, wide)
+        square[top : top + high, left : left + wide] = _scale(image, high, wide)
         return square
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
     # the square is cut out first: an image of 1 x 100,000 pixels would fill the memory when enlarged as a whole
-    return _scaled(image[top : top + side, left : left + side], size, size)
+    return _scale(image[top : top + side, left : left + side], size, size)
 
 
-def _scaled(image: ImageArray, high: int, wide: int) -> ImageArray:
+def _scale(image: ImageArray, high: int, wide: int) -> ImageArray:
     """Return an image shrunk, then enlarged, along each side as it needs."""
     height, width = image.shape[:2]
     shrunk = (min(wide, width), min(high, height))  # cv2 has the width first

@@ -1,17 +1,21 @@
 """Folders of Parquet shards: images with their labels, readable by Hugging Face datasets, DuckDB and Polars as well.
 
-Columns: image: struct<bytes: binary, path: string>, label: int64, and any float columns that the writer names.
+Columns: image: struct<bytes: binary, path: string>, label: int64, group: string, and of altered copies a float column
+for each value of their transform. The schema's metadata say how Hugging Face datasets read it, and how images were
+prepared.
 """
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from stages.images.preparation import Preparation
 from stages.runtime.errors import UserError
 
 ROW_GROUP_BYTES = 4 << 20  # what a reader holds at a time
@@ -19,20 +23,27 @@ SHARD_BYTES = 32 << 20  # small enough that pushes and pulls run side by side, l
 
 
 class Row(NamedTuple):
-    """An image in a shard: JPEG bytes, its path below the class folders, its label, and the values drawn for it."""
+    """An image in a shard: JPEG bytes, its path below data/raw, its label, and if it is a copy how it was altered."""
 
     encoded: bytes
     path: str
     label: int
-    drawn: Mapping[str, float] | None = None
+    transform: Mapping[str, float] | None = None
+    group: str = ""  # images of one group (of one animal, burst, patient) are no independent observations
 
 
 class ShardWriter:
     """Write rows to 00000.parquet, 00001.parquet, ... in a folder, holding no more than a row group in memory."""
 
-    def __init__(self, folder: Path, class_names: Sequence[str], drawn: Sequence[str] = ()) -> None:
-        self.folder, self.drawn = folder, list(drawn)
-        self.schema = _schema(class_names, self.drawn)
+    def __init__(
+        self,
+        folder: Path,
+        class_names: Sequence[str],
+        transforms: Sequence[str] = (),
+        preparation: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.folder, self.transforms = folder, list(transforms)
+        self.schema = _schema(class_names, self.transforms, preparation or {})
         self.rows: list[Row] = []
         self.row_bytes = self.shard_bytes = self.shards = 0
         self.file: pq.ParquetWriter | None = None
@@ -63,7 +74,9 @@ class ShardWriter:
         paths = pa.array([row.path for row in self.rows], pa.string())
         images = pa.StructArray.from_arrays([encoded, paths], fields=list(self.schema.field("image").type))
         columns = [images, pa.array([row.label for row in self.rows], pa.int64())]
-        columns += [pa.array([(row.drawn or {}).get(name) for row in self.rows], pa.float32()) for name in self.drawn]
+        columns.append(pa.array([row.group for row in self.rows], pa.string()))
+        values = [row.transform or {} for row in self.rows]
+        columns += [pa.array([each.get(name) for each in values], pa.float32()) for name in self.transforms]
         self.file.write_table(pa.Table.from_arrays(columns, schema=self.schema), row_group_size=max(1, len(self.rows)))
         self.shard_bytes += self.row_bytes
         self.rows, self.row_bytes = [], 0
@@ -77,17 +90,14 @@ class ShardWriter:
 
 
 def read_rows(folder: str | Path) -> Iterator[Row]:
-    """Yield the rows of all shards in a folder, in the order they were written; `drawn` is None for an original."""
+    """Yield the rows of all shards in a folder, in the order they were written; an original has no `transform`."""
     for path in _shard_paths(folder):
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(batch_size=256):
-                images, *drawn = (batch.column(name) for name in batch.schema.names if name != "label")
-                names = [name for name in batch.schema.names if name not in ("image", "label")]
-                for index, label in enumerate(batch.column("label").to_pylist()):
-                    values = {name: column[index].as_py() for name, column in zip(names, drawn, strict=True)}
-                    is_copy = any(value is not None for value in values.values())
-                    image = images[index].as_py()
-                    yield Row(image["bytes"], image["path"], label, values if is_copy else None)
+                for row in batch.to_pylist():
+                    image, label, group = row.pop("image"), row.pop("label"), row.pop("group", "")
+                    is_copy = any(value is not None for value in row.values())
+                    yield Row(image["bytes"], image["path"], label, row if is_copy else None, group)
 
 
 def row_count(folder: str | Path) -> int:
@@ -97,9 +107,24 @@ def row_count(folder: str | Path) -> int:
 
 def class_names(folder: str | Path) -> list[str]:
     """Return the names of the classes, in the order of their labels."""
-    metadata = pq.read_schema(_shard_paths(folder)[0]).metadata
-    names: list[str] = json.loads(metadata[b"huggingface"])["info"]["features"]["label"]["names"]
+    names: list[str] = _metadata(folder, "huggingface")["info"]["features"]["label"]["names"]
     return names
+
+
+def preparation(folder: str | Path) -> dict[str, Any]:
+    """Return how the images of a folder of shards were prepared; nothing where that was not noted."""
+    return _metadata(folder, "preparation")
+
+
+def preparation_of(folder: str | Path) -> Preparation:
+    """Return the same, as what prepares further images alike."""
+    names = {field.name for field in fields(Preparation)}
+    return Preparation(**{name: value for name, value in preparation(folder).items() if name in names})
+
+
+def _metadata(folder: str | Path, key: str) -> dict[str, Any]:
+    metadata = pq.read_schema(_shard_paths(folder)[0]).metadata or {}
+    return dict(json.loads(metadata.get(key.encode(), b"{}")))
 
 
 def _shard_paths(folder: str | Path) -> list[Path]:
@@ -109,15 +134,14 @@ def _shard_paths(folder: str | Path) -> list[Path]:
     return paths
 
 
-def _schema(class_names: Sequence[str], drawn: Sequence[str]) -> pa.Schema:
+def _schema(class_names: Sequence[str], transforms: Sequence[str], preparation: Mapping[str, Any]) -> pa.Schema:
     features: dict[str, object] = {
         "image": {"_type": "Image"},
         "label": {"_type": "ClassLabel", "names": list(class_names)},
-        **{name: {"_type": "Value", "dtype": "float32"} for name in drawn},
+        "group": {"_type": "Value", "dtype": "string"},
+        **{name: {"_type": "Value", "dtype": "float32"} for name in transforms},
     }
-    fields = [
-        pa.field("image", pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])),
-        pa.field("label", pa.int64()),
-        *(pa.field(name, pa.float32()) for name in drawn),
-    ]
-    return pa.schema(fields, metadata={"huggingface": json.dumps({"info": {"features": features}})})
+    image = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])
+    types = {"image": image, "label": pa.int64(), "group": pa.string(), **dict.fromkeys(transforms, pa.float32())}
+    metadata = {"huggingface": {"info": {"features": features}}, "preparation": preparation}
+    return pa.schema(list(types.items()), {key: json.dumps(value) for key, value in metadata.items()})

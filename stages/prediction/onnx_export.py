@@ -27,7 +27,7 @@ SCRIPT = "prepare_images.py"
 USE = '''
 
 def prepare_images(paths, study):
-    """Return image files as the input of the network: uint8 (n, size, size, 3). `study`: its metadata, json.loads-ed."""
+    """Return image files as the network takes them: uint8 (n, size, size, 3). `study`: its metadata, from JSON."""
     how = Preparation(**study["preparation"])
     return np.stack([how.prepared(Path(path), study["image_size"]) for path in paths])
 '''

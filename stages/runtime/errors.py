@@ -1,9 +1,11 @@
 """The one exception for mistakes that a person can mend."""
 
+from stages.runtime.names import printable
+
 
 class UserError(Exception):
     """A mistake in settings or images: each line says what is wrong, where, and what to do."""
 
     def __init__(self, *lines: str) -> None:
-        super().__init__("\n".join(lines))
-        self.lines = lines
+        self.lines = tuple(printable(line) for line in lines)  # names in them are anybody's
+        super().__init__("\n".join(self.lines))

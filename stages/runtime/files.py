@@ -72,8 +72,10 @@ def write_csv(path: str | Path, columns: list[str], rows: Iterable[Mapping[str, 
     """Write `rows` as CSV below a line with the names of `columns`; a value that is absent stays empty."""
     with atomic_file(path) as unfinished, unfinished.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, columns, lineterminator="\n")
+        quoting = csv.DictWriter(file, columns, lineterminator="\n", quoting=csv.QUOTE_ALL)
         writer.writeheader()
-        writer.writerows(rows)
+        for row in rows:  # readers take a carriage return for the end of a line unless it is quoted
+            (quoting if any("\r" in str(value) for value in row.values()) else writer).writerow(row)
 
 
 def read_csv(path: str | Path) -> list[dict[str, str]]:

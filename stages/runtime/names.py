@@ -3,8 +3,9 @@
 import re
 from collections.abc import Iterable
 from decimal import Decimal
-from unicodedata import normalize
+from unicodedata import category, normalize
 
+DIRECTIONS = {*map(chr, range(0x202A, 0x202F)), *map(chr, range(0x2066, 0x206A))}  # turn what follows around
 NUMBER = r"-?[0-9]+([.][0-9]+)?"
 
 
@@ -32,3 +33,13 @@ def spelled(name: str, other: str) -> str:
     """Return a name in quotes, with its accents apart where it would look the same as the other."""
     alike = normalize("NFC", name) == normalize("NFC", other)
     return f"{name!r} ({name.encode('unicode_escape').decode()})" if alike else repr(name)
+
+
+def has_control_characters(name: str) -> bool:
+    """Say whether a name holds what would change a terminal or the text around it instead of being shown."""
+    return any(category(character) in ("Cc", "Zl", "Zp") or character in DIRECTIONS for character in name)
+
+
+def printable(text: str) -> str:
+    """Return a text in which what is not shown, as U+009B or U+202E, is spelled as in Python's strings."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)

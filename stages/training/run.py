@@ -5,17 +5,24 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from stages.hardware import device, distributed
 from stages.hardware.torchrun import together
+from stages.images.shards import preparation_of
+from stages.networks.common import graph
 from stages.networks.common.contract import network_named
 from stages.networks.common.image_set import load_images
-from stages.networks.common.pretrained import expected_input
+from stages.networks.common.prediction import predict
 from stages.networks.common.settings import config_from
-from stages.networks.common.weights import Trained, save_weights
+from stages.networks.common.starting_point import starting_point
+from stages.networks.common.weights import Metadata, save_weights
 from stages.runtime.errors import UserError
 from stages.runtime.files import atomic_folder, read_json, write_json
 from stages.runtime.fingerprint import fingerprint
 from stages.runtime.runs import Run
+from stages.statistics.rejection import rejection_threshold
+from stages.statistics.temperature import best_temperature, scaled_probabilities
 from stages.training.checkpoint import Checkpoint
 from stages.training.copying import HISTORY, TIMING, WEIGHTS
 from stages.training.history import summary, write_history
@@ -34,9 +41,12 @@ def train(network: str, hyperparameters: str, data: str, seed: str) -> None:
     config = config_from(chosen.schema, values)
     device.be_deterministic()
     device.keep_freed_memory()
-    expected = expected_input(chosen, config.settings)
-    training, validation = (load_images(f"data/{name}", device.device(), *expected) for name in (data, "validation"))
-    folders = [f"data/{data}", "data/validation", f"data/pretrained/{network}"]
+    start = starting_point(network)
+    training, validation = (
+        load_images(f"data/{name}", device.device(), start.image_size, start.normalisation)
+        for name in (data, "validation")
+    )
+    folders = [f"data/{data}", "data/validation", f"data/weights/{network}"]
     checkpoint = Checkpoint(str(run), fingerprint([*run, values], folders, hardware()))
     task = Task(chosen, config, training, validation, run.seed)
     try:
@@ -55,12 +65,32 @@ def hardware() -> tuple[str, str]:
 
 
 def write_training(task: Task, result: TrainingResult, folder: Path) -> None:
-    """Write a training's weights, history and timing into a folder."""
-    images = task.training
-    trained = Trained(result.model, images.class_names, images.image_size, images.normalisation)
-    save_weights(folder / WEIGHTS, trained, task.network.name, task.config.settings.model_dump())
+    """Write a training's weights, graph, history and timing into a folder."""
+    metadata, settings = describe(task, result.model), task.config.settings
+    save_weights(folder / WEIGHTS, result.model.state_dict(), metadata)
+    plain = task.network.build(settings, len(metadata.class_names), metadata.image_size)
+    exported = graph.export_graph(plain, task.network.head.rstrip("."), metadata.normalisation, metadata.image_size)
+    written, temperature = metadata.as_json(), metadata.temperature
+    graph.save(graph.finished(exported, folder / WEIGHTS, written, temperature, flip_tta=settings.flip_tta), folder)
     write_history(folder / HISTORY, result.history)
     write_json(folder / TIMING, timing(result, task))
+
+
+def describe(task: Task, model: nn.Module) -> Metadata:
+    """Return what a file of weights says of its network; how sure it is of itself is fitted on the validation images."""
+    images, validation = task.training, task.validation
+    logits, labels = predict(model, validation).double().numpy(), validation.labels.cpu().numpy()
+    temperature = best_temperature(logits, labels)
+    return Metadata(
+        network=task.network.name,
+        settings=task.config.settings.model_dump(),
+        class_names=images.class_names,
+        image_size=images.image_size,
+        preparation=preparation_of("data/validation"),
+        temperature=temperature,
+        none_of_these_below=rejection_threshold(scaled_probabilities(logits, temperature), labels),
+        **images.normalisation._asdict(),
+    )
 
 
 def timing(result: TrainingResult, task: Task) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from stages.kernels.sync_batch_norm import with_sync_batch_norm
 from stages.networks.common.contract import Network
 from stages.networks.common.image_set import ImageSet
 from stages.networks.common.prediction import add_flip_tta
-from stages.networks.common.pretrained import new_network
-from stages.networks.common.settings import TrainingSettings, TrainingConfig
+from stages.networks.common.settings import TrainingConfig, TrainingSettings
+from stages.networks.common.starting_point import new_network
 from stages.runtime.seeding import derived_seed
 from stages.training.ema import ExponentialMovingAverage
 from stages.training.muon import Muon

@@ -13,8 +13,8 @@ from optuna.trial import FrozenTrial
 from stages.hardware import device
 from stages.networks.common.contract import Network
 from stages.networks.common.image_set import load_images
-from stages.networks.common.pretrained import expected_input
 from stages.networks.common.settings import Search, TrainingConfig
+from stages.networks.common.starting_point import starting_point
 from stages.runtime.errors import UserError
 from stages.runtime.files import atomic_folder, write_text
 from stages.runtime.fingerprint import fingerprint
@@ -67,8 +67,11 @@ def load_tuning(network: Network[Any], defaults: TrainingConfig, search: Search,
     """Return what all trials have in common, with the images."""
     device.be_deterministic()
     device.keep_freed_memory()
-    expected = expected_input(network, defaults.settings)
-    images = [load_images(f"data/{name}", device.device(), *expected) for name in ("original", "validation")]
+    start = starting_point(network.name)
+    images = [
+        load_images(f"data/{name}", device.device(), start.image_size, start.normalisation)
+        for name in ("original", "validation")
+    ]
     return Tuning(network, defaults, search, images[0], images[1], seed, checkpoint_folder(network.name) / "trained")
 
 
@@ -81,7 +84,7 @@ def prepare_checkpoint(tuning: Tuning, hardware: tuple[str, ...]) -> str:
     """Return the search's name, a fingerprint of all that shapes it; remove what a search of another name has left."""
     network, folders = tuning.network.name, ("data/original", "data/validation")
     settings = [network, tuning.defaults.values(), tuning.search.model_dump(), tuning.seed]
-    name = fingerprint(settings, [*folders, f"data/pretrained/{network}"], hardware)
+    name = fingerprint(settings, [*folders, f"data/weights/{network}"], hardware)
     folder = checkpoint_folder(network)
     if folder.exists() and not (folder / name).exists():
         print(f"{folder} is of other settings, data, code or hardware: the search starts anew", file=sys.stderr)

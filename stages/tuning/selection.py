@@ -18,17 +18,21 @@ TRAINING_LUCK = 0.04  # standard deviation of a training's loss over seeds, as a
 NOISE_SHARE = 0.5
 
 
-def best_expected(losses: Array) -> int:
-    """Return the row of `losses` (trials, images) with the lowest expected mean; the first row is of the defaults."""
-    expected = shrunken_gains(*gains_and_errors(losses))
+def best_expected(losses: Array, luck: float = TRAINING_LUCK) -> int:
+    """Return the row of `losses` (trials, images) with the lowest expected mean; the first row is of the defaults.
+
+    `luck` is the standard deviation of a training's loss over seeds, as a share of it.
+    """
+    expected = shrunken_gains(*gains_and_errors(losses, luck))
     return int(np.argmax(np.concatenate([[0.0], expected])))  # the first of equals: the defaults
 
 
-def gains_and_errors(losses: Array) -> tuple[Array, Array]:
+def gains_and_errors(losses: Array, luck: float = TRAINING_LUCK) -> tuple[Array, Array]:
     """Return how much lower each row's mean (trials - 1,) is than the first row's, and that gain's standard error."""
     gains = losses[0] - losses[1:]
-    luck = TRAINING_LUCK * losses[[0]].mean() * np.sqrt(2)  # of a difference between two trainings
-    return gains.mean(axis=1), np.sqrt(gains.var(axis=1, ddof=1) / gains.shape[1] + luck**2)
+    of_training = luck * losses[[0]].mean() * np.sqrt(2)  # of a difference between two trainings
+    of_images = gains.var(axis=1, ddof=1) / gains.shape[1]
+    return gains.mean(axis=1), np.sqrt(np.maximum(of_images + of_training**2, 1e-24))
 
 
 def shrunken_gains(gains: Array, errors: Array) -> Array:

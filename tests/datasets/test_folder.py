@@ -166,7 +166,7 @@ def test_small_classes_can_be_left_out_and_are_listed(mine):
     """The first N classes are N of those that are large enough."""
     write_images(mine, {"ani": 1, "kea": 3, "rook": 1})
     (mine / "daw").mkdir()
-    set_params(mine.parent, dataset__smallest_class=2, dataset__classes=3)
+    set_params(mine.parent, dataset__min_images_per_class=2, dataset__classes=3)
     assert fetched() == sorted([*GOOD, "kea/000.png", "kea/001.png", "kea/002.png", "small_classes.csv"])
     assert read_csv("data/raw/small_classes.csv") == [
         {"class": "ani", "images": "1"}, {"class": "daw", "images": "0"}
@@ -179,7 +179,7 @@ def test_small_classes_can_be_left_out_and_are_listed(mine):
 def test_classes_that_are_all_too_small_are_no_study(mine):
     """The line names the setting."""
     write_images(mine, {"kea": 3})
-    set_params(mine.parent, dataset__smallest_class=4)
+    set_params(mine.parent, dataset__min_images_per_class=4)
     assert refused() == (
         "mine: params.yaml: dataset.min_images_per_class = 4 leaves 0 of 3 classes; lower it or add images",
     )
@@ -195,7 +195,7 @@ def test_a_class_that_a_split_lacks_counts_as_empty(mine):
         f"split: class 'daw' is in val/ but not in train/; {advice}",
         f"split: class 'rook' is in train/ but not in val/; {advice}",
     )
-    set_params(mine.parent, dataset__smallest_class=1)
+    set_params(mine.parent, dataset__min_images_per_class=1)
     assert fetched() == [
         "small_classes.csv", "train/crow/000.png", "train/crow/001.png", "train/jay/000.png", "train/jay/001.png",
         "val/crow/000.png", "val/jay/000.png",
@@ -296,17 +296,26 @@ def test_a_image_without_a_row_takes_no_other_ones_place(table):
 
 def test_what_a_table_contradicts_itself_in_is_named_with_its_line(table):
     """All of it at once."""
+    longest = "x" * 256
     write_table(
         table, "file,label,split", "a/000.png,jay,train", "a/000.png,crow,train", "../x.png,jay,test",
         "/etc/passwd,jay,test", "a/001.png,cat/dog,test", "b/000.png,crow,holdout", "b/001.png,crow,", ",crow,train",
+        "C:\\a.png,jay,test", f"{longest},jay,test", "b/001.png,a\u202eb,test", "b/001.png,crow, test,",
+        "b/001.png,house, finch, test", "b/00\0.png,crow,test", ",,", "",
     )  # fmt: skip
+    name = "cannot be the name of a file: a NUL is in it, or it is too long"
+    folder = "cannot be the name of a folder, which classes are kept in; call it otherwise"
     assert [line.removeprefix("photos/labels.csv, ") for line in refused()] == [
-        "line 4: '../x.png' leads out of the table's folder; name files relative to the table",
-        "line 5: '/etc/passwd' leads out of the table's folder; name files relative to the table",
-        "line 6: label 'cat/dog' cannot be the name of a folder, which classes are kept in; call it otherwise",
+        f"line 6: label 'cat/dog' {folder}",
         "line 7: split 'holdout' is none of train, training, val, valid, validation, dev, test, testing",
         "line 9: names no file",
+        f"line 11: '{longest[:40]}'... {name}",
+        f"line 12: label 'a\\u202eb' {folder}",
+        "line 14: 'test' is beyond the last column; put a name that holds a separator in double quotes",
+        f"line 15: 'b/00\\x00.png'... {name}",
+        "line 4: '../x.png' leads out of the table's folder, and so do 2 others; name files relative to the table",
         "line 3: 'a/000.png' has a row already, line 2",
+        "line 13: 'b/001.png' has a row already, line 8",
         "line 8: has no split, and others have",
     ]
 
@@ -314,19 +323,56 @@ def test_what_a_table_contradicts_itself_in_is_named_with_its_line(table):
 @pytest.mark.parametrize(
     ("lines", "wrong"),
     [
-        (["name,class", "a,b"], "photos/labels.csv: has the columns name, class; expected columns file and label, and"),
-        (["file,label"], "photos/labels.csv, line 1: no row follows; expected columns file and label, and"),
-        (["file,label,split", "a/000.png,x,test", "b/000.png,y,val"], "photos/labels.csv, column split: no row says"),
-        (
-            ["file,label", "a/000.png,train", "b/000.png,test"],
-            "photos/labels.csv, column label: test, train are splits",
-        ),
+        (["name,class", "a,b"], ": has the columns name, class; expected columns file and label, and perhaps split"),
+        (["file,label"], ", line 1: no row follows; expected columns file and label, and"),
+        (["file,label,split", "a/000.png,x,test", "b/000.png,y,val"], ", column split: no row says"),
+        (["file,label", "a/000.png,train", "b/000.png,test"], ", column label: test, train are splits"),
+        (["file,label,Label", "a/000.png,crow,jay"], ", line 1: two columns are called label; rename or remove one"),
+        (["file,class,target", "a/000.png,1,jay"], ", line 1: class and target could each be the column label; call"),
+        (["file,label", f"a/000.png,{'x' * 200_000}"], ", line 2: field larger than field limit (131072); is a double"),
     ],
 )
-def test_a_table_that_says_too_little_is_refused(table, lines, wrong):
+def test_a_table_that_says_too_little_or_too_much_is_refused(table, lines, wrong):
     """With what is expected."""
     write_table(table, *lines)
-    assert refused()[0].startswith(wrong)
+    assert refused()[0].startswith(f"photos/labels.csv{wrong}")
+
+
+@pytest.mark.parametrize(
+    ("heading", "files"),
+    [
+        ("id,class", ["a/000", "a/001", "b/000", "b/001"]),  # without their suffix
+        ("filename,target", ["a/000.PNG", "A/001.png", "b/000.jpg", "b/001.png"]),  # of another case or suffix
+        ("image,label", ["one", "two.png", "three.png", "four"]),  # without their folder
+    ],
+)
+def test_a_table_may_call_files_by_a_part_of_their_path(table, capsys, heading, files):
+    """As long as just one file is meant; what was taken for what is said in a line."""
+    if "/" not in files[0]:
+        for path, name in zip(["a/000", "a/001", "b/000", "b/001"], files, strict=True):
+            (table / f"{path}.png").rename(table / path[0] / f"{name.removesuffix('.png')}.png")
+    if heading.startswith("filename"):
+        (table / "b/000.png").rename(table / "b/000.JPG")
+    labels = ["jay", "crow", "crow", "jay"]
+    write_table(table, heading, *(f"{file},{label}" for file, label in zip(files, labels, strict=True)))
+    found = fetched()
+    assert [(name.split("/")[0], name.split("/")[1]) for name in found] == [
+        ("crow", "a"), ("crow", "b"), ("jay", "a"), ("jay", "b")
+    ]  # fmt: skip
+    assert " names stand for files, such as " in capsys.readouterr().out
+
+
+def test_a_name_that_several_files_have_is_refused(table):
+    """000 lies in two folders: both are named."""
+    write_table(table, "file,label", "000,jay", "a/001.png,crow", "b/001.png,crow")
+    assert refused() == ("photos/labels.csv, line 2: '000' may be a/000.png or b/000.png; name its folder and suffix",)
+
+
+def test_what_excel_and_file_managers_leave_is_passed_over(table):
+    """A first line that names the separator, rows of nothing but separators, columns without a heading."""
+    rows = ["a/000.png;jay;;", "a/001.png;crow;;", "b/000.png;crow;;", "b/001.png;jay;;", ";;;", ";;;"]
+    write_table(table, "sep=;", "image;category;;", *rows)
+    assert fetched() == ["crow/a/001.png", "crow/b/000.png", "jay/a/000.png", "jay/b/001.png"]
 
 
 def test_a_table_that_is_missing_or_in_another_encoding_is_named(table):

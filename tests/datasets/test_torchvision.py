@@ -257,7 +257,7 @@ def test_what_is_no_labelled_set_is_refused_with_the_names_of_those_that_are(nam
 @pytest.mark.parametrize("name", SETS)
 def test_torchvision_knows_every_set_and_split_by_that_name(name, tmp_path, monkeypatch):
     """Each set exists, and its splits are asked for in words that it understands."""
-    monkeypatch.setattr(downloads, "TRIES", 1)
+    monkeypatch.setattr(downloads, "MAX_TRIES", 1)
     kind = getattr(datasets, name)
     for keywords in (*SETS[name].train, *SETS[name].test):
         with pytest.raises((RuntimeError, FileNotFoundError)):  # no such files; a wrong word is another error

@@ -24,7 +24,9 @@ def test_heic_is_read(content, name, tmp_path):
 def test_heic_keeps_the_pixel_limit(tmp_path):
     """The limit holds for every format."""
     (tmp_path / "a.heic").write_bytes(heic.UPRIGHT)
-    assert bad(tmp_path / "a.heic", 96 * 64 - 1) == "96 x 64 pixels are more than the limit of 6143"
+    assert (
+        bad(tmp_path / "a.heic", 96 * 64 - 1) == "96 x 64 pixels are more than the limit of 6143 (prepare.pixel_limit)"
+    )
 
 
 @pytest.mark.parametrize("part", [0.3, 0.7, 0.95])
@@ -94,7 +96,7 @@ def test_a_tiff_is_no_raw_file(tmp_path):
         (b"%PDF-1.7" + bytes(40), "PDF cannot be read; convert it to JPEG or PNG"),
         (b"8BPS\0\1" + bytes(40), "Photoshop cannot be read; convert it to JPEG or PNG"),
         (b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(40), "JPEG XL cannot be read; convert it to JPEG or PNG"),
-        (b"\0\0\0\x14ftypqt  \0\0\0\0qt  " + bytes(40), "a film; take it out, or save one of its images as JPEG"),
+        (b"\0\0\0\x14ftypqt  \0\0\0\0qt  " + bytes(40), "a video; take it out, or save one of its images as JPEG"),
     ],
 )
 def test_formats_that_are_not_read_are_named(content, reason, tmp_path):
@@ -158,7 +160,7 @@ def test_bombs_and_damage_stay_refused_beside_long_texts(tmp_path):
     """Reading a PNG without its texts forgives nothing else."""
     bomb = tmp_path / "bomb.png"
     bomb.write_bytes(png(60_000, 60_000, 8, 2, bytes(1000), TOO_LONG["zTXt"]))
-    assert bad(bomb, 100_000_000) == "more pixels than the limit of 100000000"
+    assert bad(bomb, 100_000_000) == "more pixels than the limit of 100000000 (prepare.pixel_limit)"
     cut = with_chunks(saved(tmp_path / "cut.png", np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)))
     content = with_chunks(cut, TOO_LONG["zTXt"]).read_bytes()
     cut.write_bytes(content[:-2000])

@@ -1,6 +1,7 @@
 """Images as people have them, checked by the pixels that come out; and what is no image, by the reason given."""
 
 import io
+import re
 import struct
 import zlib
 from contextlib import suppress
@@ -310,8 +311,8 @@ def test_more_pixels_than_the_limit_are_bad(tmp_path):
     """The limit is allowed, one pixel more is not; the reason says how many there are."""
     path = saved(tmp_path / "a.png", np.zeros((20, 30, 3), np.uint8))
     assert load(path, 600).shape == (20, 30, 3)
-    assert bad(path, 599) == "30 x 20 pixels are more than the limit of 599"
-    assert bad(path, 100) == "more pixels than the limit of 100"
+    assert bad(path, 599) == "30 x 20 pixels are more than the limit of 599 (prepare.pixel_limit)"
+    assert bad(path, 100) == "more pixels than the limit of 100 (prepare.pixel_limit)"
 
 
 def test_a_limit_above_pillows_own_holds(tmp_path, monkeypatch):
@@ -323,7 +324,17 @@ def test_a_limit_above_pillows_own_holds(tmp_path, monkeypatch):
 def test_a_decompression_bomb_is_bad(tmp_path):
     """A small file that claims to be 60,000 pixels wide and high is refused before memory is asked for."""
     (tmp_path / "a.png").write_bytes(png(60_000, 60_000, 8, 2, bytes(1000)))
-    assert bad(tmp_path / "a.png", 100_000_000) == "more pixels than the limit of 100000000"
+    assert bad(tmp_path / "a.png", 100_000_000) == "more pixels than the limit of 100000000 (prepare.pixel_limit)"
+
+
+def test_a_jpeg_of_thousands_of_scans_is_bad(tmp_path):
+    """Each scan of a progressive JPEG is work for the whole image: a file of 1 MB could keep a core for minutes."""
+    path = saved(tmp_path / "a.jpg", scene(), progressive=True)
+    whole = path.read_bytes()
+    assert load(path, LIMIT).shape == (24, 36, 3)
+    last = whole[whole.rindex(b"\xff\xda") : -2]
+    path.write_bytes(whole[:-2] + 3000 * last + whole[-2:])
+    assert re.fullmatch(r"a JPEG of 30\d\d scans, which would take minutes to decode; save it again", bad(path))
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])

@@ -17,9 +17,9 @@ NAMES = ["blåmes", "raven", "red kite"]
 ROWS = [Row(bytes([number]) * 100, f"raven/ü {number}.jpg", number % 3) for number in range(25)]
 
 
-def written(folder, rows, drawn=()):
+def written(folder, rows, transforms=()):
     """Write rows as shards and return the folder."""
-    with ShardWriter(folder, NAMES, drawn) as writer:
+    with ShardWriter(folder, NAMES, transforms) as writer:
         for row in rows:
             writer.add(row)
     return folder
@@ -68,15 +68,41 @@ def test_the_same_rows_give_the_same_bytes(tmp_path):
     assert contents(written(tmp_path / "a", ROWS)) != contents(written(tmp_path / "c", ROWS[::-1]))
 
 
-def test_drawn_values_are_columns(tmp_path):
+def test_values_of_a_transform_are_columns(tmp_path):
     """What was drawn for a copy is beside its image; an original has none."""
-    rows = [ROWS[0], ROWS[1]._replace(drawn={"hue": 0.5, "gamma": -2.0}), ROWS[2]._replace(drawn={"gamma": 0.25})]
+    rows = [
+        ROWS[0],
+        ROWS[1]._replace(transform={"hue": 0.5, "gamma": -2.0}),
+        ROWS[2]._replace(transform={"gamma": 0.25}),
+    ]
     table = pq.read_table(written(tmp_path, rows, ["hue", "gamma"]))
-    assert table.schema.names == ["image", "label", "hue", "gamma"]
+    assert table.schema.names == ["image", "label", "group", "hue", "gamma"]
     assert table.column("hue").to_pylist() == [None, 0.5, None]
     assert table.column("gamma").to_pylist() == [None, -2.0, 0.25]
     assert str(table.schema.field("hue").type) == "float"
     assert [row.encoded for row in read_rows(tmp_path)] == [row.encoded for row in rows]
+
+
+def test_groups_and_preparation_travel_with_the_images(tmp_path):
+    """Which images belong together is a column; how all were prepared stands in each shard's metadata."""
+    grouped = [ROWS[0]._replace(group="owl 7"), ROWS[1]]
+    preparation = {"image_size": 64, "fit": "crop"}
+    with ShardWriter(tmp_path, NAMES, preparation=preparation) as writer:
+        for row in grouped:
+            writer.add(row)
+    assert pq.read_table(tmp_path).column("group").to_pylist() == ["owl 7", ""]
+    assert list(read_rows(tmp_path)) == grouped
+    assert shards.preparation(tmp_path) == preparation
+
+
+def test_shards_without_groups_and_preparation_are_read(tmp_path):
+    """As an earlier version wrote them."""
+    table = pq.read_table(written(tmp_path / "new", ROWS)).drop_columns(["group"])
+    huggingface = {b"huggingface": table.schema.metadata[b"huggingface"]}
+    (tmp_path / "old").mkdir()
+    pq.write_table(table.replace_schema_metadata(huggingface), tmp_path / "old/00000.parquet")
+    assert list(read_rows(tmp_path / "old")) == ROWS
+    assert shards.preparation(tmp_path / "old") == {}
 
 
 def test_no_rows_still_give_a_shard_with_names(tmp_path):

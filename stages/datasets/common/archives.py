@@ -22,9 +22,9 @@ from pydantic import Field
 from stages.datasets.common.archive_names import encoding_of, raw_name
 from stages.runtime.config import Section
 from stages.runtime.errors import UserError
-from stages.runtime.names import folded
+from stages.runtime.names import folded, has_control_characters
 
-PIECE = 1 << 20  # bytes held in memory at a time
+CHUNK = 1 << 20  # bytes held in memory at a time
 OPENERS: dict[str, Callable[[Path], io.BufferedIOBase]] = {
     ".tar": lambda path: path.open("rb"),
     ".tar.gz": gzip.GzipFile,
@@ -34,10 +34,12 @@ OPENERS: dict[str, Callable[[Path], io.BufferedIOBase]] = {
 }
 SUFFIXES = (*OPENERS, ".zip")
 ENCRYPTED = 0x1  # flag bit of a zip member
-DAMAGES = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError)
+DAMAGE_ERRORS = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError)
 NOT_UTF_8 = "has a name that is not UTF-8"
 RENAME = "rename or remove it and pack again"
-NAME_IT = "set dataset.folder.name_encoding to what names are in (gbk, cp932, cp437, ...), or rename and pack again"
+SET_ENCODING = (
+    "set dataset.folder.name_encoding to what names are in (gbk, cp932, cp437, ...), or rename and pack again"
+)
 RAISE = "raise it in params.yaml if you trust the archive"
 NOT_PLAIN = (
     "is a link, a device or a sparse file",
@@ -47,7 +49,7 @@ Member = tuple[str, IO[bytes] | None]  # name and content; None: a folder
 
 
 class Limits(Section):
-    """How much an archive may unpack to before it is taken for a bomb."""
+    """How much may be downloaded, and an archive unpack to before it is taken for a bomb."""
 
     unpacked_gigabytes: float = Field(default=50, gt=0)  # of 10^9 bytes, counted as they come: headers can lie
     files: int = Field(default=2_000_000, ge=1)  # and folders
@@ -56,7 +58,11 @@ class Limits(Section):
 DEFAULT_LIMITS = Limits()
 
 
-class _Refused(Exception):
+class DamagedArchive(UserError):
+    """An archive that cannot be read to its end."""
+
+
+class _RefusedMember(Exception):
     def __init__(self, name: str | bytes, why: str, remedy: str = RENAME) -> None:
         super().__init__(f"member {name[:200]!r} {why}; {remedy}")
 
@@ -86,15 +92,15 @@ def unpack(archive: Path, folder: Path, limits: Limits = DEFAULT_LIMITS, name_en
             _write(members, Path(unpacking), limits)
             for entry in Path(unpacking).iterdir():
                 entry.rename(folder / entry.name)
-    except _Refused as refused:
+    except _RefusedMember as refused:
         raise UserError(f"{archive}: refused, {refused}") from None
     except UnicodeDecodeError as error:
-        raise UserError(f"{archive}: refused, {_Refused(error.object, NOT_UTF_8)}") from None
-    except (*DAMAGES, RuntimeError) as error:  # too deep a chain of headers ends in RecursionError
+        raise UserError(f"{archive}: refused, {_RefusedMember(error.object, NOT_UTF_8)}") from None
+    except (*DAMAGE_ERRORS, RuntimeError) as error:  # too deep a chain of headers ends in RecursionError
         if isinstance(error, OSError) and error.errno:  # the disk is full, say: not the archive's fault
             raise UserError(f"{archive}: cannot be unpacked: {error.strerror}") from None
         wrong = f"damaged, incomplete or no {suffix} archive ({error})"
-        raise UserError(f"{archive}: {wrong}; fetch or pack it again, or correct its suffix") from None
+        raise DamagedArchive(f"{archive}: {wrong}; fetch or pack it again, or correct its suffix") from None
 
 
 def _write(members: Iterator[Member], folder: Path, limits: Limits) -> None:
@@ -104,44 +110,44 @@ def _write(members: Iterator[Member], folder: Path, limits: Limits) -> None:
         with content or nullcontext():
             path = folder / _path(name, content is None, taken)
             if max(count, len(taken)) > limits.files:
-                raise _Refused(name, f"exceeds the limit of files = {limits.files}", RAISE)
+                raise _RefusedMember(name, f"exceeds the limit of files = {limits.files}", RAISE)
             (path if content is None else path.parent).mkdir(parents=True, exist_ok=True)
             if content is not None and (left := left - _copy(content, path, left)) < 0:
                 limit = f"unpacked_gigabytes = {limits.unpacked_gigabytes:g}"
-                raise _Refused(name, f"exceeds the limit of {limit}", RAISE)
+                raise _RefusedMember(name, f"exceeds the limit of {limit}", RAISE)
 
 
-def _copy(content: IO[bytes], path: Path, most: int) -> int:
-    """Write a file and return its size, or stop at one larger than `most`."""
+def _copy(content: IO[bytes], path: Path, limit: int) -> int:
+    """Write a file and return its size, or stop at one larger than `limit`."""
     size = 0
     with path.open("xb") as file:
-        while size <= most and (piece := content.read(PIECE)):
-            size += file.write(piece)
+        while size <= limit and (chunk := content.read(CHUNK)):
+            size += file.write(chunk)
     path.chmod(0o644)
     return size
 
 
 def _path(name: str, is_folder: bool, taken: dict[str, tuple[str, bool]]) -> PurePosixPath:
     """Return the path of a member; add it and the folders above it to those that are `taken`."""
-    path, kinds = PurePosixPath(name), {category(character) for character in name}
-    faults = {
-        "has a control character in its name": "Cc" in kinds,
+    path = PurePosixPath(name)
+    refusals = {
+        "has a control character in its name": has_control_characters(name.replace("\r", "")),
         "has too long a name": len(name.encode(errors="replace")) > 1000,  # macOS allows 1024, unpacking needs some
         "has a backslash in its name": "\\" in name,
         "has an absolute path": name.startswith("/") or bool(re.match("[A-Za-z]:", name)),
         "has .. in its path": ".." in path.parts,
         "has no name": not is_folder and not path.parts,
     }
-    if any(faults.values()):
-        raise _Refused(name, next(fault for fault, found in faults.items() if found))
+    if any(refusals.values()):
+        raise _RefusedMember(name, next(reason for reason, applies in refusals.items() if applies))
     for part in [*reversed(path.parents), path][1:]:
         # macOS and Windows hold names for one that differ in case, macOS also in how their accents are composed
         mine = str(part), part != path or is_folder
         other = taken.setdefault(folded(mine[0]), mine)
         if other is not mine and other[0] != mine[0]:
-            raise _Refused(name, f"would overwrite {other[0]!r} where case does not count")
+            raise _RefusedMember(name, f"would overwrite {other[0]!r} where case does not count")
         if other is not mine and not (other[1] and mine[1]):
-            raise _Refused(name, "comes twice")
+            raise _RefusedMember(name, "comes twice")
     return path
 
 
@@ -151,22 +157,22 @@ def _zip_members(archive: Path, name_encoding: str) -> Iterator[Member]:
             raise zipfile.BadZipFile("its members overlap")  # as they do in bombs
         for info, name in zip(zipped.infolist(), _zip_names(zipped, archive, name_encoding), strict=True):
             if info.flag_bits & ENCRYPTED:
-                raise _Refused(name, "is encrypted", "pack again without a password")
+                raise _RefusedMember(name, "is encrypted", "pack again without a password")
             if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
-                raise _Refused(name, *NOT_PLAIN)
+                raise _RefusedMember(name, *NOT_PLAIN)
             if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 # zipfile would unpack it in one go, however much that is
-                raise _Refused(name, "is compressed by a rare method", "pack again with deflate")
-            _refuse_illegible(name, name_encoding)
+                raise _RefusedMember(name, "is compressed by a rare method", "pack again with deflate")
+            _check_encoding(name, name_encoding)
             yield name, None if name.endswith("/") else zipped.open(info)
 
 
-def _refuse_illegible(name: str, name_encoding: str) -> None:
-    """Raise _Refused for a name with bytes that are not in its encoding, for which surrogates stand."""
+def _check_encoding(name: str, name_encoding: str) -> None:
+    """Raise _RefusedMember for a name with bytes that are not in its encoding, for which surrogates stand."""
     if any(category(character) == "Cs" for character in name):
         named = "utf-8" if name_encoding == "detect" else name_encoding
         why = NOT_UTF_8 if named == "utf-8" else f"has a name that is not {named}"
-        raise _Refused(name, why, RENAME if name_encoding == "utf-8" else NAME_IT)
+        raise _RefusedMember(name, why, RENAME if name_encoding == "utf-8" else SET_ENCODING)
 
 
 def _zip_names(zipped: zipfile.ZipFile, archive: Path, name_encoding: str) -> list[str]:
@@ -181,7 +187,7 @@ def _zip_names(zipped: zipfile.ZipFile, archive: Path, name_encoding: str) -> li
             " dataset.folder.name_encoding",
             file=sys.stderr,
         )
-    if all("\\" in name and "/" not in name for name in names):  # as some programs for Windows separate folders
+    if not any("/" in name for name in names):  # PowerShell separates folders by backslashes
         return [name.replace("\\", "/") for name in names]
     return names
 
@@ -190,21 +196,21 @@ def _tar_members(archive: Path, opened: Callable[[Path], io.BufferedIOBase], nam
     encoding = "utf-8" if name_encoding == "detect" else name_encoding
     with (
         opened(archive) as stream,
-        tarfile.open(fileobj=(pieces := _Pieces(stream)), mode="r:", encoding=encoding) as tar,
+        tarfile.open(fileobj=(reads := _BoundedReads(stream)), mode="r:", encoding=encoding) as tar,
     ):
         while info := tar.next():
             tar.members.clear()  # type: ignore[attr-defined]  # else memory grows with their number
             if info.issparse() or not (info.isreg() or info.isdir()):
-                raise _Refused(info.name, *NOT_PLAIN)
-            _refuse_illegible(info.name, name_encoding)
+                raise _RefusedMember(info.name, *NOT_PLAIN)
+            _check_encoding(info.name, name_encoding)
             yield info.name, tar.extractfile(info)
-        if pieces.last != bytes(tarfile.BLOCKSIZE):
+        if reads.last != bytes(tarfile.BLOCKSIZE):
             raise tarfile.ReadError("it breaks off")  # which tarfile takes for the end
-        if stream.read(PIECE) and stream.read(1):  # also checks the sum at the end of a compressed file
+        if stream.read(CHUNK) and stream.read(1):  # also checks the sum at the end of a compressed file
             raise tarfile.ReadError("it goes on after its end")
 
 
-class _Pieces(io.BufferedIOBase):
+class _BoundedReads(io.BufferedIOBase):
     """A stream that reads no more at a time than fits into memory, whatever length a header names."""
 
     def __init__(self, stream: io.BufferedIOBase) -> None:
@@ -212,7 +218,7 @@ class _Pieces(io.BufferedIOBase):
         self.seek, self.tell = stream.seek, stream.tell  # type: ignore[method-assign]
 
     def read(self, size: int | None = -1, /) -> bytes:
-        if size is None or not 0 <= size <= PIECE:
+        if size is None or not 0 <= size <= CHUNK:
             raise tarfile.ReadError("it has a header of absurd size")
         self.last = self.stream.read(size)
         return self.last

@@ -17,8 +17,9 @@ import requests
 from pydantic import AfterValidator
 from tqdm import tqdm
 from urllib3 import Retry
-from urllib3.exceptions import HTTPError, ProtocolError, ReadTimeoutError
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
+from stages.datasets.common.archives import DEFAULT_LIMITS, Limits
 from stages.runtime.errors import UserError
 from stages.runtime.files import UNFINISHED, read_json, write_json
 
@@ -26,24 +27,36 @@ DOWNLOADS = Path("data/downloads")  # no stage's output, so that DVC never delet
 ORIGIN = ".origin"  # suffix of the note that says which URL and version of the file a download is
 CONNECT_TIMEOUT = 10.0  # seconds
 READ_TIMEOUT = 60.0  # seconds without a byte
-TRIES = 5  # in a row that bring nothing new
+MAX_TRIES = 5  # in a row that bring nothing new
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0  # seconds between tries: doubled each time
+SLOWEST, PATIENCE = 1000, 300.0  # bytes a second, and for how many seconds fewer are put up with
 CHUNK = 1 << 16  # bytes read at a time, at most
-BUSY = (408, 425, 429, 500, 502, 503, 504)  # HTTP statuses that pass with time
-REASONS: tuple[tuple[type[Exception], str], ...] = (  # the first that fits
-    (requests.exceptions.ProxyError, "the proxy does not answer; check http_proxy and https_proxy"),
-    (requests.exceptions.SSLError, "its certificate cannot be trusted"),
-    (requests.exceptions.ConnectTimeout, "no connection in time"),
-    (requests.exceptions.ReadTimeout, "the server stopped sending"),
-    (ReadTimeoutError, "the server stopped sending"),
-    (requests.exceptions.ConnectionError, "no connection"),
-    (ProtocolError, "the connection was cut"),
-)
+RETRIED_STATUSES = (408, 425, 429, 500, 502, 503, 504)  # of HTTP, which pass with time
+PERMANENT_ERRORS: dict[type[Exception], str] = {  # before REASONS, of which some are kinds of these
+    requests.exceptions.SSLError: "its certificate cannot be trusted",
+    requests.exceptions.TooManyRedirects: "its redirects lead round in a circle",
+    requests.exceptions.InvalidSchema: "it leads to an address that is not of the web",
+}
+REASONS: dict[type[Exception], str] = {  # the first that fits
+    requests.exceptions.ProxyError: "the proxy does not answer; check http_proxy and https_proxy",
+    requests.exceptions.ConnectTimeout: "no connection in time",
+    requests.exceptions.Timeout: "the server stopped sending",
+    requests.exceptions.ConnectionError: "no connection",
+    ReadTimeoutError: "the server stopped sending",
+    HTTPError: "the connection was cut",
+}
+PAGE_STARTS = (b"<!doctype html", b"<html", b"<head", b"<body", b"<script")
 
 
-def web_address(url: str) -> str:
-    """Return `url`; raise ValueError where no file can lie behind it."""
+def check_url(url: str) -> str:
+    """Return `url`; raise ValueError where no file can lie behind it, and UserError where a password is in it."""
     parts = urlsplit(url)
+    if parts.username is not None or parts.password is not None:
+        # no ValueError, whose line would show the URL
+        raise UserError(
+            "params.yaml: a URL of section dataset holds a user name or password, which would reach dvc.lock and"
+            f" whoever it is shared with; write `machine {parts.hostname} login ... password ...` into ~/.netrc"
+        )
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("must start with http:// or https:// and a host")
     if file_name(url).startswith("."):
@@ -62,11 +75,11 @@ def file_name(url: str) -> str:
     return PurePosixPath(unquote(urlsplit(url).path)).name or "."
 
 
-Url = Annotated[str, AfterValidator(web_address)]
+Url = Annotated[str, AfterValidator(check_url)]
 Checksum = Annotated[str, AfterValidator(_checksum)]
 
 
-class _Setback(Exception):
+class _RetryableError(Exception):
     """A try that failed for a reason that may pass; `wait` is how many seconds the server asks to stay away."""
 
     def __init__(self, reason: str, wait: float = 0.0) -> None:
@@ -74,16 +87,35 @@ class _Setback(Exception):
         self.wait = wait
 
 
-class _Refusal(Exception):
-    """The server's answer will not change."""
+class _PermanentError(Exception):
+    """A try that failed for a reason that will not change."""
 
 
-def download(url: Url, checksum: Checksum, section: str) -> Path:
+class _Progress:
+    """What comes of a file, held against its limit and the slowest rate."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limit = limits.unpacked_gigabytes
+        self.started, self.received = time.monotonic(), 0
+
+    def add(self, received: int, size: int) -> None:
+        """Count bytes received; `size` is that of the file until now. Raises _PermanentError beyond a limit."""
+        if size > self.limit * 1e9:
+            raise _PermanentError(f"it is larger than dataset.limits.unpacked_gigabytes = {self.limit:g}")
+        self.received += received
+        if (seconds := time.monotonic() - self.started) > PATIENCE:
+            if self.received < seconds * SLOWEST:
+                raise _PermanentError(f"less than {SLOWEST} bytes a second came for {seconds:.0f} seconds")
+            self.started, self.received = time.monotonic(), 0
+
+
+def download(url: Url, checksum: Checksum, section: str, limits: Limits = DEFAULT_LIMITS) -> Path:
     """Return data/downloads/<name of the file behind `url`>, without any network where it is there already.
 
     A file counts as there when its `checksum` matches or, with "none", when it did not come from another URL.
-    `section` of params.yaml holds url and checksum. Proxies are those of the environment (http_proxy, https_proxy).
-    Raises UserError where the file cannot be had or has another checksum: it is removed, so that nothing can use it.
+    `section` of params.yaml holds url and checksum. Proxies are those of the environment (http_proxy, https_proxy),
+    passwords those of ~/.netrc. Raises UserError where the file cannot be had, is larger than what archives may unpack
+    to, a web page, or has another checksum: it is removed, so that nothing can use it.
     """
     file = DOWNLOADS / file_name(url)
     if _is_kept(file, url, checksum):
@@ -91,16 +123,23 @@ def download(url: Url, checksum: Checksum, section: str) -> Path:
     unfinished = _beside(file, UNFINISHED)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        _receive(url, unfinished)
-    except (_Setback, _Refusal) as failure:
-        kept = "; what has come is kept, and the next run goes on from there" if unfinished.exists() else ""
+        _receive(url, unfinished, _Progress(limits))
+    except (_RetryableError, _PermanentError) as error:
+        kept = "; what has come is kept, and the next run goes on from there" if _size(unfinished) else ""
         raise UserError(
-            f"params.yaml: {section}.url = {url} cannot be downloaded: {failure}{kept}", by_hand(file, checksum)
+            f"params.yaml: {section}.url = {url} cannot be downloaded: {error}{kept}", manual_hint(file, checksum)
         ) from None
     except OSError as error:
         raise UserError(f"{error.filename or file}: cannot be written: {error.strerror or error}") from None
+    if _is_web_page(unfinished):
+        forget(unfinished)
+        raise UserError(
+            f"params.yaml: {section}.url = {url}: a web page came instead of the file; open it in a browser, which may"
+            " ask you to log in or to agree to something",
+            manual_hint(file, checksum),
+        )
     if (received := _digest(unfinished, checksum)) != checksum:
-        _remove(unfinished)
+        forget(unfinished)
         raise UserError(
             f"params.yaml: {section}.checksum = {checksum}, but {url} has {received}; it was removed:"
             " run again, or correct the checksum if you trust what the server has now"
@@ -110,16 +149,16 @@ def download(url: Url, checksum: Checksum, section: str) -> Path:
     return file
 
 
-def by_hand(file: Path, checksum: Checksum = "none") -> str:
+def manual_hint(file: Path, checksum: Checksum = "none") -> str:
     """Return the sentence that says how to do without the network."""
     known = "" if checksum == "none" else f" (its {checksum.replace(':', ' is ')})"
     there = f"; what is there now has {_digest(file, checksum)}" if known and file.is_file() else ""
     return f"offline? bring the file from elsewhere{known}, place it as {file}, and run again{there}"
 
 
-def pause(setbacks: int, asked: float = 0.0) -> None:
-    """Sleep after the given number of setbacks in a row: longer each time, and as long as the server `asked`."""
-    time.sleep(max(asked, min(LONGEST_WAIT, FIRST_WAIT * 2 ** (setbacks - 1))))
+def wait_before_retry(failures: int, requested: float = 0.0) -> None:
+    """Sleep after so many failures in a row: longer each time, and as long as the server has requested."""
+    time.sleep(max(requested, min(LONGEST_WAIT, FIRST_WAIT * 2 ** (failures - 1))))
 
 
 def _is_kept(file: Path, url: str, checksum: str) -> bool:
@@ -129,26 +168,31 @@ def _is_kept(file: Path, url: str, checksum: str) -> bool:
         return _digest(file, checksum) == checksum
     if _origin(file).get("url", url) == url:  # none is noted for a file that was placed by hand
         return True
-    _remove(file)  # it has the name, but came from elsewhere
+    forget(file)  # it has the name, but came from elsewhere
     return False
 
 
-def _receive(url: str, unfinished: Path) -> None:
-    """Try until the file is complete, or until TRIES in a row brought nothing new."""
-    setbacks, furthest = 0, _size(unfinished)
+def _is_web_page(file: Path) -> bool:
+    with file.open("rb") as opened:
+        return opened.read(1000).lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(PAGE_STARTS)
+
+
+def _receive(url: str, unfinished: Path, progress: _Progress) -> None:
+    """Try until the file is complete, or until MAX_TRIES in a row brought nothing new."""
+    failures, furthest = 0, _size(unfinished)
     while True:
         try:
-            return _try(url, unfinished)
-        except _Setback as setback:
+            return _try(url, unfinished, progress)
+        except _RetryableError as error:
             # measured against the most there ever was: a server that knows no ranges starts again each time
-            setbacks = 1 if _size(unfinished) > furthest else setbacks + 1
+            failures = 1 if _size(unfinished) > furthest else failures + 1
             furthest = max(furthest, _size(unfinished))
-            if setbacks >= TRIES:
+            if failures >= MAX_TRIES:
                 raise
-            pause(setbacks, setback.wait)
+            wait_before_retry(failures, error.wait)
 
 
-def _try(url: str, unfinished: Path) -> None:
+def _try(url: str, unfinished: Path, progress: _Progress) -> None:
     origin = _origin(unfinished)
     version = origin.get("version", "") if origin.get("url") == url else ""
     received = _size(unfinished) if version else 0
@@ -159,51 +203,59 @@ def _try(url: str, unfinished: Path) -> None:
     timeout = (CONNECT_TIMEOUT, READ_TIMEOUT)
     try:
         with requests.get(url, headers=headers, stream=True, timeout=timeout) as response:
-            _raise_for(response)
+            _check_answer(url, response)
             if response.status_code != 206 or not received:
                 _start(url, response, unfinished)
-            _append(response, unfinished)
+            _append(response, unfinished, progress)
     except (requests.RequestException, HTTPError) as error:
-        raise _Setback(_reason(error)) from error
+        for kind, reason in PERMANENT_ERRORS.items():
+            if isinstance(error, kind):
+                raise _PermanentError(reason) from error
+        reason = next((reason for kind, reason in REASONS.items() if isinstance(error, kind)), str(error))
+        raise _RetryableError(reason) from error
 
 
-def _raise_for(response: requests.Response) -> None:
+def _check_answer(url: str, response: requests.Response) -> None:
     """Raise where the answer is no file."""
+    if url.startswith("https:") and any(each.url.startswith("http:") for each in (*response.history, response)):
+        raise _PermanentError("it leads from https to http, on which anybody on the way can change what comes")
     status = f"the server says {response.status_code} {response.reason}"
-    if response.status_code in BUSY:
-        asked = Retry().get_retry_after(response.raw) or 0.0
-        if asked > LONGEST_WAIT:
-            raise _Refusal(f"{status}; try again in {asked:.0f} s, as it asks")
-        raise _Setback(status, asked)
+    if response.status_code in RETRIED_STATUSES:
+        requested = Retry().get_retry_after(response.raw) or 0.0
+        if requested > LONGEST_WAIT:
+            raise _PermanentError(f"{status}; try again in {requested:.0f} s, as it asks")
+        raise _RetryableError(status, requested)
     if response.status_code not in (200, 206, 416):
-        raise _Refusal(status)
+        raise _PermanentError(status)
 
 
 def _start(url: str, response: requests.Response, unfinished: Path) -> None:
     """Forget what an earlier try brought, and note which version of the file now comes."""
-    _remove(unfinished)
+    forget(unfinished)
     if response.status_code == 416:
-        raise _Setback("the server has less than what had come")
+        raise _RetryableError("the server has less than what had come")
     tag = response.headers.get("ETag", "")
     # a weak tag may stand for two files that differ in bytes
     version = tag if tag.startswith('"') else response.headers.get("Last-Modified", "")
     write_json(_beside(unfinished, ORIGIN), {"url": url, "version": version})
 
 
-def _append(response: requests.Response, unfinished: Path) -> None:
+def _append(response: requests.Response, unfinished: Path, progress: _Progress) -> None:
     received = _size(unfinished)
     first, total = _range(response)
     if first != received:
-        _remove(unfinished)
-        raise _Setback("the server sent another part than the one asked for")
+        forget(unfinished)
+        raise _RetryableError("the server sent another part than the one asked for")
+    progress.add(0, total or 0)
     bar = partial(tqdm, desc=file_name(response.url), unit="B", unit_scale=True, unit_divisor=1024, disable=None)
-    with unfinished.open("ab") as file, bar(initial=received, total=total) as progress:
+    with unfinished.open("ab") as file, bar(initial=received, total=total) as shown:
         # read1: what has come is written at once, rather than lost when the rest of a chunk does not come
         while chunk := response.raw.read1(CHUNK, decode_content=False):
-            file.write(chunk)
-            progress.update(len(chunk))
-    if total is not None and _size(unfinished) < total:  # a server may send less than was asked for
-        raise _Setback("the connection was cut")
+            received += file.write(chunk)
+            shown.update(len(chunk))
+            progress.add(len(chunk), received)
+    if total is not None and received < total:  # a server may send less than was asked for
+        raise _RetryableError("the connection was cut")
 
 
 def _range(response: requests.Response) -> tuple[int, int | None]:
@@ -214,10 +266,6 @@ def _range(response: requests.Response) -> tuple[int, int | None]:
     else:
         first, total = "0", response.headers.get("Content-Length", "*")
     return int(first), int(total) if total.isdigit() else None
-
-
-def _reason(error: Exception) -> str:
-    return next((reason for kind, reason in REASONS if isinstance(error, kind)), str(error))
 
 
 def _beside(file: Path, suffix: str) -> Path:
@@ -231,7 +279,8 @@ def _origin(file: Path) -> dict[str, str]:
     return {}
 
 
-def _remove(file: Path) -> None:
+def forget(file: Path) -> None:
+    """Remove a download, and the note on where it came from."""
     for path in (file, _beside(file, ORIGIN)):
         path.unlink(missing_ok=True)
 

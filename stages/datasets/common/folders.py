@@ -1,4 +1,4 @@
-"""Walk a person's folders: every file of a class is found, or told with the reason why it cannot be read."""
+"""Walk a person's folders: every file of a class is found, or listed with the reason why it cannot be read."""
 
 import errno
 import os
@@ -9,39 +9,36 @@ from typing import NamedTuple
 
 from stages.runtime.errors import UserError
 
-LEFTOVERS = ("__MACOSX", "Thumbs.db", "desktop.ini")  # what file managers leave between images; dot files as well
+OF_FILE_MANAGERS = ("__MACOSX", "Thumbs.db", "desktop.ini", "Icon\r")  # what they leave between images
 IMAGE_SUFFIXES = (  # by which a file that no class and no table names is taken for an image
     *(".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".mpo", ".pbm", ".pgm"),
     *(".png", ".ppm", ".tif", ".tiff", ".webp"),
     *(".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".rw2"),
 )
-KINDS = {
-    stat.S_IFIFO: "a named pipe, no file",
-    stat.S_IFSOCK: "a socket, no file",
-    stat.S_IFCHR: "a device, no file",
-    stat.S_IFBLK: "a device, no file",
-}
+MAX_DEPTH = 100  # folders below each other; Python's own functions for folders fail beyond a few hundred
+CIRCLE = "a link that leads round in a circle"
+NO_FILE = {stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
 
 
-class Entry(NamedTuple):
+class SourceFile(NamedTuple):
     """A file of a person's: where it lies, where it belongs below data/raw, and why it cannot be used, if so."""
 
-    file: Path
+    path: Path
     split: str = ""  # train, val or test where the source says so
     class_name: str = ""  # "": of no class
-    within: PurePosixPath = PurePosixPath()  # the class's folder
+    path_in_class: PurePosixPath = PurePosixPath()
     group: str = ""
-    fault: str = ""
+    error: str = ""
 
     @property
     def target(self) -> PurePosixPath:
         """The path below data/raw."""
-        return PurePosixPath(self.split, self.class_name, self.within)
+        return PurePosixPath(self.split, self.class_name, self.path_in_class)
 
 
-def is_leftover(path: Path) -> bool:
-    """Say whether a file or folder is one that file managers leave, not a person's own."""
-    return path.name.startswith(".") or path.name in LEFTOVERS
+def is_hidden(path: Path) -> bool:
+    """Say whether a file or folder is hidden, or one that file managers leave: not a person's own."""
+    return path.name.startswith(".") or path.name in OF_FILE_MANAGERS
 
 
 def is_image_name(path: PurePosixPath | Path) -> bool:
@@ -49,37 +46,53 @@ def is_image_name(path: PurePosixPath | Path) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES
 
 
-def inside(folder: Path) -> list[Path]:
-    """Return what is in a folder but for leftovers, in name order. Raises UserError where it cannot be read."""
+def list_folder(folder: Path) -> list[Path]:
+    """Return what is in a folder but for what is hidden, in name order. Raises UserError where it cannot be read."""
     try:
-        return sorted(entry for entry in folder.iterdir() if not is_leftover(entry))
+        return sorted(path for path in folder.iterdir() if not is_hidden(path))
     except OSError as error:
         raise UserError(f"{folder}: cannot be read: {error.strerror}; mend or remove this folder") from None
 
 
-def folders(path: Path) -> list[Path]:
-    """Return the folders in a folder but for leftovers, in name order."""
-    return [entry for entry in inside(path) if not fault(entry) and entry.is_dir()]
+def subfolders(folder: Path) -> list[Path]:
+    """Return the folders in a folder that can be read, but for hidden ones, in name order."""
+    return [path for path in list_folder(folder) if not access_error(path) and path.is_dir()]
 
 
-def files(folder: Path) -> Iterator[tuple[Path, str]]:
-    """Yield each file below a folder and why it cannot be read, "" where it can; links are followed."""
-    yield from _files(folder, (os.path.realpath(folder),))
+def walk_files(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Yield each file below a folder in name order and why it cannot be read, "" where it can.
+
+    Links are followed, but not round in circles: to a folder above the one in which they are found.
+    """
+    yield from _walk(folder, _identities(folder), MAX_DEPTH)
 
 
-def _files(folder: Path, above: tuple[str, ...]) -> Iterator[tuple[Path, str]]:
-    for entry in inside(folder):
-        if reason := fault(entry):
-            yield entry, reason
-        elif not entry.is_dir():
-            yield entry, ""
-        elif any(Path(each).is_relative_to(real := os.path.realpath(entry)) for each in above):
-            yield entry, "a link that leads round in a circle"
+def _walk(folder: Path, above: frozenset[tuple[int, int]], depth: int) -> Iterator[tuple[Path, str]]:
+    for path in list_folder(folder):
+        if error := access_error(path):
+            yield path, error
+        elif not path.is_dir():
+            yield path, ""
+        elif _identity(path) in above:
+            yield path, CIRCLE
+        elif not depth:
+            yield path, f"lies more than {MAX_DEPTH} folders deep; move what is in it up"
         else:
-            yield from _files(entry, (*above, real))
+            yield from _walk(path, above | (_identities(path) if path.is_symlink() else {_identity(path)}), depth - 1)
 
 
-def fault(path: Path) -> str:
+def _identities(folder: Path) -> frozenset[tuple[int, int]]:
+    """Return what tells a folder and all above it from others, whatever links lead there."""
+    real = folder.resolve()
+    return frozenset(_identity(path) for path in (real, *real.parents))
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    status = folder.stat()
+    return status.st_dev, status.st_ino
+
+
+def access_error(path: Path) -> str:
     """Return why a path is neither a file that can be opened nor a folder that can be listed; "" where it is one."""
     try:
         kind = stat.S_IFMT(path.stat().st_mode)
@@ -88,11 +101,11 @@ def fault(path: Path) -> str:
     if kind == stat.S_IFDIR:
         return "" if os.access(path, os.R_OK | os.X_OK) else "a folder that may not be read (permission denied)"
     if kind != stat.S_IFREG:
-        return KINDS.get(kind, "no file")
+        return f"{NO_FILE.get(kind, 'something else')}, no file"
     return "" if os.access(path, os.R_OK) else "may not be read (permission denied)"
 
 
-def reading_fault(file: Path) -> str:
+def read_error(file: Path) -> str:
     """Return why a file cannot be read from its beginning to its end; "" where it can."""
     try:
         with file.open("rb") as opened:
@@ -105,7 +118,7 @@ def reading_fault(file: Path) -> str:
 
 def _reason(path: Path, error: OSError) -> str:
     if error.errno == errno.ELOOP:
-        return "a link that leads round in a circle"
+        return CIRCLE
     if error.errno == errno.ENOENT and path.is_symlink():
         return f"a link to {path.readlink()}, which does not exist"
     return f"cannot be read ({error.strerror})"

@@ -3,30 +3,37 @@
 import csv
 import io
 import re
-from collections import defaultdict
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Annotated, NamedTuple
-from unicodedata import category
 
 from pydantic import AfterValidator
 
-from stages.datasets.common.folders import Entry, fault, files, folders, is_image_name
-from stages.datasets.common.layouts import WORDS, split_named
+from stages.datasets.common.folders import SourceFile, access_error, is_image_name, subfolders, walk_files
+from stages.datasets.common.layouts import SPLIT_WORDS, split_named
 from stages.runtime.errors import UserError
-from stages.runtime.names import natural_order
+from stages.runtime.names import has_control_characters, natural_order
 
+HEADINGS = {  # the columns that are read, and what else they may be called where that is not said twice
+    "file": ("file", "filename", "file_name", "image", "image_path", "path", "filepath"),
+    "label": ("label", "class", "class_name", "target", "category"),
+    "split": ("split",),
+    "group": ("group",),
+}
+ID_HEADINGS = ("image_id", "id")  # of files, where no column names them
 COLUMNS = "expected columns file and label, and perhaps split and group"
+LONGEST_NAME = 255  # bytes, on all file systems
 
 
-def _within_folder(name: str) -> str:
+def _relative(name: str) -> str:
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or not path.parts:
         raise ValueError("must be none, or a file within dataset.folder.path, where DVC sees it change: labels.csv")
     return name
 
 
-TableName = Annotated[str, AfterValidator(_within_folder)]
+TableName = Annotated[str, AfterValidator(_relative)]
 
 
 class Line(NamedTuple):
@@ -37,103 +44,185 @@ class Line(NamedTuple):
     label: str
     split: str
     group: str
+    surplus: str  # what stands beyond the last column
+
+    @property
+    def path(self) -> PurePosixPath:
+        """Where the file lies from the table on; Windows separates folders by backslashes."""
+        return PurePosixPath(self.file.replace("\\", "/"))
 
 
-def entries_in_table(here: Path, name: str, source: Path) -> tuple[list[Entry], dict[str, list[str]]]:
-    """Return an entry for each row and for each image without one, and the names of the classes of each split.
+def files_in_table(here: Path, name: str, source: Path) -> tuple[list[SourceFile], dict[str, list[str]]]:
+    """Return a file for each row and for each image without one, and the names of the classes of each split.
 
     Raises UserError where the table is missing, cannot be read, or contradicts itself.
     """
     table = next((folder / name for folder in _wrapped(here) if (folder / name).is_file()), None)
     if table is None:
         raise UserError(f"params.yaml: dataset.folder.labels = {name}, but {source} has no such file")
-    lines = list(_lines(table, source / name))
-    if mistakes := _mistakes(lines):
+    try:
+        lines = list(_lines(table.read_text(encoding="utf-8-sig")))  # Excel marks UTF-8 so
+    except UnicodeDecodeError:
+        raise UserError(f"{source / name}: not UTF-8; save it as CSV UTF-8") from None
+    except _Mistake as mistake:
+        raise UserError(f"{source / name}{mistake}") from None
+    index = _Index(table)
+    paths = {line: index.find(line.path) for line in lines if not _mistake(line) and not _leads_out(line)}
+    if mistakes := _mistakes(lines, paths, table.parent):
         raise UserError(*(f"{source / name}, {mistake}" for mistake in mistakes))
-    entries = [_entry(line, table) for line in lines]
-    named = {entry.file for entry in entries}
-    for file, reason in files(table.parent):
-        if file not in named and file != table and (reason or is_image_name(file)):
-            within = PurePosixPath(file.relative_to(table.parent))
-            entries.append(Entry(file, within=within, fault=reason or f"{table.name} has no row for it"))
-    classes: dict[str, list[str]] = {split: [] for split in ("", *WORDS)}
-    for split, label in {(entry.split, entry.class_name) for entry in entries if entry.class_name}:
+    index.print_guesses(source / name)
+    found = [_source_file(line, path, table) for line, path in paths.items() if isinstance(path, Path)]
+    named = {file.path for file in found}
+    for path, error in index.files.items():
+        if path not in named and path != table and (error or is_image_name(path)):
+            within = PurePosixPath(path.relative_to(table.parent))
+            found.append(SourceFile(path, path_in_class=within, error=error or f"{table.name} has no row for it"))
+    classes: dict[str, list[str]] = {split: [] for split in ("", *SPLIT_WORDS)}
+    for split, label in {(file.split, file.class_name) for file in found if file.class_name}:
         classes[split].append(label)
-    return entries, {split: natural_order(names) for split, names in classes.items() if names}
+    return found, {split: natural_order(names) for split, names in classes.items() if names}
+
+
+class _Mistake(Exception):
+    """Why a table cannot be read at all; begins with its line."""
 
 
 def _wrapped(folder: Path) -> Iterator[Path]:
     """Yield a folder and, where it holds but one, that one, as archives often wrap all they have, and so on."""
     while True:
         yield folder
-        below = folders(folder)
+        below = subfolders(folder)
         if len(below) != 1:
             return
         folder = below[0]
 
 
-def _lines(table: Path, told: Path) -> Iterator[Line]:
+def _lines(text: str) -> Iterator[Line]:
+    first, _, rest = text.partition("\n")
+    said = re.fullmatch(r"sep=(.)\s*", first, re.IGNORECASE)  # by Excel, to itself
+    first = rest.partition("\n")[0] if said else first
+    delimiter = said[1] if said else max(",;\t", key=first.count)
+    reader = csv.reader(io.StringIO(rest if said else text, newline=""), delimiter=delimiter)
     try:
-        text = table.read_text(encoding="utf-8-sig")  # Excel marks UTF-8 so
-    except UnicodeDecodeError:
-        raise UserError(f"{told}: not UTF-8; save it as CSV UTF-8") from None
-    first = text.partition("\n")[0]
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count))
-    columns = {(column or "").strip().casefold(): column for column in reader.fieldnames or ()}
-    if not {"file", "label"} <= set(columns):
-        raise UserError(f"{told}: has the columns {', '.join(filter(None, columns)) or 'of an empty file'}; {COLUMNS}")
-    for row in reader:
-        values = {name: (row[columns[name]] or "").strip() if name in columns else "" for name in Line._fields[1:]}
-        yield Line(reader.line_num, **values)
+        heading = [cell.strip().casefold() for cell in next(reader, [])]
+        columns = _columns(heading)
+        for row in reader:
+            cells = [cell.strip() for cell in row]
+            if any(cells):
+                values = dict(zip(heading, cells, strict=False))
+                surplus = delimiter.join(cells[len(heading) :]).strip(delimiter)
+                number = reader.line_num + bool(said)
+                yield Line(number, *(values.get(columns.get(name, ""), "") for name in HEADINGS), surplus)
+    except csv.Error as error:
+        raise _Mistake(f", line {reader.line_num + bool(said)}: {error}; is a double quote missing?") from None
 
 
-def _mistakes(lines: list[Line]) -> list[str]:
+def _columns(heading: list[str]) -> dict[str, str]:
+    """Return which column holds what."""
+    found: dict[str, str] = {}
+    for name, words in HEADINGS.items():
+        there = [word for word in words if word in heading]
+        if name == "file" and not there:
+            there = [word for word in ID_HEADINGS if word in heading]
+        if there and (there[0] == name or len(there) == 1):
+            found[name] = there[0]
+        elif there:
+            raise _Mistake(f", line 1: {' and '.join(there)} could each be the column {name}; call one of them {name}")
+    if twice := [word for word, count in Counter(heading).items() if count > 1 and word in found.values()]:
+        raise _Mistake(f", line 1: two columns are called {twice[0]}; rename or remove one")
+    if not {"file", "label"} <= set(found):
+        raise _Mistake(f": has the columns {', '.join(filter(None, heading)) or 'of an empty file'}; {COLUMNS}")
+    return found
+
+
+class _Index:
+    """The files beside a table and below, found by what a table may call them."""
+
+    def __init__(self, table: Path) -> None:
+        self.table = table
+        self.files = dict(walk_files(table.parent))  # why each cannot be read, "" where it can
+        self.by_name: dict[str, list[Path]] = defaultdict(list)
+        self.guesses: dict[PurePosixPath, Path] = {}
+        for file in filter(is_image_name, self.files):
+            within = PurePosixPath(file.relative_to(table.parent))
+            for name in {within, within.with_suffix(""), PurePosixPath(within.name), PurePosixPath(within.stem)}:
+                self.by_name[str(name).casefold()].append(file)
+
+    def find(self, path: PurePosixPath) -> Path | list[Path]:
+        """Return the file at a path or, without one, what is called so but for folders, case and suffix.
+
+        Where several are, return these.
+        """
+        file = self.table.parent / path
+        if file in self.files or access_error(file) == "" or file.is_symlink():
+            return file
+        found = self.by_name.get(str(path).casefold(), [])
+        if len(found) == 1:
+            self.guesses[path] = found[0]
+            return found[0]
+        return found or file
+
+    def print_guesses(self, table: Path) -> None:
+        """Say which names were taken for which files."""
+        if self.guesses:
+            path, file = next(iter(self.guesses.items()))
+            within = str(file.relative_to(self.table.parent))
+            print(f"{table}: {len(self.guesses)} names stand for files, such as {str(path)!r} for {within!r}")
+
+
+def _mistakes(lines: list[Line], paths: Mapping[Line, Path | list[Path]], folder: Path) -> list[str]:
     """Return what nobody can act upon, each with its line: contradictions, and names that cannot be a file's."""
     if not lines:
         return [f"line 1: no row follows; {COLUMNS}"]
-    found = [f"line {line.number}: {wrong}" for line in lines if (wrong := _mistake(line))]
-    by_file: dict[PurePosixPath, list[Line]] = defaultdict(list)
-    for line in lines:
-        by_file[PurePosixPath(line.file.replace("\\", "/"))].append(line)
-    for first, *others in by_file.values():
-        found += [f"line {line.number}: {line.file!r} has a row already, line {first.number}" for line in others]
+    found = [f"line {line.number}: {mistake}" for line in lines if (mistake := _mistake(line))]
+    if outside := [line for line in lines if _leads_out(line)]:
+        more = f", and so do {len(outside) - 1} others" if len(outside) > 1 else ""
+        found.append(
+            f"line {outside[0].number}: {outside[0].file!r} leads out of the table's folder{more}; name files relative"
+            " to the table"
+        )
+    first: dict[Path, Line] = {}
+    for line, path in paths.items():
+        if isinstance(path, list):
+            several = " or ".join(str(each.relative_to(folder)) for each in path[:3])
+            found.append(f"line {line.number}: {line.file!r} may be {several}; name its folder and suffix")
+        elif (earlier := first.setdefault(path, line)) is not line:
+            found.append(f"line {line.number}: {line.file!r} has a row already, line {earlier.number}")
     splits = {split_named(line.split) for line in lines if line.split}
     if splits and "train" not in splits:
-        found.append(f"column split: no row says train; expected {', '.join(WORDS)}")
+        found.append(f"column split: no row says train; expected {', '.join(SPLIT_WORDS)}")
     labels = {line.label for line in lines}
-    if not splits and "train" in labels and labels <= set(WORDS):
+    if not splits and "train" in labels and labels <= set(SPLIT_WORDS):
         found.append(f"column label: {', '.join(sorted(labels))} are splits, no classes: call their column split")
     if splits:
         found += [f"line {line.number}: has no split, and others have" for line in lines if not line.split]
     return found
 
 
+def _leads_out(line: Line) -> bool:
+    return line.path.is_absolute() or ".." in line.path.parts or bool(re.match("[A-Za-z]:", line.file))
+
+
 def _mistake(line: Line) -> str:
-    path = PurePosixPath(line.file.replace("\\", "/"))
+    if line.surplus:
+        return f"{line.surplus!r} is beyond the last column; put a name that holds a separator in double quotes"
     if not line.file:
         return "names no file"
-    if path.is_absolute() or ".." in path.parts or re.match("[A-Za-z]:", line.file):
-        return f"{line.file!r} leads out of the table's folder; name files relative to the table"
+    if "\0" in line.file or any(len(part.encode()) > LONGEST_NAME for part in line.path.parts):
+        return f"{line.file[:40]!r}... cannot be the name of a file: a NUL is in it, or it is too long"
     if line.split and not split_named(line.split):
-        return f"split {line.split!r} is none of {', '.join(word for words in WORDS.values() for word in words)}"
-    odd = any(character in "/\\" or category(character) == "Cc" for character in line.label)
-    if odd or line.label.startswith(".") or len(line.label.encode()) > 255:
-        return f"label {line.label!r} cannot be the name of a folder, which classes are kept in; call it otherwise"
+        return f"split {line.split!r} is none of {', '.join(word for words in SPLIT_WORDS.values() for word in words)}"
+    odd = has_control_characters(line.label) or "/" in line.label or "\\" in line.label or line.label.startswith(".")
+    if odd or len(line.label.encode()) > LONGEST_NAME:
+        return f"label {line.label[:40]!r} cannot be the name of a folder, which classes are kept in; call it otherwise"
     return ""
 
 
-def _entry(line: Line, table: Path) -> Entry:
-    file = table.parent / line.file
-    if not file.exists() and "\\" in line.file:  # written on Windows
-        file = table.parent / line.file.replace("\\", "/")
-    within = PurePosixPath(file.relative_to(table.parent))
-    where = f"line {line.number} of {table.name}"
+def _source_file(line: Line, path: Path, table: Path) -> SourceFile:
+    within, where = PurePosixPath(path.relative_to(table.parent)), f"line {line.number} of {table.name}"
     if not line.label:
-        return Entry(file, within=within, fault=f"{where} gives it no label")
-    reason = fault(file)
-    if not reason and file.is_dir():
-        reason = "a folder, no file"
-    if not (file.exists() or file.is_symlink()):
-        reason = f"{where} names it, but there is no such file"
-    split = split_named(line.split)
-    return Entry(file, split, line.label, within, line.group, reason)
+        return SourceFile(path, path_in_class=within, error=f"{where} gives it no label")
+    error = access_error(path) or ("a folder, no file" if path.is_dir() else "")
+    if not (path.exists() or path.is_symlink()):
+        error = f"{where} names it, but there is no such file"
+    return SourceFile(path, split_named(line.split), line.label, within, line.group, error)

@@ -38,15 +38,15 @@ def _classes(value: Any) -> Any:
 
 
 Classes = Annotated[Literal["all"] | int | list[str], BeforeValidator(_classes)]
-Cap = Annotated[int, Field(ge=0)]  # 0: no cap
+MaxImages = Annotated[int, Field(ge=0)]  # 0: all
 
 
 @dataclass(frozen=True)
 class Selection:
-    """What a person wants of a source, and how much its archive may unpack to."""
+    """What a person wants of a source, and how much it may bring."""
 
     classes: Classes = "all"
-    max_images_per_class: Cap = 0  # 0: all
+    max_images_per_class: MaxImages = 0
     limits: Limits = DEFAULT_LIMITS
     min_images_per_class: int = 0  # classes with fewer images are left out
     left_out: dict[str, int] = field(default_factory=dict)  # filled by class_names: these classes, with their images
@@ -91,7 +91,7 @@ class Selection:
             )
         return natural_order(found for found in wanted.values() if found is not None)
 
-    def limited(self, files: Iterable[Path]) -> Sequence[Path]:
+    def first_images(self, files: Iterable[Path]) -> Sequence[Path]:
         """Return the images of one class that take part: all, or the first N in name order."""
         files = sorted(files)
         return files[: self.max_images_per_class or None]

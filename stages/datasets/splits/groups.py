@@ -1,4 +1,4 @@
-"""Split images so that a group of them (of one animal, burst, patient or place) never stands on both sides."""
+"""Split images so that a group of them (of one animal, burst, patient or place) never stands in two splits."""
 
 import re
 from collections import Counter, defaultdict
@@ -11,7 +11,7 @@ from pydantic import AfterValidator
 from stages.runtime.errors import UserError
 from stages.runtime.seeding import derived_seed
 
-SWAPPED_UP_TO = 500  # groups; more are balanced by single moves
+MAX_SWAPPED_GROUPS = 500  # more are balanced by single moves
 ROUNDS = 100  # of improving a split, each over all groups; few are needed
 
 
@@ -36,7 +36,7 @@ class Member(NamedTuple):
 
 
 def group_names(members: Sequence[Member], group_by: str, table: Mapping[Path, str]) -> dict[Member, str]:
-    """Return the group of each image; one that has none is a group by itself.
+    """Return the group of each image, "" where it has none.
 
     none: what `table` says of the file, if anything; folder: images below a class in folders of the same name,
     whatever the class, are one group; else the first part in brackets of the regular expression, or all that it finds
@@ -48,7 +48,7 @@ def group_names(members: Sequence[Member], group_by: str, table: Mapping[Path, s
             f"params.yaml: prepare.group_by = {group_by!r} finds no group in any path, such as {members[0].path};"
             " correct it, or set none"
         )
-    return {member: f"group {name}" if name else f"picture {member.path}" for member, name in found.items()}
+    return found
 
 
 def _group(member: Member, group_by: str, table: Mapping[Path, str]) -> str:
@@ -61,113 +61,118 @@ def _group(member: Member, group_by: str, table: Mapping[Path, str]) -> str:
 
 
 def split_by_group(groups: Mapping[Member, str], fractions: Mapping[str, float], seed: int) -> dict[Member, str]:
-    """Return the part of each image: one of `fractions`, which add up to 1, and a group's the same.
+    """Return the split of each image: one of `fractions`, which add up to 1, and a group's the same.
 
-    In each class each part has at least one image and as nearly its fraction as groups allow: larger groups first,
-    each to where it is wanted most; then single groups and pairs change places as long as that makes it better. Raises
-    UserError where a class has too few groups, or groups cannot be shared out so that each part has one.
+    An image without a group is one by itself. In each class each split has at least one image and as nearly its
+    fraction as groups allow: larger groups first, each to where it is wanted most; then single groups and pairs change
+    places as long as that makes it better. Raises UserError where a class has too few groups, or groups cannot be
+    shared out so that each split has one.
     """
     members = defaultdict(list)
-    for member, name in groups.items():
-        members[name].append(member)
+    for member, group in groups.items():
+        members[f"group {group}" if group else f"picture {member.path}"].append(member)  # names of random streams
     counts = {name: Counter(member.class_name for member in some) for name, some in members.items()}
-    state = _Split(counts, fractions)
+    state = _Assignment(counts, fractions)
     # groups of about the same size in an order drawn from the seed
     order = sorted(counts, key=lambda name: (-len(members[name]).bit_length(), derived_seed(seed, "group", name)))
     for name in order:
-        state.place(name, min(fractions, key=lambda part: state.cost_of_adding(name, part)))
-    state.missing_cost = float(sum(map(len, members.values())))  # more than any balance is worth
+        state.assign(name, min(fractions, key=lambda split: state.cost_of_adding(name, split)))
+    state.cost_of_none = float(len(groups))  # more than any balance is worth
     for _ in range(ROUNDS):
         if sum(state.improve(name, order) for name in order) == 0:
             break
-    state.complain()
-    return {member: state.part[name] for name, some in members.items() for member in some}
+    state.check()
+    return {member: state.split[name] for name, some in members.items() for member in some}
 
 
-def keep_apart(groups: Mapping[Member, str], parts: Mapping[Path, str]) -> None:
-    """Raise UserError for groups that stand in several parts, where the source has splits of its own."""
-    stands: dict[str, dict[str, Path]] = defaultdict(dict)
-    for member, name in groups.items():
-        stands[name].setdefault(parts[member.file], member.file)
+def check_groups(groups: Mapping[Member, str], splits: Mapping[Member, str]) -> None:
+    """Raise UserError for groups that stand in several splits, where the source has splits of its own."""
+    examples: dict[str, dict[str, Path]] = defaultdict(dict)
+    for member, group in groups.items():
+        if group:
+            examples[group].setdefault(splits[member], member.file)
     lines = [
-        f"{name} stands on several sides: {', '.join(f'{file} ({part})' for part, file in sorted(where.items()))}"
-        for name, where in sorted(stands.items())
+        f"group {group} stands in several splits: "
+        + ", ".join(f"{file} ({split})" for split, file in sorted(where.items()))
+        for group, where in sorted(examples.items())
         if len(where) > 1
     ]
     if lines:
         raise UserError(*lines, "mend the source's own splits, or correct prepare.group_by")
 
 
-class _Split:
-    """A split of groups in the making: what each part has and wants of each class."""
+class _Assignment:
+    """Groups with the split of each: what each split has and wants of each class."""
 
     def __init__(self, counts: Mapping[str, Counter[str]], fractions: Mapping[str, float]) -> None:
-        self.counts, self.parts = counts, list(fractions)
+        self.counts, self.splits = counts, list(fractions)
         self.sizes = sum(counts.values(), Counter[str]())
         self.wanted = {
-            (name, part): size * share for name, size in self.sizes.items() for part, share in fractions.items()
+            (name, split): size * share for name, size in self.sizes.items() for split, share in fractions.items()
         }
         self.has: Counter[tuple[str, str]] = Counter()
-        self.part: dict[str, str] = {}
-        self.missing_cost = 0.0
+        self.split: dict[str, str] = {}
+        self.cost_of_none = 0.0
 
-    def cost(self, name: str, part: str, count: int) -> float:
-        """Return how bad it is that a part has so many of a class: the square of the excess, by the class's size."""
-        return (count - self.wanted[name, part]) ** 2 / self.sizes[name] + (0 if count else self.missing_cost)
+    def cost(self, name: str, split: str, count: int) -> float:
+        """Return how bad it is that a split has so many of a class: the square of the excess, by the class's size."""
+        return (count - self.wanted[name, split]) ** 2 / self.sizes[name] + (0 if count else self.cost_of_none)
 
-    def cost_of_adding(self, group: str, part: str, without: str = "") -> float:
-        """Return by how much the cost of a part grows with a group in it, and with another taken out."""
+    def cost_of_adding(self, group: str, split: str, without: str = "") -> float:
+        """Return by how much the cost of a split grows with a group in it, and with another taken out."""
         change = Counter(self.counts[group])
         change.subtract(self.counts[without] if without else {})
-        has = {name: self.has[name, part] for name in change}
+        has = {name: self.has[name, split] for name in change}
         return sum(
-            self.cost(name, part, has[name] + n) - self.cost(name, part, has[name]) for name, n in change.items()
+            self.cost(name, split, has[name] + n) - self.cost(name, split, has[name]) for name, n in change.items()
         )
 
     def cost_of_removing(self, group: str) -> float:
-        """Return by how much the cost of its part grows without a group."""
-        part = self.part[group]
-        has = {name: self.has[name, part] for name in self.counts[group]}
+        """Return by how much the cost of its split grows without a group."""
+        split = self.split[group]
+        has = {name: self.has[name, split] for name in self.counts[group]}
         return sum(
-            self.cost(name, part, has[name] - n) - self.cost(name, part, has[name])
+            self.cost(name, split, has[name] - n) - self.cost(name, split, has[name])
             for name, n in self.counts[group].items()
         )
 
-    def place(self, group: str, part: str) -> None:
-        """Put a group into a part, out of where it was."""
-        if (before := self.part.get(group)) is not None:
+    def assign(self, group: str, split: str) -> None:
+        """Put a group into a split, out of where it was."""
+        if (before := self.split.get(group)) is not None:
             self.has.subtract({(name, before): n for name, n in self.counts[group].items()})
-        self.has.update({(name, part): n for name, n in self.counts[group].items()})
-        self.part[group] = part
+        self.has.update({(name, split): n for name, n in self.counts[group].items()})
+        self.split[group] = split
 
     def improve(self, group: str, order: Sequence[str]) -> bool:
-        """Move a group to a better part, or have it change places with another; say whether anything was better."""
-        here, out = self.part[group], self.cost_of_removing(group)
-        best = min((part for part in self.parts if part != here), key=lambda part: self.cost_of_adding(group, part))
+        """Move a group to a better split, or have it change places with another; say whether anything was better."""
+        here, out = self.split[group], self.cost_of_removing(group)
+        best = min(
+            (split for split in self.splits if split != here), key=lambda split: self.cost_of_adding(group, split)
+        )
         if out + self.cost_of_adding(group, best) < -1e-9:
-            self.place(group, best)
+            self.assign(group, best)
             return True
-        if len(order) > SWAPPED_UP_TO:
+        if len(order) > MAX_SWAPPED_GROUPS:
             return False
         for other in order:
-            there = self.part[other]
+            there = self.split[other]
             if there != here and self.counts[other] != self.counts[group]:
                 gain = self.cost_of_adding(group, there, other) + self.cost_of_adding(other, here, group)
                 if gain < -1e-9:
-                    self.place(group, there)
-                    self.place(other, here)
+                    self.assign(group, there)
+                    self.assign(other, here)
                     return True
         return False
 
-    def complain(self) -> None:
-        """Raise UserError for classes of which a part has nothing."""
+    def check(self) -> None:
+        """Raise UserError for classes of which a split has nothing."""
         lines = []
         for name in sorted(self.sizes):
-            if empty := [part for part in self.parts if not self.has[name, part]]:
+            if empty := [split for split in self.splits if not self.has[name, split]]:
                 groups = sum(name in count for count in self.counts.values())
                 lines.append(
                     f"data/raw: class {name!r} has {self.sizes[name]} images in {groups} groups, which leave nothing"
-                    f" for {', '.join(empty)}; it needs at least {len(self.parts)} groups that other classes can spare"
+                    f" for {', '.join(empty)}; it needs at least {len(self.splits)} groups that other classes can spare"
                 )
         if lines:
             raise UserError(

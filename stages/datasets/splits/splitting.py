@@ -1,12 +1,13 @@
 """Which images are trained on, which choose the best epoch, and which are the test."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import Field
 
-from stages.datasets.splits.duplicates import SplitFile
-from stages.datasets.splits.groups import GroupBy, Member, group_names, keep_apart, split_by_group
+from stages.datasets.splits.groups import GroupBy, Member, check_groups, group_names, split_by_group
 from stages.runtime.config import Section
 from stages.runtime.errors import UserError
 from stages.runtime.files import read_csv
@@ -15,19 +16,33 @@ from stages.runtime.seeding import derived_seed
 # Folders below data/; `original` is what networks train on. The test set comes first: of two images that are alike,
 # the later is the copy
 SPLITS = ("test", "validation", "original")
-OWN = {"train": "original", "val": "validation", "test": "test"}  # by what the source's own splits are called
-TAKEN = ("val", "test")  # of these, all that the source has stay as they are
+OFFICIAL_SPLITS = {"train": "original", "val": "validation", "test": "test"}  # folders of data/raw
+FIXED = ("val", "test")  # of these, all that the source has stay as they are
 
 
-class Splitting(Section):
+class SplitSettings(Section):
     """What params.yaml's section `prepare` says of the splits."""
 
-    validation_fraction: float = Field(gt=0, lt=1)
-    test_fraction: float = Field(gt=0, lt=1)
-    group_by: GroupBy
+    validation_fraction: float = Field(default=0.15, gt=0, lt=1)
+    test_fraction: float = Field(default=0.3, gt=0, lt=1)
+    group_by: GroupBy = "none"
 
 
-def split(raw: Path, settings: Splitting, seed: int) -> list[SplitFile]:
+class ImageFile(NamedTuple):
+    """A file in data/raw: its class, the split that its image goes to, and its group, "" where it has none."""
+
+    path: Path
+    class_name: str
+    split: str
+    group: str = ""
+
+    @property
+    def stratum(self) -> tuple[str, str]:
+        """Class and split."""
+        return self.class_name, self.split
+
+
+def split(raw: Path, settings: SplitSettings, seed: int) -> list[ImageFile]:
     """Return where each file below `raw` goes, split by split and class by class.
 
     Files keep the source's own train/, val/ and test/ where it has them; where it has no test/, each class gives
@@ -35,81 +50,79 @@ def split(raw: Path, settings: Splitting, seed: int) -> list[SplitFile]:
     Which ones depends on the seed and each file's name, not on the order of files. Files that fetch could not read
     count like any other. Raises UserError where a class is too small for that.
     """
-    own = official_splits(raw)
-    files = _files_by_class(raw, own)
-    if settings.group_by != "none" or any(row["group"] for row in table_of(raw, "labels")):
-        return _split_by_group(raw, files, settings, seed)
-    split_files = [
-        SplitFile(file, name, OWN[part]) for (part, name), each in files.items() if part in TAKEN for file in each
-    ]
-    problems = []
-    for (part, name), each in files.items():
-        if part in TAKEN:
+    files = _files_by_class(raw)
+    by_group = settings.group_by != "none" or any(row["group"] for row in table_of_fetch(raw, "labels"))
+    found = (_split_by_group if by_group else _split_by_class)(raw, files, settings, seed)
+    return sorted(found, key=lambda file: SPLITS.index(file.split))
+
+
+FilesByClass = Mapping[tuple[str, str], list[Path]]  # by the source's own split, or "", and class
+
+
+def _split_by_class(raw: Path, files: FilesByClass, settings: SplitSettings, seed: int) -> list[ImageFile]:
+    official, found, problems = official_splits(raw), [], []
+    for (own, name), paths in files.items():
+        if own in FIXED:
+            found += [ImageFile(path, name, OFFICIAL_SPLITS[own]) for path in paths]
             continue
-        shuffled = sorted(each, key=lambda file: derived_seed(seed, "split", file.relative_to(raw).as_posix()))
-        test_count = 0 if "test" in own else _share(len(each), settings.test_fraction)
-        validation_count = 0 if "val" in own else _share(len(each) - test_count, settings.validation_fraction)
-        counts = {"test": test_count, "validation": validation_count}
-        if test_count + validation_count >= len(each):
-            problems.append(_too_few(name, len(each), settings, own))
-        names = [drawn for drawn, count in counts.items() for _ in range(count)]
-        names += ["original"] * (len(each) - len(names))
-        split_files += [SplitFile(file, name, drawn) for file, drawn in zip(shuffled, names, strict=False)]
+        shuffled = sorted(paths, key=lambda path: derived_seed(seed, "split", path.relative_to(raw).as_posix()))
+        test = 0 if "test" in official else _share(len(paths), settings.test_fraction)
+        validation = 0 if "val" in official else _share(len(paths) - test, settings.validation_fraction)
+        if test + validation >= len(paths):
+            problems.append(_too_few(name, len(paths), settings, official))
+        for number, path in enumerate(shuffled):
+            drawn = "test" if number < test else "validation" if number < test + validation else "original"
+            found.append(ImageFile(path, name, drawn))
     if problems:
         raise UserError(*problems)
-    return sorted(split_files, key=lambda split_file: SPLITS.index(split_file.split))
+    return found
 
 
-def _split_by_group(
-    raw: Path, files: dict[tuple[str, str], list[Path]], settings: Splitting, seed: int
-) -> list[SplitFile]:
+def _split_by_group(raw: Path, files: FilesByClass, settings: SplitSettings, seed: int) -> list[ImageFile]:
     """Return where each file goes, a group's files together."""
-    own = official_splits(raw)
+    official = official_splits(raw)
     members = {
-        Member(file.relative_to(raw / part).as_posix(), name, file): part
-        for (part, name), each in files.items()
-        for file in each
+        Member(path.relative_to(raw / own).as_posix(), name, path): own
+        for (own, name), paths in files.items()
+        for path in paths
     }
-    of_table = {raw / row["file"]: row["group"] for row in table_of(raw, "labels") if row["group"]}
+    of_table = {raw / row["file"]: row["group"] for row in table_of_fetch(raw, "labels")}
     groups = group_names(list(members), settings.group_by, of_table)
-    parts = {member.file: OWN[part] for member, part in members.items() if part in TAKEN}
-    test = 0 if "test" in own else settings.test_fraction
-    validation = 0 if "val" in own else (1 - test) * settings.validation_fraction
+    splits = {member: OFFICIAL_SPLITS[own] for member, own in members.items() if own in FIXED}
+    test = 0 if "test" in official else settings.test_fraction
+    validation = 0 if "val" in official else (1 - test) * settings.validation_fraction
     fractions = {"test": test, "validation": validation, "original": 1 - test - validation}
-    wanted = {part: fraction for part, fraction in fractions.items() if fraction}
-    drawn = {member: groups[member] for member in members if member.file not in parts}
-    parts |= {member.file: part for member, part in split_by_group(drawn, wanted, seed).items()}
-    keep_apart(groups, parts)
-    split_files = [SplitFile(member.file, member.class_name, parts[member.file]) for member in members]
-    return sorted(split_files, key=lambda split_file: SPLITS.index(split_file.split))
+    wanted = {name: fraction for name, fraction in fractions.items() if fraction}
+    splits |= split_by_group({each: groups[each] for each in members if each not in splits}, wanted, seed)
+    check_groups(groups, splits)
+    return [ImageFile(each.file, each.class_name, splits[each], groups[each]) for each in members]
 
 
 def official_splits(raw: Path) -> set[str]:
     """Return which of train, val and test the source has; none where `raw` holds a folder per class."""
     names = {entry.name for entry in raw.iterdir() if entry.is_dir()}
-    return names if "train" in names and len(names) > 1 and names <= set(OWN) else set()
+    return names if "train" in names and len(names) > 1 and names <= set(OFFICIAL_SPLITS) else set()
 
 
-def origins(raw: Path, settings: Splitting) -> dict[str, str]:
+def origins(raw: Path, settings: SplitSettings) -> dict[str, str]:
     """Return where the images of each split come from, in words."""
-    own, kept = official_splits(raw), "the source's own {}/"
-    if any(row["split"] for row in table_of(raw, "labels")):
-        kept = "what the source's table calls {}"
-    source = kept.format("train") if own else "each class"
+    official, own = official_splits(raw), "the source's own {}/"
+    if any(row["split"] for row in table_of_fetch(raw, "labels")):
+        own = "what the source's table calls {}"
+    source = own.format("train") if official else "each class"
     if settings.group_by != "none":
         source += ", by groups"
-    found = {OWN[name]: kept.format(name) for name in own}
-    found.setdefault("test", f"{100 * settings.test_fraction:.3g} % of {source} (prepare.test_fraction)")
-    rest = source if "test" in own else "what is left"
-    found.setdefault(
-        "validation", f"{100 * settings.validation_fraction:.3g} % of {rest} (prepare.validation_fraction)"
-    )
-    if own != set(OWN):
-        found["original"] = f"the rest of {source}"
-    return found
+    rest = source if "test" in official else "what is left"
+    drawn = {
+        "test": f"{100 * settings.test_fraction:.3g} % of {source} (prepare.test_fraction)",
+        "validation": f"{100 * settings.validation_fraction:.3g} % of {rest} (prepare.validation_fraction)",
+        "original": f"the rest of {source}",
+    }
+    fixed = official if len(official) == len(OFFICIAL_SPLITS) else official & set(FIXED)
+    return drawn | {OFFICIAL_SPLITS[name]: own.format(name) for name in fixed}
 
 
-def table_of(raw: Path, name: str) -> list[dict[str, str]]:
+def table_of_fetch(raw: Path, name: str) -> list[dict[str, str]]:
     """Return the rows of a table that fetch left beside the images; none where it left none.
 
     labels: each file's split and group, where the source has a table that tells them. bad_files: each one's reason and
@@ -119,9 +132,9 @@ def table_of(raw: Path, name: str) -> list[dict[str, str]]:
     return read_csv(table) if table.exists() else []
 
 
-def _too_few(name: str, count: int, settings: Splitting, own: set[str]) -> str:
-    needed = 3 - len(own & set(TAKEN))
-    reason = f"but needs at least {needed} {'training images' if own else 'images'}"
+def _too_few(name: str, count: int, settings: SplitSettings, official: set[str]) -> str:
+    needed = 3 - len(official & set(FIXED))
+    reason = f"but needs at least {needed} {'training images' if official else 'images'}"
     if count >= needed:
         reason = "and the test's and validation's shares leave none to train on"
     return (
@@ -131,13 +144,14 @@ def _too_few(name: str, count: int, settings: Splitting, own: set[str]) -> str:
     )
 
 
-def _files_by_class(raw: Path, own: set[str]) -> dict[tuple[str, str], list[Path]]:
-    """Return the files of each class of each of the source's own splits, or of "" where it has none, in order."""
-    bad = {raw / row["file"] for row in table_of(raw, "bad_files") if row["class"]}
+def _files_by_class(raw: Path) -> FilesByClass:
+    """Return the files of each class, in order."""
+    official = bool(official_splits(raw))
+    bad = {raw / row["file"] for row in table_of_fetch(raw, "bad_files") if row["class"]}
     found: dict[tuple[str, str], list[Path]] = defaultdict(list)
     for file in sorted({file for file in raw.glob("*/**/*") if file.is_file()} | bad):
-        part, *others = file.relative_to(raw).parts
-        found[(part, others[0]) if own else ("", part)].append(file)
+        top, below, *_ = (*file.relative_to(raw).parts, "")
+        found[(top, below) if official else ("", top)].append(file)
     return found
 
 

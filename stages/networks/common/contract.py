@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # torch takes seconds to import, and who checks settings does
     from torch import Tensor, nn
 
 FOLDER = Path(__file__).resolve().parents[1]
-Settings = TypeVar("Settings", bound=Training)
+Settings = TypeVar("Settings", bound=TrainingSettings)
 Colours = tuple[float, float, float]
 
 

@@ -40,7 +40,7 @@ def write_features(folder: Path, engine: Engine | None, shards: str, size: int) 
             {
                 "path": pa.array([row.path for row in rows]),
                 "label": pa.array([row.label for row in rows], pa.int64()),
-                "is_copy": pa.array([row.drawn is not None for row in rows]),
+                "is_copy": pa.array([row.transform is not None for row in rows]),
                 "features": _lists(both[0]),
                 "mirrored": _lists(both[1]),
             },

@@ -122,15 +122,26 @@ def bind(model: onnx.ModelProto, weights: Path) -> onnx.ModelProto:
     return bound
 
 
-def with_head(backbone: onnx.ModelProto, head: str) -> onnx.ModelProto:
-    """Return a graph of features with a linear layer behind it, whose weights are external as all others."""
+def with_head(backbone: onnx.ModelProto, head: str, power: float = 1.0) -> onnx.ModelProto:
+    """Return a graph of features with a linear layer behind it, whose weights are external as all others.
+
+    The layer is given sign(x) * |x| ** power of each feature x.
+    """
     whole = onnx.ModelProto()
     whole.CopyFrom(backbone)
     for name in ("weight", "bias"):
         tensor = whole.graph.initializer.add(name=f"{head}{name}", data_type=TensorProto.FLOAT)
         tensor.data_location = TensorProto.EXTERNAL
-    inputs = [whole.graph.output[0].name, f"{head}weight", f"{head}bias"]
-    whole.graph.node.append(helper.make_node("Gemm", inputs, ["logits"], transB=1))
+    whole.graph.initializer.append(helper.make_tensor("power", TensorProto.FLOAT, [], [power]))
+    whole.graph.node.extend(
+        [
+            helper.make_node("Sign", ["features"], ["feature_signs"]),
+            helper.make_node("Abs", ["features"], ["feature_sizes"]),
+            helper.make_node("Pow", ["feature_sizes", "power"], ["powers"]),
+            helper.make_node("Mul", ["feature_signs", "powers"], ["signed_powers"]),
+            helper.make_node("Gemm", ["signed_powers", f"{head}weight", f"{head}bias"], ["logits"], transB=1),
+        ]
+    )
     whole.graph.output.append(helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", "classes"]))
     return whole
 

@@ -170,7 +170,7 @@ def _read(folder: str | Path, size: int | None, pixels: NDArray[np.uint8]) -> _R
                 pass  # an error is raised here
             labels += [row.label for row in block]
             paths += [row.path for row in block]
-            are_copies += [row.drawn is not None for row in block]
+            are_copies += [row.transform is not None for row in block]
     return _Rows(np.array(labels, np.int64), paths, np.array(are_copies, np.bool_))
 
 

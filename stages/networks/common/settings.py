@@ -34,6 +34,8 @@ class TrainingSettings(Section):
     class_balance: Literal["none", "sampling"] = "none"
     early_stopping_patience: int = Field(0, ge=0)
     flip_tta: bool = False
+    head_power: float = Field(0.5, gt=0, le=1)
+    head_shrinkage: float = Field(0.5, gt=0, le=1)
 
 
 def suggest_training(trial: optuna.Trial, defaults: TrainingSettings) -> dict[str, Any]:

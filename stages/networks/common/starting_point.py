@@ -23,6 +23,7 @@ class StartingPoint(Section):
     weights: str  # none: random ones
     source: str  # where weights came from, with the revision or digest that tells versions apart
     frozen: bool  # the backbone stays as it is: its features are computed once, and the head alone learns
+    head: str  # how the names of the last layer's weights begin; "" where they are random as all others
     image_size: int  # pixels a side
     mean: Colours
     standard_deviation: Colours
@@ -53,6 +54,7 @@ def write_starting_point(network: Network[Any], settings: TrainingSettings, fold
     start = StartingPoint(
         weights=settings.weights,
         source=found.source if found else "",
+        head=network.head if found else "",
         frozen=found is not None and settings.freeze == "backbone",
         image_size=_image_size(network, settings, found and found.image_size),
         **normalisation._asdict(),

@@ -24,6 +24,7 @@ class TimmSettings(TrainingSettings):
     weights: str = "hub"
     freeze: Literal["none", "backbone"] = "backbone"
     input_size: int | Literal["weights"] = "weights"
+    flip_tta: bool = True
 
 
 class Timm(Network[TimmSettings]):

@@ -119,7 +119,7 @@ def test_a_cut_download_goes_on_where_it_stopped(server, headers):
 
 def test_a_killed_download_goes_on_in_the_next_run(server, monkeypatch):
     """What a run that gave up has received serves the next one."""
-    monkeypatch.setattr(downloads, "TRIES", 1)
+    monkeypatch.setattr(downloads, "MAX_TRIES", 1)
     server.faults = [Cut(after=2 * CHUNK), Status(503)]
     for _ in server.faults.copy():
         with pytest.raises(UserError, match="goes on from there"):
@@ -151,12 +151,12 @@ def test_a_server_without_ranges_that_always_cuts_is_given_up(server, monkeypatc
     server.ranges, server.faults = False, [Cut(after=CHUNK)] * 99
     with pytest.raises(UserError, match="the connection was cut"):
         download(server.url("birds.tgz"), MD5, SECTION)
-    assert len(server.requests) == downloads.TRIES
+    assert len(server.requests) == downloads.MAX_TRIES
 
 
 def test_a_file_that_changed_meanwhile_is_not_glued_together(server, monkeypatch):
     """Half of an old version and half of a new one never make a file, with a checksum or without."""
-    monkeypatch.setattr(downloads, "TRIES", 1)
+    monkeypatch.setattr(downloads, "MAX_TRIES", 1)
     server.faults = [Cut(after=3 * CHUNK)]
     with pytest.raises(UserError):
         download(server.url("birds.tgz"), "none", SECTION)
@@ -248,7 +248,7 @@ def test_a_server_that_stalls_is_asked_again(server, monkeypatch, after):
 def test_a_server_that_always_stalls_is_given_up(server, monkeypatch):
     """The message says that it was the server who fell silent."""
     monkeypatch.setattr(downloads, "READ_TIMEOUT", 0.05)
-    monkeypatch.setattr(downloads, "TRIES", 2)
+    monkeypatch.setattr(downloads, "MAX_TRIES", 2)
     server.faults = [Stall(0), Stall(0)]
     with pytest.raises(UserError, match="the server stopped sending"):
         download(server.url("birds.tgz"), MD5, SECTION)

@@ -88,6 +88,6 @@ def test_small_classes_make_room_for_the_next():
 
 def test_every_source_leaves_small_classes_out(project):
     """Invented birds of five images each are all too few for six."""
-    set_params(project, dataset__smallest_class=6, dataset__classes="all", dataset__synthetic__images_per_class=5)
+    set_params(project, dataset__min_images_per_class=6, dataset__classes="all", dataset__synthetic__images_per_class=5)
     with pytest.raises(UserError, match=r"dataset.min_images_per_class = 6 leaves 0 of 200 classes"):
         fetch.main()

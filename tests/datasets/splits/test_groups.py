@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.model_selection import StratifiedGroupKFold
 
-from stages.datasets.splits.groups import Member, group_names, keep_apart, split_by_group
+from stages.datasets.splits.groups import Member, check_groups, group_names, split_by_group
 from stages.runtime.errors import UserError
 
 FRACTIONS = {"test": 0.3, "validation": 0.105, "original": 0.595}
@@ -37,22 +37,22 @@ def made(classes, groups, sizes, seed):
 def test_folders_of_one_name_are_a_group_whatever_the_class():
     """Images of one place stay together; those directly in their class are each for themselves."""
     assert named("folder", "jay/wood/1.jpg", "crow/wood/a/2.jpg", "crow/wood/3.jpg", "crow/4.jpg") == [
-        "group wood", "group wood/a", "group wood", "picture crow/4.jpg",
+        "wood", "wood/a", "wood", "",
     ]  # fmt: skip
 
 
 def test_an_expression_finds_the_group_in_the_path():
     """What is in brackets, or all that is found; a path without it is for itself."""
     paths = ("jay/IMG_07_1.jpg", "crow/IMG_07_2.jpg", "crow/other.jpg")
-    assert named(r"IMG_(\d+)", *paths) == ["group 07", "group 07", "picture crow/other.jpg"]
-    assert named(r"^[a-z]+/IMG_\d+", *paths) == ["group jay/IMG_07", "group crow/IMG_07", "picture crow/other.jpg"]
+    assert named(r"IMG_(\d+)", *paths) == ["07", "07", ""]
+    assert named(r"^[a-z]+/IMG_\d+", *paths) == ["jay/IMG_07", "crow/IMG_07", ""]
 
 
 def test_a_table_may_name_the_group():
     """Where nothing else is said, the source's own table counts."""
     table = {Path("data/raw/jay/1.jpg"): "Ann", Path("data/raw/crow/1.jpg"): "Ann"}
     assert named("none", "jay/1.jpg", "crow/1.jpg", "crow/2.jpg", table=table) == [
-        "group Ann", "group Ann", "picture crow/2.jpg",
+        "Ann", "Ann", "",
     ]  # fmt: skip
 
 
@@ -114,10 +114,9 @@ def test_too_few_groups_are_a_problem():
 def test_groups_on_both_sides_of_the_sources_own_splits_are_refused():
     """They are named with an image of each side."""
     groups = group_names(members("jay/a/1.jpg", "jay/a/2.jpg", "jay/b/3.jpg"), "folder", {})
-    parts = {Path("data/raw/jay/a/1.jpg"): "test", Path("data/raw/jay/a/2.jpg"): "original"}
-    parts |= {Path("data/raw/jay/b/3.jpg"): "original"}
+    parts = dict(zip(groups, ["test", "original", "original"], strict=True))
     with pytest.raises(UserError) as raised:
-        keep_apart(groups, parts)
+        check_groups(groups, parts)
     assert raised.value.lines[0] == (
-        "group a stands on several sides: data/raw/jay/a/2.jpg (original), data/raw/jay/a/1.jpg (test)"
+        "group a stands in several splits: data/raw/jay/a/2.jpg (original), data/raw/jay/a/1.jpg (test)"
     )

@@ -6,13 +6,13 @@ import pytest
 
 from benchmarks.studies import set_params
 from stages import prepare
-from stages.datasets.splits.splitting import Splitting, origins, split
+from stages.datasets.splits.splitting import SplitSettings, origins, split
 from stages.images.shards import class_names, read_rows
 from stages.runtime.errors import UserError
 from stages.runtime.files import read_csv, read_json, write_csv
 from tests.conftest import write_images
 
-SETTINGS = Splitting(test_fraction=0.3, validation_fraction=0.15, group_by="none")
+SETTINGS = SplitSettings(test_fraction=0.3, validation_fraction=0.15, group_by="none")
 
 
 def raw(folder: Path, **splits: int) -> Path:
@@ -25,8 +25,8 @@ def raw(folder: Path, **splits: int) -> Path:
 def counted(folder: Path) -> dict[tuple[str, str], int]:
     """Return how many files of each folder at the top go to each split."""
     counts: dict[tuple[str, str], int] = {}
-    for split_file in split(folder, SETTINGS, 1):
-        key = split_file.file.relative_to(folder).parts[0], split_file.split
+    for file in split(folder, SETTINGS, 1):
+        key = file.path.relative_to(folder).parts[0], file.split
         counts[key] = counts.get(key, 0) + 1
     return counts
 
@@ -65,7 +65,7 @@ def test_what_the_source_has_stays_and_the_rest_comes_from_train(tmp_path, split
 def test_a_class_named_train_is_a_class(tmp_path):
     """Beside others that are no splits, or alone with its own like."""
     write_images(tmp_path, {"train": 20, "tram": 20})
-    assert {split_file.class_name for split_file in split(tmp_path, SETTINGS, 1)} == {"train", "tram"}
+    assert {file.class_name for file in split(tmp_path, SETTINGS, 1)} == {"train", "tram"}
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_a_split_that_a_table_tells_is_called_so(tmp_path):
 
 
 def test_tables_that_fetch_leaves_are_no_images_and_files_it_could_not_read_are_listed(project):
-    """As bad files like any other, at their split_file in data/raw; those of no class as well."""
+    """As bad files like any other, at their file in data/raw; those of no class as well."""
     set_params(project, prepare__image_size=32, prepare__on_bad_image="skip")
     write_images(project / "data/raw", {"crow": 9, "jay": 9})
     rows = [

@@ -1,0 +1,106 @@
+"""The head of a frozen backbone, from its features to a trained network; without torch, and in seconds."""
+
+import platform
+import time
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+
+from stages.hardware.memory import peak_resident_megabytes
+from stages.images.shards import preparation_of
+from stages.networks.common import graph
+from stages.networks.common.features import FeatureSet, read_features
+from stages.networks.common.starting_point import starting_point
+from stages.networks.common.weights import Metadata
+from stages.runtime.cores import available_cores
+from stages.runtime.files import write_json
+from stages.statistics.rejection import rejection_threshold
+from stages.statistics.temperature import cross_entropies, scaled_probabilities
+from stages.training.copying import HISTORY, TIMING, WEIGHTS
+from stages.training.head import CrossValidation, HeadSettings, assigned_folds, cross_validated, fit
+from stages.training.history import Epoch, summary, write_history
+
+
+class HeadData(NamedTuple):
+    """Features (n, d) to fit a head on, averaged over images and their mirror images if asked for."""
+
+    features: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    folds: NDArray[np.int64]  # (n,): an image and its altered copies are in one
+    class_names: list[str]
+
+
+def load_head_data(network: str, data: str, seed: int, *, flip_tta: bool) -> HeadData:
+    """Return training and validation images' features together: cross-validation takes the place of a fixed split."""
+    sets = [read_features(f"data/features/{network}/{name}") for name in (data, "validation")]
+    features = np.concatenate([views(each, flip_tta=flip_tta) for each in sets])
+    labels = np.concatenate([each.labels for each in sets])
+    groups = np.cumsum(~np.concatenate([each.are_copies for each in sets])) - 1
+    return HeadData(features, labels, assigned_folds(labels, groups, seed=seed), sets[0].class_names)
+
+
+def views(features: FeatureSet, *, flip_tta: bool) -> NDArray[np.float32]:
+    """Return the features (n, d) of images, or their means with those of the mirror images."""
+    return (features.features + features.mirrored) / 2 if flip_tta else features.features
+
+
+def cross_validate(data: HeadData, settings: Sequence[HeadSettings]) -> list[CrossValidation]:
+    """Return what each of some settings reaches out of fold, in their order."""
+    powers, shrinkages = (tuple(dict.fromkeys(values)) for values in zip(*settings, strict=True))
+    known = cross_validated(data.features, data.labels, len(data.class_names), data.folds, (powers, shrinkages))
+    return [next(each for each in known if each.settings == wanted) for wanted in settings]
+
+
+def write_head(network: str, values: dict[str, Any], data: HeadData, folder: Path, began: float) -> None:
+    """Fit a head with settings from JSON, and write it with its backbone as a trained network, history and timing."""
+    settings = HeadSettings(values["head_power"], values["head_shrinkage"])
+    (reached,) = cross_validate(data, [settings])
+    head = fit(data.features, data.labels, len(data.class_names), settings, reached.scale)
+    start, backbone = starting_point(network), Path(f"data/weights/{network}")
+    confidence = scaled_probabilities(reached.logits, 1.0)
+    metadata = Metadata(
+        network=network,
+        settings={name: value for name, value in values.items() if name != "online_augmentation"},
+        class_names=data.class_names,
+        image_size=start.image_size,
+        mean=start.mean,
+        standard_deviation=start.standard_deviation,
+        preparation=preparation_of("data/original"),
+        none_of_these_below=rejection_threshold(confidence, data.labels),
+    )
+    tensors = load_file(backbone / graph.WEIGHTS_FILE)
+    tensors |= {f"{start.head}weight": head.weight, f"{start.head}bias": head.bias}
+    save_file(tensors, folder / WEIGHTS, {graph.METADATA: metadata.as_json()})
+    model = graph.with_head(onnx.load(backbone / "graph.onnx", load_external_data=False), start.head, head.power)
+    bound = graph.finished(
+        model, folder / WEIGHTS, metadata.as_json(), metadata.temperature, flip_tta=values["flip_tta"]
+    )
+    graph.save(bound, folder)
+    loss = float(cross_entropies(reached.logits, data.labels).mean())
+    fitted = head.logits(data.features).astype(np.float64)
+    accuracy = float((fitted.argmax(axis=1) == data.labels).mean())
+    fitted_loss = float(cross_entropies(fitted, data.labels).mean())
+    history = [Epoch(1, 0.0, fitted_loss, accuracy, loss, reached.accuracy, loss)]
+    write_history(folder / HISTORY, history)
+    seconds = time.perf_counter() - began
+    write_json(folder / TIMING, timing(history, seconds, len(data.labels), sum(each.size for each in tensors.values())))
+
+
+def timing(history: list[Epoch], seconds: float, images: int, parameters: int) -> dict[str, Any]:
+    """Return what the head took; the features' share is in data/features, where the stage report finds it."""
+    return summary(history) | {
+        "seconds": round(seconds, 3),
+        "images_per_second": round(images / seconds, 1),
+        "images": images,
+        "parameters": parameters,
+        "peak_memory_megabytes": peak_resident_megabytes(),
+        "device": f"CPU, {available_cores()} threads",
+        "precision": "float32",
+        "libraries": f"Python {platform.python_version()}, onnxruntime {version('onnxruntime')}",
+    }
