@@ -24,8 +24,8 @@ def main() -> None:
             start = settings.model_dump(include={"weights", "freeze", "input_size"})
             write_json(folder / name / "start.json", start)
             write_json(folder / name / "training.json", TrainingConfig(settings, online_augmentation).values())
-            searched = "tuned" in study.hyperparameters
-            write_json(folder / name / "search.json", {"seed": seed, "searched": searched, **search.model_dump()})
+            asked = {"seed": seed, "hyperparameters": study.hyperparameters, **search.model_dump()}
+            write_json(folder / name / "search.json", asked)
 
 
 if __name__ == "__main__":

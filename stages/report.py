@@ -11,7 +11,16 @@ from stages.reporting.markdown import percent
 from stages.reporting.model_card import model_card
 from stages.reporting.page import Evidence, page
 from stages.reporting.page_images import copies_of, examples_of
-from stages.reporting.records import best_of, classes_of, compared, cost, means, nested, qualities, with_timing
+from stages.reporting.records import (
+    classes_of,
+    compared,
+    cost,
+    means,
+    nested,
+    qualities,
+    records_of_study,
+    with_timing,
+)
 from stages.reporting.sections import (
     Judged,
     calibration_section,
@@ -69,7 +78,7 @@ class DataSummary(NamedTuple):
 def main() -> None:
     """Put all runs side by side."""
     study, source, settings = read("study", Study), read("dataset.source", str), read("report", Settings)
-    scores, costs = (by_configuration(study, f"metrics/{name}") for name in ("runs", "costs"))
+    scores, costs = (records_of_study(study, f"metrics/{name}") for name in ("runs", "costs"))
     costs = {key: [with_timing(each, key) for each in records] for key, records in costs.items()}
     names = qualities(scores)
     write_json("metrics/metrics.json", nested({key: means(each, names) for key, each in scores.items()}))
@@ -87,21 +96,13 @@ def main() -> None:
         costs=taken,
         judged=told.worth,
         histories=histories_of(scores, study.seeds),
-        examples=examples_of(f"{best_of(scores)}-{study.seeds[0]}", scores[best_of(scores)][0]["examples"]),
+        examples=examples_of("data/examples.parquet"),
         copies=copies_of("data/copies.parquet"),
         commit=commit(),
     )
     with atomic_folder("data/report") as folder:
         write_text(folder / "index.html", page(evidence))
         write_plots(folder / "plots", evidence)
-
-
-def by_configuration(study: Study, folder: str) -> Records:
-    """Return a folder's records of all runs of the study, those together that differ in their seed alone."""
-    return {
-        configuration: [read_json(f"{folder}/{configuration}-{seed}.json") for seed in study.seeds]
-        for configuration in study.configurations()
-    }
 
 
 def histories_of(scores: Records, seeds: list[int]) -> dict[str, dict[str, list[float]]]:

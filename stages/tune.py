@@ -23,16 +23,17 @@ def main(network: str, role: str = "") -> None:
     if role not in ("", HELPER):
         raise UserError(f"{role} is no way to tune; say {HELPER} to help a search, or nothing")
     chosen, asked = network_named(network), read_json(f"data/settings/{network}/search.json")
-    seed, searched = asked.pop("seed"), asked.pop("searched")
+    seed, compared = asked.pop("seed"), asked.pop("hyperparameters")
     defaults = config_from(chosen.schema, read_json(f"data/settings/{network}/training.json"))
-    if not searched:
-        write_hyperparameters(network, defaults, Found({}, [], {}), seed)
+    if "tuned" not in compared:
+        write_hyperparameters(network, defaults, Found({}, [], {}), seed, compared)
         return
     if starting_point(network).frozen:
         from stages.tuning.head_search import search_head
 
         with TemporaryDirectory(dir="data") as folder:
-            write_hyperparameters(network, defaults, search_head(network, defaults, seed, Path(folder)), seed)
+            found = search_head(network, defaults, seed, Path(folder))
+            write_hyperparameters(network, defaults, found, seed, compared)
         return
     from stages.tuning.run import help_search, remove_checkpoint, search_hyperparameters  # torch, which takes seconds
 
@@ -41,7 +42,7 @@ def main(network: str, role: str = "") -> None:
         help_search(chosen, defaults, search, seed)
         return
     found = search_hyperparameters(chosen, defaults, search, seed)
-    write_hyperparameters(network, defaults, found, seed)
+    write_hyperparameters(network, defaults, found, seed, compared)
     remove_checkpoint(network)
 
 

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from stages.runtime.errors import UserError
 from stages.runtime.fast_exit import leave
+from stages.runtime.runs import referred
 
 PROJECT = Path(__file__).resolve().parents[2]
 SOME_UNREADABLE, NOTHING_TO_DO, INTERRUPTED = 1, 2, 130  # exit statuses
@@ -149,6 +150,8 @@ def weights_file(options: argparse.Namespace) -> Path:
         raise UserError(f"{options.study} is no study: it has no params.yaml")
     run = _run_named(options.run) if options.run else best_run()
     file = Path(f"data/trained/{run}/weights.safetensors")
+    if same := referred(file.parent):
+        run, file = same, Path(f"data/trained/{same}/weights.safetensors")
     if not file.is_file():
         there = sorted(path.parent.name for path in Path("data/trained").glob("*/weights.safetensors"))
         raise UserError(f"{file} does not exist; trained are: {', '.join(there) or 'none here, run `make`'}")

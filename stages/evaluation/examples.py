@@ -1,10 +1,8 @@
 """Which test images a person should look at, to see what a network takes for what."""
 
-import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from itertools import islice
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
@@ -12,6 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+
+from stages.runtime.files import atomic_file
 
 MISTAKES = 12  # the most confident ones
 HARD_CLASSES, OF_EACH = 6, 2
@@ -50,17 +50,12 @@ def _doubtful(
     return [int(row) for row in order if labels[row] == label and row not in seen]
 
 
-def write_predictions(path: Path, columns: Mapping[str, Sequence[Any]], described: Mapping[str, Any]) -> None:
-    """Write one row an image as Parquet; `described` stands in the file's metadata, as JSON, under `study`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def write_examples(file: str, columns: Mapping[str, Sequence[Any]], class_names: Sequence[str]) -> None:
+    """Write a row for each example as Parquet; the names of the classes stand in the file's metadata, as JSON."""
     table = pa.table({name: pa.array(values) for name, values in columns.items()})
-    metadata = {"study": json.dumps(described, sort_keys=True, ensure_ascii=False)}
-    pq.write_table(table.replace_schema_metadata(metadata), path, compression="zstd")
-
-
-def md5_of(file: Path) -> str:
-    """Return what a record holds of a file of images: the report depends on the one, and shows the other."""
-    return hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
+    metadata = {"study": json.dumps({"class_names": list(class_names)}, ensure_ascii=False)}
+    with atomic_file(file) as unfinished:
+        pq.write_table(table.replace_schema_metadata(metadata), unfinished, compression="zstd")
 
 
 def encode_heat_map(heat_map: NDArray[np.float32]) -> bytes:

@@ -1,82 +1,67 @@
-"""The evaluation of one run of the study: its scores, and what it says of each image."""
+"""The evaluation of one run of the study: its scores, and what it says of each test image."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from safetensors.numpy import load_file
 from scipy.special import softmax
 
 from stages.evaluation.calibration import calibration
-from stages.evaluation.examples import choose_examples, encode_heat_map, md5_of, write_predictions
-from stages.evaluation.grad_cam import grad_cam
 from stages.evaluation.metrics import scores
-from stages.images.shards import read_rows
-from stages.networks.common.image_set import ImageSet
-from stages.networks.common.prediction import predict
-from stages.networks.common.weights import Trained
-from stages.runtime.files import atomic_folder, read_csv, write_json
-from stages.statistics.temperature import scaled_probabilities
+from stages.networks.common.engine import Outputs, outputs_for, runner_for
+from stages.networks.common.features import read_features
+from stages.networks.common.graph import WEIGHTS_FILE
+from stages.networks.common.starting_point import starting_point
+from stages.networks.common.weights import Metadata
+from stages.runtime.files import atomic_folder, read_csv
 
 
-class Evaluation(NamedTuple):
-    """What a trained network was found to be: its record, and by column what it says of test images and of examples."""
+def test_outputs(network: str, folder: Path, metadata: Metadata) -> Outputs:
+    """Return the logits of the network in a folder for the test images; of a frozen backbone by its features."""
+    if not (start := starting_point(network)).frozen:
+        return outputs_for(runner_for(folder), "data/test", metadata.image_size)
+    features, tensors = read_features(f"data/features/{network}/test"), load_file(folder / WEIGHTS_FILE)
+    weight, bias = (tensors[f"{start.head}{name}"] for name in ("weight", "bias"))
 
-    record: dict[str, Any]
-    predictions: dict[str, Sequence[Any]]
-    examples: dict[str, Sequence[Any]]
-    class_names: list[str]
+    def logits(values: NDArray[np.float32]) -> NDArray[np.float32]:
+        powered = np.sign(values) * np.abs(values) ** np.float32(metadata.head_power)
+        return np.asarray(powered @ weight.T + bias, np.float32)
 
-
-def evaluated(trained: Trained, validation: ImageSet, test: ImageSet) -> Evaluation:
-    """Score a trained network on test images, at the temperature that suits the validation images best."""
-    seen, unseen = ((logits_of(trained, images), images.labels.cpu().numpy()) for images in (validation, test))
-    record = scores(softmax(unseen[0], axis=1), unseen[1], trained.class_names) | calibration(seen, unseen)
-    predictions: dict[str, Sequence[Any]] = {
-        "path": test.paths,
-        "label": list(unseen[1]),
-        "logits": list(unseen[0].astype(np.float32)),
-    }
-    examples = examples_of(trained, test, scaled_probabilities(unseen[0], record["temperature"]))
-    return Evaluation(record, predictions, examples, trained.class_names)
+    both = [logits(features.features), *([logits(features.mirrored)] if metadata.settings["flip_tta"] else [])]
+    return Outputs(sum(both) / np.float32(len(both)), features.labels, features.paths, features.groups)
 
 
-def write_evaluation(evaluation: Evaluation, run: str) -> None:
-    """Write the predictions and the record of a run; the record names the examples, which the report shows."""
-    names, record = {"class_names": evaluation.class_names}, evaluation.record
-    with atomic_folder(f"data/predictions/{run}") as folder:
-        described = names | {"temperature": record["temperature"]}
-        write_predictions(folder / "predictions.parquet", evaluation.predictions, described)
-        write_predictions(folder / "examples.parquet", evaluation.examples, names)
-        digest = md5_of(folder / "examples.parquet")
-    write_json(f"metrics/runs/{run}.json", record | {"examples": digest})
-
-
-def history_of(file: str) -> dict[str, list[float]]:
-    """Return accuracy and loss on validation after each epoch, so that the report needs no weights."""
-    rows = read_csv(file)
-    return {name: [float(row[f"validation_{name}"]) for row in rows] for name in ("accuracy", "loss")}
-
-
-def examples_of(trained: Trained, test: ImageSet, probabilities: NDArray[np.float64]) -> dict[str, Sequence[Any]]:
-    """Return the columns of the test images worth a look: what they are, what was said, and where it was seen."""
-    labels = test.labels.cpu().numpy()
-    examples = choose_examples(probabilities, labels)
-    rows = [look.row for look in examples]
-    predicted = probabilities[rows].argmax(axis=1)
-    encoded = {index: row.encoded for index, row in enumerate(read_rows("data/test")) if index in set(rows)}
-    maps: Iterable[Any] = grad_cam(trained.model, test.batch(rows)[0], predicted) if rows else []
+def record_of(outputs: Outputs, metadata: Metadata, folder: Path) -> dict[str, Any]:
+    """Return the record of a run for metrics/runs: scores, calibration, settings, history, digest of the weights."""
+    logits = outputs.logits.astype(np.float64)
+    rows = read_csv(folder / "history.csv")
     return {
-        "path": [test.paths[row] for row in rows],
-        "label": list(labels[rows]),
-        "predicted": list(predicted),
-        "probability": list(probabilities[rows].max(axis=1)),
-        "why": [look.why for look in examples],
-        "image": [encoded[row] for row in rows],
-        "heat_map": [encode_heat_map(each) for each in maps],
+        **scores(softmax(logits, axis=1), outputs.labels, metadata.class_names),
+        **calibration(logits, outputs.labels, metadata.temperature),
+        "none_of_these_below": metadata.none_of_these_below,
+        "settings": {"image_size": metadata.image_size, **metadata.settings},
+        "history": {name: [float(row[f"validation_{name}"]) for row in rows] for name in ("accuracy", "loss")},
+        "weights_sha256": hashlib.sha256((folder / WEIGHTS_FILE).read_bytes()).hexdigest(),
     }
 
 
-def logits_of(trained: Trained, images: ImageSet) -> NDArray[np.float64]:
-    """Return a network's logits (N, classes) for images."""
-    return np.asarray(predict(trained.model, images).double().numpy())
+def write_predictions(run: str, outputs: Outputs, metadata: Metadata) -> None:
+    """Write a row for each test image: path, label, group and logits; class names and temperature in the metadata."""
+    columns: Mapping[str, Sequence[Any]] = {
+        "path": outputs.paths,
+        "label": list(outputs.labels),
+        "group": outputs.groups,
+        "logits": list(outputs.logits),
+    }
+    described = {"class_names": metadata.class_names, "temperature": metadata.temperature}
+    table = pa.table({name: pa.array(values) for name, values in columns.items()})
+    noted = {"study": json.dumps(described, sort_keys=True, ensure_ascii=False)}
+    with atomic_folder(f"data/predictions/{run}") as folder:
+        pq.write_table(table.replace_schema_metadata(noted), folder / "predictions.parquet", compression="zstd")

@@ -2,19 +2,17 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.hardware.accelerator import has_accelerator
 from stages.images.reading import ImageArray
-from stages.networks.common.engine import Engine, Images
-from stages.networks.common.weights import Metadata, metadata_of
+from stages.networks.common.engine import Images, Runner, runner_for
+from stages.networks.common.graph import WEIGHTS_FILE
+from stages.networks.common.weights import Metadata, required_metadata
 from stages.prediction.inputs import Unreadable
 from stages.runtime.errors import UserError
-
-GRAPH = "graph.onnx"  # beside the weights of a run
 
 
 class Prediction(NamedTuple):
@@ -27,18 +25,11 @@ class Prediction(NamedTuple):
     image: ImageArray | None = None
 
 
-class Probabilities(Protocol):
-    """What gives probabilities (n, classes) for images (n, size, size, 3)."""
-
-    def __call__(self, images: Images) -> NDArray[np.float32]:
-        """Return the probabilities."""
-
-
 class Classifier(NamedTuple):
     """A trained network, ready to answer images that were prepared as its metadata says."""
 
     metadata: Metadata
-    probabilities: Probabilities
+    runner: Runner
     file: Path  # of the weights
 
     def predictions(
@@ -56,7 +47,7 @@ class Classifier(NamedTuple):
 
     def finite_probabilities(self, images: Images) -> NDArray[np.float32]:
         """Return probabilities (n, classes). Raises UserError where weights are not finite."""
-        found = self.probabilities(images)
+        (found,) = self.runner.run(images, "probabilities")
         if not np.isfinite(found).all():
             raise UserError(f"{self.file}: its weights give no finite numbers; train it again")
         return found
@@ -72,32 +63,9 @@ def load_classifier(file: Path) -> Classifier:
 
     Raises UserError where the file is no network of this project's, or does not fit its graph.
     """
-    metadata = metadata_of(file)
-    if metadata is None:
-        raise UserError(f"{file} is no network of this project's: it does not say for which classes")
-    graph = file.with_name(GRAPH)
-    if graph.is_file() and not has_accelerator():
-        engine = Engine(graph)
-        if engine.metadata() != metadata.as_json():
-            raise UserError(f"{graph} and {file} are of different trainings; `dvc checkout` brings both of one")
-        return Classifier(metadata, lambda images: engine.run(images, "probabilities")[0], file)
-    return Classifier(metadata, _by_torch(file, metadata), file)
+    metadata = required_metadata(file)
+    if file.name == WEIGHTS_FILE:
+        return Classifier(metadata, runner_for(file.parent), file)
+    from stages.networks.common.torch_runner import TorchRunner  # torch, which takes seconds to import
 
-
-def _by_torch(file: Path, metadata: Metadata) -> Probabilities:
-    """Return what gives probabilities by torch: on an accelerator, or where there is no graph."""
-    import torch
-
-    from stages.hardware import device
-    from stages.networks.common.contract import network_named
-    from stages.networks.common.prediction import normalised
-    from stages.networks.common.weights import restore
-
-    model = restore(file, network_named(metadata.network), device.device())
-
-    def probabilities(images: Images) -> NDArray[np.float32]:
-        with torch.inference_mode():
-            batch = normalised(torch.from_numpy(images).to(device.device()), metadata.normalisation)
-            return np.asarray(torch.softmax(model(batch).float() / metadata.temperature, 1).cpu())
-
-    return probabilities
+    return Classifier(metadata, TorchRunner(file, metadata), file)

@@ -1,8 +1,6 @@
 """The images that the page shows, read from what the stages before it wrote."""
 
-import hashlib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -10,15 +8,8 @@ import pyarrow.parquet as pq
 NAMES = {"shift_x": "right", "shift_y": "down", "hue": "hue", "gamma": "gamma", "rotation": "turned"}
 
 
-def examples_of(run: str, digest: str) -> list[dict[str, Any]]:
-    """Return the test images of a run that are worth a look, as evaluate chose them.
-
-    None where they are not here, as on a machine that pulled the records alone, or are another version's.
-    """
-    file = Path(f"data/predictions/{run}/examples.parquet")
-    if not file.exists() or hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest() != digest:
-        print(f"{file} is not what metrics/runs/{run}.json tells of: the page lacks its images; `dvc pull` brings them")
-        return []
+def examples_of(file: str) -> list[dict[str, Any]]:
+    """Return the test images that explain chose to show."""
     rows: list[dict[str, Any]] = pq.read_table(file).to_pylist()
     return rows
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from stages.runtime.files import read_json
 from stages.runtime.names import natural_order
-from stages.runtime.study import Configuration
+from stages.runtime.study import Configuration, Study
 from stages.statistics.comparisons import Records
 
 Costs = dict[Configuration, dict[str, Any]]  # of each configuration: what its training took, means over seeds
@@ -53,6 +53,25 @@ def cost(records: list[dict[str, Any]]) -> dict[str, Any]:
 def compared(cost: dict[str, Any]) -> dict[str, float]:
     """Return what a person compares of a cost, to two digits: what a machine's mood changes is no difference."""
     return {name: cost[name] if name == "parameters" else float(f"{cost[name]:.2g}") for name in COSTS}
+
+
+def records_of_study(study: Study, folder: str) -> Records:
+    """Return a folder's records of all runs of the study, those together that differ in their seed alone."""
+    return {
+        configuration: [_record(folder, f"{configuration}-{seed}") for seed in study.seeds]
+        for configuration in study.configurations()
+    }
+
+
+def _record(folder: str, run: str) -> dict[str, Any]:
+    """Return the record of a run, or that of the one which it is the same as."""
+    record: dict[str, Any] = read_json(f"{folder}/{run}.json")
+    return _record(folder, record["same_as"]) if "same_as" in record else record
+
+
+def best_run(scores: Records, study: Study) -> str:
+    """Return the first seed's run of the best configuration."""
+    return f"{best_of(scores)}-{study.seeds[0]}"
 
 
 def nested(records: dict[Configuration, dict[str, Any]]) -> dict[str, Any]:

@@ -18,8 +18,6 @@ from scipy.special import log_softmax
 Floats = NDArray[np.float32] | NDArray[np.float64]
 Labels = NDArray[np.int64]
 
-POWERS = (1.0, 0.5)
-SHRINKAGES = (0.1, 0.3, 0.5, 0.7, 0.9)
 FOLDS = 5
 LOGIT_DEVIATION = 5.0  # the usual standard deviation of calibrated logits: what temperature 1 stands for
 PRIOR_DEVIATION = 0.5  # of the logarithm of the temperature around 0
@@ -49,7 +47,7 @@ class CrossValidation(NamedTuple):
 
     settings: HeadSettings
     logits: NDArray[np.float64]  # (n, classes), calibrated
-    log_loss: float
+    log_loss: float  # nats
     accuracy: float
     scale: float  # by which the discriminants are multiplied to become calibrated logits
 
@@ -67,7 +65,7 @@ def powered(features: Floats, power: float) -> NDArray[np.float64]:
 
 
 def fit(features: Floats, labels: Labels, classes: int, settings: HeadSettings, scale: float) -> Head:
-    """Return the head for features (n, features) and labels (n,); `scale`, by cross-validation, calibrates its logits."""
+    """Return the head for features (n, features) and labels (n,); a cross-validated `scale` calibrates logits."""
     x = powered(features, settings.power)
     centre = x.mean(axis=0)
     sums = _moments(x - centre, labels, classes)
@@ -137,9 +135,8 @@ def _with_loss(
 ) -> CrossValidation:
     scale = best_scale(scores, prior, labels, 1 / (2 * PRIOR_DEVIATION**2 * len(labels)))
     logits = scale * scores + prior
-    return CrossValidation(
-        settings, logits, log_loss(logits, labels), float((logits.argmax(axis=1) == labels).mean()), scale
-    )
+    accuracy = float((logits.argmax(axis=1) == labels).mean())
+    return CrossValidation(settings, logits, log_loss(logits, labels), accuracy, scale)
 
 
 def _moments(x: NDArray[np.float64], labels: Labels, classes: int) -> _Moments:
@@ -152,7 +149,7 @@ def _discriminants(data: _Moments, shrinkage: float, features: int) -> tuple[NDA
     within = data.products - (data.sums.T @ means)
     within /= max(data.counts.sum() - np.count_nonzero(data.counts), 1)
     variance = np.trace(within) / features
-    if variance * features <= 1e-9 * np.trace(data.products):  # one picture a class: the nearest mean
+    if variance * features <= 1e-9 * np.trace(data.products):  # one image a class: the nearest mean
         within, variance, shrinkage = np.zeros_like(within), 1.0, 1.0
     covariance = (1 - shrinkage) * within
     covariance[np.diag_indices_from(covariance)] += shrinkage * variance

@@ -72,6 +72,7 @@ def write_head(network: str, values: dict[str, Any], data: HeadData, folder: Pat
         mean=start.mean,
         standard_deviation=start.standard_deviation,
         preparation=preparation_of("data/original"),
+        head_power=head.power,
         none_of_these_below=rejection_threshold(confidence, data.labels),
     )
     tensors = load_file(backbone / graph.WEIGHTS_FILE)

@@ -77,7 +77,7 @@ def write_training(task: Task, result: TrainingResult, folder: Path) -> None:
 
 
 def describe(task: Task, model: nn.Module) -> Metadata:
-    """Return what a file of weights says of its network; how sure it is of itself is fitted on the validation images."""
+    """Return what a file of weights says of its network; the temperature is fitted on the validation images."""
     images, validation = task.training, task.validation
     logits, labels = predict(model, validation).double().numpy(), validation.labels.cpu().numpy()
     temperature = best_temperature(logits, labels)

@@ -29,8 +29,12 @@ class Found(NamedTuple):
     trained: Mapping[str, Path]
 
 
-def write_hyperparameters(network: str, defaults: TrainingConfig, found: Found, seed: int) -> None:
-    """Write the settings of default and tuned runs, what the search has tried, and what it has trained."""
+def write_hyperparameters(network: str, defaults: TrainingConfig, found: Found, seed: int, compared: list[str]) -> None:
+    """Write the settings of default and tuned runs, what the search has tried, and what it has trained.
+
+    `compared` are the study's hyperparameters: where both are, and the search has kept the defaults, tuned runs are
+    the same as default ones, and source.json says so.
+    """
     timings = {}
     with atomic_folder(f"data/hyperparameters/{network}") as folder:
         for kind, changed in ("default", {}), ("tuned", found.changed):
@@ -39,7 +43,9 @@ def write_hyperparameters(network: str, defaults: TrainingConfig, found: Found, 
             if trained:
                 shutil.copytree(trained, target, ignore=shutil.ignore_patterns(TIMING))
                 timings[kind] = read_json(trained / TIMING)
-            write_json(target / "source.json", {"data": "original", "seed": seed} if trained else {"data": None})
+            source = {"data": "original", "seed": seed} if trained else {"data": None}
+            is_same = kind == "tuned" and not found.changed and {"default", "tuned"} <= {*compared}
+            write_json(target / "source.json", source | ({"same_as": "default"} if is_same else {}))
         write_trials(folder / "trials.csv", found.trials, defaults.values())
         write_importances(folder / "importances.csv", found.trials)
         write_json(folder / "timings.json", timings)

@@ -8,18 +8,21 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import cv2
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from stages.hardware.accelerator import has_accelerator
 from stages.images.preparation import at_size
 from stages.images.reading import ImageArray, decode
 from stages.images.shards import Row, read_rows
-from stages.networks.common.graph import METADATA
+from stages.networks.common.graph import METADATA, WEIGHTS_FILE
+from stages.networks.common.weights import required_metadata
 from stages.runtime.cores import available_cores
+from stages.runtime.errors import UserError
 
 BATCH_SIZE = 32  # images; larger batches are no faster and take more memory
 Item = TypeVar("Item")
@@ -27,10 +30,19 @@ Images = NDArray[np.uint8]  # (n, size, size, 3), RGB
 
 
 class Outputs(NamedTuple):
-    """What a network gives for images: the head's input (n, d), and logits (n, classes), as float32."""
+    """The logits (n, classes) that a network gives for images; of each its label, path and group ("": none)."""
 
-    features: NDArray[np.float32]
     logits: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    paths: list[str]
+    groups: list[str]
+
+
+class Runner(Protocol):
+    """What gives the outputs of a network: features, logits, probabilities."""
+
+    def run(self, images: Images, *names: str) -> list[NDArray[np.float32]]:
+        """Return the named outputs for images (n, size, size, 3)."""
 
 
 class Engine:
@@ -62,6 +74,22 @@ class Engine:
         return found
 
 
+def runner_for(folder: Path) -> Runner:
+    """Return what answers for the trained network in a folder: its graph or, where there is an accelerator, torch.
+
+    Raises UserError where weights and graph are of different trainings.
+    """
+    metadata = required_metadata(folder / WEIGHTS_FILE)
+    if has_accelerator() or not (folder / "graph.onnx").is_file():
+        from stages.networks.common.torch_runner import TorchRunner  # torch, which takes seconds to import
+
+        return TorchRunner(folder / WEIGHTS_FILE, metadata)
+    engine = Engine(folder / "graph.onnx")
+    if engine.metadata() != metadata.as_json():
+        raise UserError(f"{folder}: weights and graph are of different trainings; `dvc checkout` brings both of one")
+    return engine
+
+
 def decoded_batches(rows: Iterable[Row], size: int) -> Iterator[tuple[list[Row], Images]]:
     """Yield rows of shards, BATCH_SIZE at a time, with their images (n, size, size, 3).
 
@@ -84,7 +112,11 @@ def prefetched(items: Iterable[Item], read: Callable[[Item], ImageArray]) -> Ite
             yield batch, np.stack([future.result() for future in futures])
 
 
-def outputs_for(engine: Engine, folder: str | Path, size: int) -> Outputs:
+def outputs_for(engine: Runner, folder: str | Path, size: int) -> Outputs:
     """Return a network's outputs for all images of a folder of shards, in their order."""
-    parts = [engine.run(images, "features", "logits") for _, images in decoded_batches(read_rows(folder), size)]
-    return Outputs(*(np.concatenate(each) for each in zip(*parts, strict=True)))
+    logits, rows = [], []
+    for batch, images in decoded_batches(read_rows(folder), size):
+        logits.append(engine.run(images, "logits")[0])
+        rows += [row._replace(encoded=b"") for row in batch]
+    labels = np.array([row.label for row in rows], np.int64)
+    return Outputs(np.concatenate(logits), labels, [row.path for row in rows], [row.group for row in rows])

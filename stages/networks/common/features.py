@@ -1,7 +1,7 @@
 """Folders of features: what a frozen backbone gives for each image of a folder of shards, and for its mirror image.
 
-One Parquet file with the columns path: string, label: int64, is_copy: bool, features and mirrored: lists of float32 of
-one length; a row for each image, in the order of the shards. Empty for a network whose backbone is not frozen.
+One Parquet file with the columns path: string, label: int64, group: string, is_copy: bool, features and mirrored: lists
+of float32 of one length; a row for each image, in the order of the shards. Empty where the backbone is not frozen.
 """
 
 import json
@@ -26,6 +26,7 @@ class FeatureSet(NamedTuple):
     mirrored: NDArray[np.float32]
     labels: NDArray[np.int64]
     paths: list[str]
+    groups: list[str]
     are_copies: NDArray[np.bool_]
     class_names: list[str]
 
@@ -40,6 +41,7 @@ def write_features(folder: Path, engine: Engine | None, shards: str, size: int) 
             {
                 "path": pa.array([row.path for row in rows]),
                 "label": pa.array([row.label for row in rows], pa.int64()),
+                "group": pa.array([row.group for row in rows]),
                 "is_copy": pa.array([row.transform is not None for row in rows]),
                 "features": _lists(both[0]),
                 "mirrored": _lists(both[1]),
@@ -50,7 +52,8 @@ def write_features(folder: Path, engine: Engine | None, shards: str, size: int) 
         writer.write_table(table)
         count += len(rows)
     if writer is None:
-        empty = pa.schema({"path": pa.string(), "label": pa.int64(), "is_copy": pa.bool_()}, metadata=metadata)
+        types = {"path": pa.string(), "label": pa.int64(), "group": pa.string(), "is_copy": pa.bool_()}
+        empty = pa.schema(types, metadata=metadata)
         writer = pq.ParquetWriter(folder / FILE, empty)
     writer.close()
     return count
@@ -65,6 +68,7 @@ def read_features(folder: str | Path) -> FeatureSet:
         _array(table["mirrored"]),
         labels.astype(np.int64),
         table["path"].to_pylist(),
+        table["group"].to_pylist(),
         table["is_copy"].to_numpy(),
         json.loads(table.schema.metadata[b"class_names"]),
     )

@@ -28,6 +28,11 @@ def _with_mirror_image(model: nn.Module, images: tuple[Tensor], logits: Tensor) 
     return logits if model.training else (logits + model.forward(images[0].flip(3))) / 2
 
 
+def raise_features_to_power(head: nn.Module, power: float) -> None:
+    """Have a head be given sign(x) * |x| ** power of each feature x, as it was fitted."""
+    head.register_forward_pre_hook(lambda _, given: (given[0].sign() * given[0].abs() ** power,))
+
+
 def normalised(pixels: Tensor, normalisation: Normalisation) -> Tensor:
     """Return pixels (n, H, W, 3) of uint8 as images (n, 3, H, W) of float32 in channels_last memory order."""
     # as rows of width x 3 values: a loop over three at a time would take longer

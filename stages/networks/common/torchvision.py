@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from stages.networks.common.contract import KnownWeights, Network, Settings
+from stages.networks.common.contract import KnownWeights, Network, Normalisation, Settings
 from stages.networks.common.settings import suggest_training
 
 if TYPE_CHECKING:  # torchvision takes seconds to import, and who checks settings does not need it
@@ -35,7 +35,7 @@ class TorchvisionNetwork(Network[Settings]):
         if defaults.weights == "none":
             return chosen
         return chosen | {
-            "freeze": trial.suggest_categorical("freeze", ["none", "backbone", *self.partial_freezes]),
+            "freeze": trial.suggest_categorical("freeze", ["none", *self.partial_freezes]),
             "backbone_learning_rate_factor": trial.suggest_float("backbone_learning_rate_factor", 0.01, 1.0, log=True),
         }
 
@@ -48,10 +48,14 @@ class TorchvisionNetwork(Network[Settings]):
 
 class _TorchvisionWeights:
     def __init__(self, member: Any) -> None:
-        self.member, self.url = member, member.url
+        self.member, self.source = member, str(member.url)
 
     def image_size(self) -> int:
         return int(self.member.transforms().crop_size[0])
+
+    def normalisation(self) -> Normalisation:
+        given = self.member.transforms()
+        return Normalisation(*(tuple(255 * value for value in each) for each in (given.mean, given.std)))  # type: ignore[arg-type]
 
     def fetch(self) -> dict[str, Tensor]:
         return dict(self.member.get_state_dict(progress=True, check_hash=True))

@@ -35,6 +35,7 @@ class Metadata(Section):
     mean: tuple[Mean, Mean, Mean]
     standard_deviation: tuple[Deviation, Deviation, Deviation]
     preparation: Preparation
+    head_power: float = Field(default=1.0, gt=0, le=1)  # the head is given sign(x) |x| ** power of each feature x
     temperature: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     none_of_these_below: float = Field(default=0.0, ge=0, le=1)  # a probability
 
@@ -73,22 +74,30 @@ def metadata_of(path: str | Path) -> Metadata | None:
         raise UserError(f"{path} is no network of this project's: {error}") from None
 
 
+def required_metadata(path: str | Path) -> Metadata:
+    """Return what `metadata_of` does. Raises UserError also where another program wrote the file."""
+    metadata = metadata_of(path)
+    if metadata is None:
+        raise UserError(f"{path} is no network of this project's: it does not say for which classes")
+    return metadata
+
+
 def restore(path: str | Path, network: Network[Any], device: torch.device) -> nn.Module:
     """Return the trained network that `save_weights` wrote, ready for prediction."""
     import torch
     from safetensors.torch import load_file
 
-    metadata = metadata_of(path)
-    if metadata is None:
-        raise UserError(f"{path} is no network of this project's")
+    from stages.networks.common.prediction import add_flip_tta, raise_features_to_power
+
+    metadata = required_metadata(path)
     settings = network.schema(**metadata.settings)
     model: nn.Module = network.build(settings, len(metadata.class_names), metadata.image_size)
     try:
         model.load_state_dict(load_file(path))
     except RuntimeError as error:
         raise UserError(f"{path} does not fit {network.name}: {' '.join(str(error).split())[:300]}") from None
+    if metadata.head_power != 1:
+        raise_features_to_power(model.get_submodule(network.head.rstrip(".")), metadata.head_power)
     if settings.flip_tta:
-        from stages.networks.common.prediction import add_flip_tta
-
         add_flip_tta(model)
     return model.to(device).to(memory_format=torch.channels_last).eval()

@@ -1,0 +1,57 @@
+"""Stage explain: show what the best run got wrong, and where it looked."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import torch
+
+from stages.evaluation.examples import choose_examples, encode_heat_map, write_examples
+from stages.evaluation.grad_cam import grad_cam
+from stages.hardware import device
+from stages.images.preparation import at_size
+from stages.images.reading import decode
+from stages.images.shards import read_rows
+from stages.networks.common.contract import network_named
+from stages.networks.common.prediction import normalised
+from stages.networks.common.weights import required_metadata, restore
+from stages.reporting.records import best_run, records_of_study
+from stages.runtime.command import run_stage
+from stages.runtime.config import read
+from stages.runtime.study import Study
+from stages.statistics.temperature import scaled_probabilities
+
+
+def main() -> None:
+    """Show what the best run got wrong, and where it looked."""
+    study = read("study", Study)
+    run = best_run(records_of_study(study, "metrics/runs"), study)
+    weights = Path(f"data/trained/{run}/weights.safetensors")
+    metadata = required_metadata(weights)
+    predictions = pq.read_table(f"data/predictions/{run}/predictions.parquet")
+    logits = np.array(predictions["logits"].to_pylist(), np.float64)
+    probabilities, labels = scaled_probabilities(logits, metadata.temperature), predictions["label"].to_numpy()
+    examples = choose_examples(probabilities, labels)
+    rows = [example.row for example in examples]
+    encoded = {index: row.encoded for index, row in enumerate(read_rows("data/test")) if index in set(rows)}
+    predicted = probabilities[rows].argmax(axis=1)
+    maps = []
+    if rows:
+        device.be_deterministic()
+        images = np.stack([at_size(decode(encoded[row]), metadata.image_size) for row in rows])
+        batch = normalised(torch.from_numpy(images).to(device.device()), metadata.normalisation)
+        maps = list(grad_cam(restore(weights, network_named(metadata.network), device.device()), batch, predicted))
+    columns = {
+        "path": [predictions["path"][row].as_py() for row in rows],
+        "label": [int(labels[row]) for row in rows],
+        "predicted": predicted.tolist(),
+        "probability": probabilities[rows].max(axis=1).tolist() if rows else [],
+        "why": [example.why for example in examples],
+        "image": [encoded[row] for row in rows],
+        "heat_map": [encode_heat_map(each) for each in maps],
+    }
+    write_examples("data/examples.parquet", columns, metadata.class_names)
+
+
+if __name__ == "__main__":
+    run_stage(main)
