@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from stages.hardware.memory import peak_resident_megabytes
 from stages.images.shards import preparation_of
@@ -76,8 +76,9 @@ def write_head(network: str, values: dict[str, Any], data: HeadData, folder: Pat
         none_of_these_below=rejection_threshold(confidence, data.labels),
     )
     tensors = load_file(backbone / graph.WEIGHTS_FILE)
-    tensors |= {f"{start.head}weight": head.weight, f"{start.head}bias": head.bias}
-    save_file(tensors, folder / WEIGHTS, {graph.METADATA: metadata.as_json()})
+    # contiguous, for safetensors writes the memory of an array as it lies
+    tensors |= {f"{start.head}weight": np.ascontiguousarray(head.weight), f"{start.head}bias": head.bias}
+    (folder / WEIGHTS).write_bytes(save(tensors, {graph.METADATA: metadata.as_json()}))
     model = graph.with_head(onnx.load(backbone / "graph.onnx", load_external_data=False), start.head, head.power)
     bound = graph.finished(
         model, folder / WEIGHTS, metadata.as_json(), metadata.temperature, flip_tta=values["flip_tta"]
