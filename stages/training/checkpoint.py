@@ -23,7 +23,7 @@ from stages.training.abandoned import remove_abandoned
 
 FOLDER = Path("data/checkpoints")
 # when they first compute: after a key is asked for
-IMPORTED_LATE = (Path(__file__).parents[1] / "kernels/compiled.py",)
+IMPORTED_LATE = (Path(__file__).parents[1] / "kernels/numba_kernels.py",)
 Tensors = dict[str, Tensor]
 
 

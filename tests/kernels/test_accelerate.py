@@ -7,12 +7,11 @@ from torch.nn import functional
 from torchvision.models import resnet50 as torchvision_resnet50
 
 from stages.kernels.accelerate import accelerate
-from stages.kernels.fused_blocks import FusedBlocks
-from stages.kernels.fused_residuals import FusedBottleneck, FusedNorm
-from stages.kernels.matrix_convolutions import MatrixConvolution
+from stages.kernels.convolutions import MatmulConv2d
+from stages.kernels.fused_batch_norm import BatchNormReLU, FusedBottleneck, FusedConvBlocks
 from stages.networks.own_cnn import network as own_cnn
 from tests.conftest import network_settings
-from tests.kernels.test_fused_blocks import ordered
+from tests.kernels.test_fused_batch_norm import channels_last
 
 LABELS = torch.arange(8) % 4
 NOTHING = 1e-5  # the gradient of a bias that batch normalisation takes away again is rounding alone
@@ -33,7 +32,7 @@ def build(name):
 def step(model, precision):
     """Return loss and gradients of a step."""
     model = model.to(memory_format=torch.channels_last).train()
-    images, labels = ordered(8, 3, 64, 64).to(torch.float64 if precision == torch.float64 else torch.float32), LABELS
+    images, labels = channels_last(8, 3, 64, 64, dtype=torch.promote_types(precision, torch.float32)), LABELS
     with torch.autocast("cpu", torch.bfloat16, enabled=precision == torch.bfloat16):
         logits = model(images)
     loss = functional.cross_entropy(logits.float() if precision == torch.bfloat16 else logits, labels)
@@ -63,9 +62,9 @@ def test_layers_are_replaced_and_nothing_else():
     faster = accelerate(model)
     assert list(faster.state_dict()) == names
     kinds = {type(module) for module in faster.modules()}
-    assert {FusedBottleneck, FusedNorm, MatrixConvolution} < kinds
+    assert {FusedBottleneck, BatchNormReLU, MatmulConv2d} < kinds
     assert nn.Conv2d not in kinds
-    assert FusedBlocks in {type(module) for module in accelerate(build("own_cnn")).modules()}
+    assert FusedConvBlocks in {type(module) for module in accelerate(build("own_cnn")).modules()}
     other = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm2d(2))
     assert [type(module) for module in accelerate(other)] == [nn.Linear, nn.BatchNorm2d]
 

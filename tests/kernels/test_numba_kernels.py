@@ -13,9 +13,9 @@ NOBODY = ["setpriv", "--reuid=12345", "--regid=12345", "--clear-groups"]
 NOBODY += [f"--{which}=-all,+dac_read_search" for which in ("inh-caps", "ambient-caps", "bounding-set")]
 COMPILE = """
 import numpy as np
-from stages.kernels.batch_norm import kernels
+from stages.kernels.batch_norm import numba_kernels
 sums = np.empty((1, 2, 2))
-kernels().sum_moments(np.full((1, 2, 2, 2), 3, np.float32), np.ones(2, np.float32), sums)
+numba_kernels().shifted_sums(np.full((1, 2, 2, 2), 3, np.float32), np.ones(2, np.float32), sums)
 print(sums.tolist())
 """
 
