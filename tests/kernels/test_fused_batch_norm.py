@@ -14,35 +14,25 @@ from torchvision.models.resnet import Bottleneck
 from benchmarks.studies import ROOT
 from stages.kernels.accelerate import accelerate
 from stages.kernels.batch_norm import mean_and_variance
-from stages.kernels.fused_batch_norm import (
-    FusedBottleneck,
-    FusedConvBlocks,
-    batch_norm_add_relu,
-    batch_norm_max_pool_leaky_relu,
-    is_conv_blocks,
-)
+from stages.kernels.fused_batch_norm import FusedBottleneck, FusedConvBlocks, is_conv_blocks
+from stages.kernels.fused_batch_norm import batch_norm_add_relu as add_relu
+from stages.kernels.fused_batch_norm import batch_norm_max_pool_leaky_relu as pool
 from stages.networks.resnet50 import drop_branch
 
 SLOPE = 0.1
 DTYPES = [torch.bfloat16, torch.float32]
 TOLERANCE = {torch.bfloat16: {"rtol": 1e-2, "atol": 2e-2}, torch.float32: {"rtol": 1e-4, "atol": 1e-5}}
-FUSED = {  # ours beside torch's own, of features, another such tensor and a BatchNorm2d
-    "pool": (
-        lambda features, _, norm: batch_norm_max_pool_leaky_relu(features, norm, SLOPE),
-        lambda features, _, norm: leaky_relu(max_pool2d(norm(features), 2), SLOPE),
-    ),
-    "shortcut": (
-        lambda features, shortcut, norm: batch_norm_add_relu(features, norm, shortcut),
-        lambda features, shortcut, norm: relu(norm(features) + shortcut),
-    ),
-    "relu": (
-        lambda features, _, norm: batch_norm_add_relu(features, norm),
-        lambda features, _, norm: relu(norm(features)),
-    ),
-    "norm": (
-        lambda features, _, norm: batch_norm_add_relu(features, norm, relu=False),
-        lambda features, _, norm: norm(features),
-    ),
+OURS = {  # of features, a shortcut and a BatchNorm2d
+    "pool": lambda features, _, norm: pool(features, norm, SLOPE),
+    "shortcut": lambda features, shortcut, norm: add_relu(features, norm, shortcut),
+    "relu": lambda features, _, norm: add_relu(features, norm),
+    "norm": lambda features, _, norm: add_relu(features, norm, relu=False),
+}
+THEIRS = {
+    "pool": lambda features, _, norm: leaky_relu(max_pool2d(norm(features), 2), SLOPE),
+    "shortcut": lambda features, shortcut, norm: relu(norm(features) + shortcut),
+    "relu": lambda features, _, norm: relu(norm(features)),
+    "norm": lambda features, _, norm: norm(features),
 }
 
 
@@ -77,24 +67,23 @@ def results(compute, norm, *inputs):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("shape", [(4, 8, 6, 6), (3, 5, 7, 9), (2, 64, 2, 2), (2, 3, 3, 2)])
-@pytest.mark.parametrize("name", FUSED)
+@pytest.mark.parametrize("name", OURS)
 def test_values_gradients_and_statistics_are_those_of_the_layers(name, shape, training, dtype):
     """Odd sides, whose last row is in no window, and negative weights, with which the lowest value is the highest."""
-    ours, theirs = FUSED[name]
     inputs = [channels_last(*shape, seed=seed, dtype=dtype) for seed in range(2)]
-    given = results(ours, norm_of(shape[1]).train(training), *inputs)
-    expected = results(theirs, norm_of(shape[1]).train(training).double(), *(each.double() for each in inputs))
+    given = results(OURS[name], norm_of(shape[1]).train(training), *inputs)
+    expected = results(THEIRS[name], norm_of(shape[1]).train(training).double(), *(each.double() for each in inputs))
     assert given.keys() == expected.keys()
     for key, value in expected.items():
         exact = {"rtol": 1e-4, "atol": 1e-4} if key not in {"features", "output"} else TOLERANCE[dtype]
         torch.testing.assert_close(given[key], value, **exact)
 
 
-@pytest.mark.parametrize("name", FUSED)
+@pytest.mark.parametrize("name", OURS)
 def test_bfloat16_is_float32_rounded(name):
     """To the bit, with a shortcut and above the same minimum: where it is rounded to 0, both are 0."""
     rounded, exact = (
-        results(FUSED[name][0], norm_of(16), *(channels_last(5, 16, 12, 12, seed=seed, dtype=dtype) for seed in (0, 1)))
+        results(OURS[name], norm_of(16), *(channels_last(5, 16, 12, 12, seed=seed, dtype=dtype) for seed in (0, 1)))
         for dtype in DTYPES
     )
     for key, value in exact.items():
@@ -106,7 +95,7 @@ def test_of_equal_values_the_first_takes_the_gradient():
     """As with torch's own pool: no gradient is counted twice."""
     features = torch.ones(1, 1, 2, 2).bfloat16().contiguous(memory_format=torch.channels_last).requires_grad_()
     norm = nn.BatchNorm2d(1).eval()
-    batch_norm_max_pool_leaky_relu(features, norm, SLOPE).backward(torch.ones(1, 1, 1, 1).bfloat16())
+    pool(features, norm, SLOPE).backward(torch.ones(1, 1, 1, 1).bfloat16())
     assert features.grad.flatten().tolist() == [1, 0, 0, 0]
 
 
@@ -121,23 +110,23 @@ def test_a_small_variance_beside_a_large_mean_is_not_lost():
 def test_a_momentum_that_the_kernels_do_not_know_is_an_error():
     """None, which for torch is a mean over all batches, makes no NaN."""
     with pytest.raises(TypeError, match="NoneType"):
-        batch_norm_max_pool_leaky_relu(channels_last(2, 2, 4, 4), nn.BatchNorm2d(2, momentum=None), SLOPE)
+        pool(channels_last(2, 2, 4, 4), nn.BatchNorm2d(2, momentum=None), SLOPE)
 
 
-@pytest.mark.parametrize("name", FUSED)
+@pytest.mark.parametrize("name", OURS)
 def test_a_broken_batch_is_seen(name):
     """NaN among the features makes NaN of the channel, as with torch's own layers, and of no other."""
     features, shortcut = (channels_last(2, 2, 4, 4, seed=seed) for seed in (0, 1))
     features[0, 0, 1, 1] = torch.nan
-    given = FUSED[name][0](features, shortcut, nn.BatchNorm2d(2))
+    given = OURS[name](features, shortcut, nn.BatchNorm2d(2))
     assert given[:, 0].isnan().all()
     assert not given[:, 1].isnan().any()
 
 
 STEP = """
 import hashlib, torch
-from tests.kernels.test_fused_batch_norm import FUSED, channels_last, norm_of, results
-values = results(FUSED["pool"][0], norm_of(16), *(channels_last(5, 16, 12, 12, seed=seed) for seed in range(2)))
+from tests.kernels.test_fused_batch_norm import OURS, channels_last, norm_of, results
+values = results(OURS["pool"], norm_of(16), *(channels_last(5, 16, 12, 12, seed=seed) for seed in range(2)))
 import numba
 digest = hashlib.sha256(b"".join(value.numpy().tobytes() for value in values.values()))
 print(torch.get_num_threads(), numba.get_num_threads(), digest.hexdigest())
@@ -146,12 +135,10 @@ print(torch.get_num_threads(), numba.get_num_threads(), digest.hexdigest())
 
 def test_the_number_of_threads_is_torch_s_and_changes_no_bit():
     """Sums are over whole images, in one order; and who asks for one thread has no more."""
-    printed = []
+    words, printed = [sys.executable, "-c", STEP], []
     for threads in ("1", "2"):
         environment = os.environ | {"OMP_NUM_THREADS": threads}
-        words = [sys.executable, "-c", STEP]
-        done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
-        printed.append(done.stdout.split())
+        printed.append(subprocess.check_output(words, cwd=ROOT, env=environment, text=True).split())
     assert [line[:2] for line in printed] == [["1", "1"], ["2", "2"]]
     assert printed[0][2] == printed[1][2]
 
@@ -160,9 +147,8 @@ def test_blocks_are_seen_and_nothing_else():
     """Other layers and other pools are no such blocks."""
     block = [nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.MaxPool2d(2), nn.LeakyReLU(SLOPE)]
     wider = [*block[:2], nn.MaxPool2d(3), block[3]]
-    found = [is_conv_blocks(nn.Sequential(*layers)) for layers in ([*block, *block], wider, block[:3], [])]
-    assert found == [True, False, False, False]
-    assert not is_conv_blocks(block[0])
+    modules = [block[0], *(nn.Sequential(*layers) for layers in ([*block, *block], wider, block[:3], []))]
+    assert [is_conv_blocks(module) for module in modules] == [False, True, False, False, False]
 
 
 def test_other_precision_takes_the_layers_themselves():
@@ -179,7 +165,7 @@ def test_a_shortcut_of_another_precision_goes_through_the_layers():
     """What a kernel cannot read is not handed to it."""
     features, shortcut = channels_last(2, 2, 4, 4), channels_last(2, 2, 4, 4, seed=1, dtype=torch.float32)
     expected = relu(nn.BatchNorm2d(2)(features) + shortcut.bfloat16())
-    assert torch.equal(batch_norm_add_relu(features, nn.BatchNorm2d(2), shortcut), expected)
+    assert torch.equal(add_relu(features, nn.BatchNorm2d(2), shortcut), expected)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
