@@ -81,8 +81,8 @@ def batch_norm_max_pool_leaky_relu(features: Tensor, norm: Any, slope: float) ->
 
     Features (N, C, H, W) are such as `has_numba_kernel` holds for.
     """
-    known = normalization_of(features, norm), np.float32(slope)
-    pooled: Tensor = _BatchNormMaxPoolLeakyReLU.apply(features, norm.weight, norm.bias, *known)
+    constants = normalization_of(features, norm), np.float32(slope)
+    pooled: Tensor = _BatchNormMaxPoolLeakyReLU.apply(features, norm.weight, norm.bias, *constants)
     return pooled
 
 
@@ -98,8 +98,8 @@ def batch_norm_add_relu(features: Tensor, norm: Any, shortcut: Tensor | None = N
         if shortcut is not None:
             result += shortcut
         return functional.relu(result, inplace=True) if relu else result
-    known = shortcut, normalization_of(features, norm), np.float32(0 if relu else -np.inf)
-    fused: Tensor = _BatchNormAddClamp.apply(features, norm.weight, norm.bias, *known)
+    constants = normalization_of(features, norm), np.float32(0 if relu else -np.inf)
+    fused: Tensor = _BatchNormAddClamp.apply(features, norm.weight, norm.bias, shortcut, *constants)
     return fused
 
 
@@ -107,8 +107,8 @@ class _BatchNormMaxPoolLeakyReLU(torch.autograd.Function):
     """Max pooling selects one of four values, and normalising keeps their order: only that one is normalised."""
 
     @staticmethod
-    def forward(ctx: Any, features: Tensor, _weight: Tensor, _bias: Tensor, *known: Any) -> Tensor:
-        normalization, slope = known
+    def forward(ctx: Any, features: Tensor, _weight: Tensor, _bias: Tensor, *constants: Any) -> Tensor:
+        normalization, slope = constants
         images, channels, height, width = features.shape
         shape, order = (images, channels, height // 2, width // 2), torch.channels_last
         output, selected = (torch.empty(shape, dtype=features.dtype, memory_format=order) for _ in range(2))
@@ -117,12 +117,12 @@ class _BatchNormMaxPoolLeakyReLU(torch.autograd.Function):
         factors = normalization.scale, normalization.offset, slope
         numba_kernels().pool_forward(channels_last_array(features), *factors, *arrays)
         ctx.save_for_backward(features, selected)
-        ctx.known = normalization, slope, argmax
+        ctx.constants = normalization, slope, argmax
         return output
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Any:
-        normalization, slope, argmax = ctx.known
+        normalization, slope, argmax = ctx.constants
         features, selected = map(channels_last_array, ctx.saved_tensors)
         incoming = channels_last_array(gradient.contiguous(memory_format=torch.channels_last))
         gate = argmax, numba_kernels().POSITION, slope
@@ -136,19 +136,19 @@ class _BatchNormAddClamp(torch.autograd.Function):
     """ReLU is a clamp at 0; without it, one at minus infinity."""
 
     @staticmethod
-    def forward(ctx: Any, features: Tensor, _weight: Tensor, _bias: Tensor, *known: Any) -> Tensor:
-        shortcut, normalization, minimum = known
+    def forward(ctx: Any, features: Tensor, _weight: Tensor, _bias: Tensor, *others: Any) -> Tensor:
+        shortcut, normalization, minimum = others
         output = torch.empty_like(features)
-        added = None if shortcut is None else channels_last_array(shortcut)
+        inputs = channels_last_array(features), None if shortcut is None else channels_last_array(shortcut)
         factors = normalization.scale, normalization.offset, minimum
-        numba_kernels().residual_forward(channels_last_array(features), added, *factors, channels_last_array(output))
+        numba_kernels().residual_forward(*inputs, *factors, channels_last_array(output))
         ctx.save_for_backward(features, output)
-        ctx.known = normalization, minimum, shortcut is not None
+        ctx.constants = normalization, minimum, shortcut is not None
         return output
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Any:
-        normalization, minimum, has_shortcut = ctx.known
+        normalization, minimum, has_shortcut = ctx.constants
         features, output = map(channels_last_array, ctx.saved_tensors)
         incoming = channels_last_array(gradient.contiguous(memory_format=torch.channels_last))
         gate = output, minimum, None

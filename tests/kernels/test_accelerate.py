@@ -16,7 +16,7 @@ from tests.conftest import network_settings
 from tests.kernels.test_fused_batch_norm import channels_last
 
 LABELS = torch.arange(8) % 4
-NOTHING = 1e-5  # the gradient of a bias that batch normalisation takes away again is rounding alone
+NEGLIGIBLE = 1e-5  # the gradient of a bias that batch normalisation takes away again is rounding alone
 
 
 def build(name):
@@ -54,7 +54,7 @@ def test_a_step_is_as_near_to_float64_as_with_torch_s_layers(name, dtype, loss_t
     assert loss == pytest.approx(exact_loss, rel=loss_tolerance)
     assert ours.keys() == theirs.keys()
     for weight, gradient in exact.items():
-        if gradient.norm() > NOTHING:
+        if gradient.norm() > NEGLIGIBLE:
             errors = [(each[weight] - gradient).norm() / gradient.norm() for each in (ours, theirs)]
             assert errors[0] < max(tolerance, (1.5 if dtype == torch.bfloat16 else 3) * errors[1]), weight
 
