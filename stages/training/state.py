@@ -9,7 +9,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from stages.hardware import device, distributed
 from stages.kernels.accelerate import accelerate
-from stages.kernels.sync_batch_norm import with_sync_batch_norm
+from stages.kernels.batch_norm import convert_sync_batchnorm
 from stages.networks.common.contract import Network
 from stages.networks.common.image_set import ImageSet
 from stages.networks.common.prediction import add_flip_tta
@@ -72,7 +72,7 @@ def with_synchronised_layers(model: nn.Module) -> nn.Module:
     if device.device().type != "cpu":
         shared: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
         return shared
-    return with_sync_batch_norm(accelerate(model))
+    return convert_sync_batchnorm(accelerate(model))
 
 
 def learning_rate_factor(epoch: float, settings: TrainingSettings) -> float:
