@@ -1,10 +1,12 @@
-"""Stage tune: the defaults first, then what the search makes of the trials before; stage train takes what it trained."""
+"""Stage tune: the defaults first, then what the search makes of the trials before; train takes what it trained."""
 
 import shutil
 import sys
 from pathlib import Path
 
 import pytest
+from optuna.storages import JournalStorage
+from optuna.trial import Trial
 
 from benchmarks.studies import run, set_params
 from stages import train, tune
@@ -92,14 +94,16 @@ def test_where_no_run_is_tuned_nothing_is_searched(images):
 
 
 def test_what_the_search_has_trained_is_copied_without_torch(images, takes_second):
-    """Byte for byte what a training gives; the record of its time is the same each time, and the report completes it."""
+    """Byte for byte what a training gives; what it took is the same each time, and completed by the report."""
     tune.main("own_cnn")
     default, tuned = hyperparameters()
     assert tuned != default
     for name in ("default", "tuned"):
         copied = Path(f"data/trained/own_cnn-{name}-original-1")
         words = (name, "original", "1")
-        code = f"from stages import train; train.main('own_cnn', *{words}); import sys; assert 'torch' not in sys.modules"
+        code = (
+            f"import sys; from stages import train; train.main('own_cnn', *{words}); assert 'torch' not in sys.modules"
+        )
         run("env", f"PYTHONPATH={tune.__file__.rpartition('/stages')[0]}", sys.executable, "-c", code, folder=images)
         before = {path.name: path.read_bytes() for path in copied.iterdir()}
         timing = read_json(copied / "timing.json")
@@ -136,6 +140,42 @@ def test_the_same_seed_gives_the_same_bytes(images):
     set_params(images, seed=5)
     tune.main("own_cnn")
     assert outputs()[str(TUNED / "trials.csv")] != before[str(TUNED / "trials.csv")]
+
+
+class PulledPlugError(BaseException):
+    """Ends a search as a kill would: nothing is written down of the trial that ran."""
+
+
+@pytest.mark.parametrize("killed", [(2, 3), (5, 6)])
+def test_a_search_that_is_killed_goes_on_to_the_same_bytes(images, monkeypatch, killed):
+    """In an epoch of the first, second or third trial, and twice; what had ended is not trained again."""
+    tune.main("own_cnn")
+    whole, report, epochs = outputs(), Trial.report, iter(range(1, 100))
+
+    def killing(trial, value, step):
+        report(trial, value, step)
+        if isinstance(trial.study._storage, JournalStorage) and next(epochs) in killed:
+            raise PulledPlugError
+
+    monkeypatch.setattr(Trial, "report", killing)
+    for _ in killed:
+        with pytest.raises(PulledPlugError):
+            tune.main("own_cnn")
+    tune.main("own_cnn")
+    assert outputs() == whole
+    assert next(epochs) <= 3 * 2 + len(killed) * 2 + 1
+    assert not Path("data/checkpoints/tune-own_cnn").exists()
+
+
+def test_what_a_search_of_other_settings_has_left_is_not_used(images, monkeypatch, capsys):
+    """It starts anew, and says so."""
+    with monkeypatch.context() as killing, pytest.raises(SystemExit):
+        killing.setattr(search, "remove_worse", lambda *_: sys.exit("killed"))
+        tune.main("own_cnn")
+    set_params(images, training__epochs=1)
+    tune.main("own_cnn")
+    assert "data/checkpoints/tune-own_cnn is of other settings, data, code or hardware" in capsys.readouterr().err
+    assert {row["epochs"] for row in read_csv(TUNED / "trials.csv")} == {"1"}
 
 
 def test_a_helper_needs_a_database_and_a_search_that_runs(images, monkeypatch, tmp_path):

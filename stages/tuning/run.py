@@ -65,6 +65,7 @@ def help_search(network: Network[Any], defaults: TrainingConfig, search: Search,
 
 def load_tuning(network: Network[Any], defaults: TrainingConfig, search: Search, seed: int) -> Tuning:
     """Return what all trials have in common, with the images."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     device.be_deterministic()
     device.keep_freed_memory()
     expected = expected_input(network, defaults.settings)

@@ -29,7 +29,6 @@ ASK_EVERY = 1.0  # seconds, while other processes run the last trials
 
 def run_search(tuning: Tuning, study: optuna.Study) -> list[FrozenTrial]:
     """Run trials until enough have ended, those of other processes that share the study included; return them."""
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
     while True:
         done = ended(study)
         running = len(study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))

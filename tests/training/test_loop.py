@@ -15,8 +15,8 @@ from stages.networks.common.settings import OnlineAugmentation, TrainingConfig
 from stages.networks.own_cnn import Settings as OwnSettings
 from stages.networks.own_cnn import network as own_cnn
 from stages.training import loop
-from stages.training.loop import DivergedError, balanced, epoch_order, fit
 from stages.training.history import best_epoch
+from stages.training.loop import DivergedError, balanced, epoch_order, fit
 from stages.training.state import Task, learning_rate_factor, new_training_state, parameter_groups
 from tests.conftest import network_settings
 
