@@ -102,7 +102,7 @@ def test_what_the_search_has_trained_is_copied_without_torch(images, takes_secon
         copied = Path(f"data/trained/own_cnn-{name}-original-1")
         words = (name, "original", "1")
         code = (
-            f"import sys; from stages import train; train.main('own_cnn', *{words}); assert 'torch' not in sys.modules"
+            f"import sys; from stages.train import main; main('own_cnn', *{words}); assert 'torch' not in sys.modules"
         )
         run("env", f"PYTHONPATH={tune.__file__.rpartition('/stages')[0]}", sys.executable, "-c", code, folder=images)
         before = {path.name: path.read_bytes() for path in copied.iterdir()}
@@ -169,9 +169,10 @@ def test_a_search_that_is_killed_goes_on_to_the_same_bytes(images, monkeypatch, 
 
 def test_what_a_search_of_other_settings_has_left_is_not_used(images, monkeypatch, capsys):
     """It starts anew, and says so."""
-    with monkeypatch.context() as killing, pytest.raises(SystemExit):
+    with monkeypatch.context() as killing:
         killing.setattr(search, "remove_worse", lambda *_: sys.exit("killed"))
-        tune.main("own_cnn")
+        with pytest.raises(SystemExit):
+            tune.main("own_cnn")
     set_params(images, training__epochs=1)
     tune.main("own_cnn")
     assert "data/checkpoints/tune-own_cnn is of other settings, data, code or hardware" in capsys.readouterr().err
