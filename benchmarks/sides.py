@@ -19,8 +19,8 @@ from stages.kernels.accelerate import accelerate
 from stages.networks.common.contract import IMAGENET, network_named
 from stages.networks.common.image_set import load_images
 from stages.networks.common.settings import OnlineAugmentation, Training, TrainingConfig
-from stages.training.loop import fit
 from stages.training.history import Epoch
+from stages.training.loop import fit
 from stages.training.state import Task
 
 WORKERS = 2  # that decode images for those who read them from files

@@ -4,7 +4,7 @@ import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from stages.tuning.results import importances
+from stages.tuning.results import importances, in_words
 
 SPACE = {name: FloatDistribution(0, 1) for name in ("decisive", "idle")}
 
@@ -31,3 +31,9 @@ def test_of_few_trials_nothing_is_said(count):
 def test_of_trials_that_are_all_alike_nothing_is_said():
     """None was better for any reason."""
     assert importances([trial(number / 40, 0.5, 0.25) for number in range(40)]) == {}
+
+
+def test_what_a_trial_changes_is_said_in_words():
+    """Numbers to three digits, words as they are: what a pre-trained network freezes is one."""
+    assert in_words({"learning_rate": 0.00123456, "freeze": "backbone"}) == "learning_rate 0.00123, freeze backbone"
+    assert in_words({}) == "the defaults"
