@@ -2,8 +2,8 @@
 
     python -m benchmarks.ablation own_cnn original 1,2,3
     python -m benchmarks.ablation own_cnn original 1,2,3 plain "" mixup=0,cutmix=0 epochs=30
-    python -m benchmarks.ablation own_cnn original 1,2,3 "" trivial_augment=true,epochs=30 loss=cosine loss=both
-    python -m benchmarks.ablation own_cnn unequal 1,2,3 "" class_balance=sampling class_balance=loss
+    python -m benchmarks.ablation own_cnn original 1,2,3 "" epochs=30 loss=cosine_and_cross_entropy
+    python -m benchmarks.ablation own_cnn unequal 1,2,3 "" class_balance=sampling
     python -m benchmarks.ablation resnet50 original 1,2,3 "" "torch's layers"
 
 Trains the network of params.yaml on data/original (or data/augmented) once for each seed: by a plain loop, as the
@@ -49,7 +49,7 @@ PLAIN_EPOCHS, PLAIN_BATCH, PLAIN_RATE, PLAIN_DROPOUT = 30, 32, 1e-3, 0.34  # dro
 OFF = {
     "label_smoothing": "0", "ema_epochs": "0", "weight_decay": "0", "warmup_epochs": "0", "dropout": "0",
     "stochastic_depth": "0", "flip": "false", "shift": "0", "crop": "1", "mixup": "0", "cutmix": "0",
-    "enabled": "false", "trivial_augment": "false", "loss": "cross_entropy", "class_balance": "none", "patience": "0",
+    "enabled": "false", "loss": "cross_entropy", "class_balance": "none", "early_stopping_patience": "0",
     "flip_tta": "false", "optimizer": "adamw",
 }  # fmt: skip
 

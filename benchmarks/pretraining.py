@@ -1,6 +1,6 @@
 """Weights of one set of photographs as a start for another: trained here, put into a study's folder.
 
-    python -m benchmarks.pretraining tiny-imagenet-200.tar STUDY own_cnn epochs=40 loss=both
+    python -m benchmarks.pretraining tiny-imagenet-200.tar STUDY own_cnn epochs=40 loss=cosine_and_cross_entropy
 
 Trains a network on all images of an archive or folder, in a study of its own, with the settings of params.yaml but
 for those that are named; keeps its weights as `make weights` does, and copies them to

@@ -19,13 +19,13 @@ from stages.kernels.accelerate import accelerate
 from stages.networks.common.contract import IMAGENET, network_named
 from stages.networks.common.image_set import load_images
 from stages.networks.common.settings import OnlineAugmentation, Training, TrainingConfig
+from stages.training.history import Epoch
 from stages.training.loop import fit
-from stages.training.resume import Epoch
 from stages.training.state import Task
 
 WORKERS = 2  # that decode images for those who read them from files
 RATE = 1e-3
-UNVARIED = OnlineAugmentation(enabled=False, flip=False, shift=0, crop=1, mixup=0, cutmix=0, trivial_augment=False)
+UNVARIED = OnlineAugmentation(enabled=False, flip=False, shift=0, crop=1, mixup=0, cutmix=0)
 MEANS, DEVIATIONS = ([value / 255 for value in values] for values in IMAGENET)
 
 

@@ -7,10 +7,7 @@ from pathlib import Path
 from benchmarks.studies import copy_project, run, set_params
 from tests.conftest import PARAMS, write_images
 
-SEARCH = {
-    "trials": 1, "minutes": 0, "startup_trials": 1, "min_resource_epochs": 1, "reduction": 2, "significance": 1,
-    "parallel_trials": 1, "deterministic": True,
-}  # fmt: skip
+SEARCH = {"trials": 1, "startup_trials": 1, "min_resource": 1}
 
 
 def new_study(folder: Path, **values: object) -> Path:
@@ -20,7 +17,7 @@ def new_study(folder: Path, **values: object) -> Path:
     write_images(folder / "mine", {"crow": 7, "jay": 7, "rook": 7})
     set_params(folder, dataset__source="folder", dataset__classes="all", dataset__folder__path="mine")
     set_params(folder, search=SEARCH, training__epochs=1)
-    set_params(folder, networks__resnet50={"stochastic_depth": 0, "input_size": "weights"})  # as all are
+    set_params(folder, networks__resnet50={})  # as all are
     set_params(folder, **values)
     commit(folder)
     return folder

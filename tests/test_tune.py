@@ -1,23 +1,30 @@
-"""Stage tune: the defaults first, then what the search makes of the trials before."""
+"""Stage tune: the defaults first, then what the search makes of the trials before; train takes what it trained."""
 
-import csv
-import re
 import shutil
+import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
+from optuna.storages import JournalStorage
+from optuna.trial import Trial
 
-from benchmarks.studies import set_params
+from benchmarks.studies import run, set_params
 from stages import train, tune
 from stages.images.reading import encode
 from stages.images.shards import Row, ShardWriter
 from stages.networks.common.settings import BATCH_SIZES
+from stages.reporting.records import with_timing
 from stages.runtime.errors import UserError
-from stages.runtime.files import read_json
+from stages.runtime.files import read_csv, read_json
+from stages.runtime.study import Configuration
+from stages.training import run as training_run
+from stages.tuning import search
 from tests.study import SEARCH
 from tests.training.test_loop import coloured
+
+TUNED = Path("data/hyperparameters/own_cnn")
+SEARCHED = {"learning_rate", "weight_decay", "dropout", "label_smoothing", "batch_size", "warmup_epochs"}
+LOSS = "validation_temperature_scaled_loss"
 
 
 @pytest.fixture
@@ -28,110 +35,162 @@ def images(project):
         with ShardWriter(Path(f"data/{name}"), given.class_names) as writer:
             for image, label, path in zip(given.pixels, given.labels, given.paths, strict=True):
                 writer.add(Row(encode(image.numpy(), 95), path, int(label)))
-    search = SEARCH | {"trials": 3, "min_resource_epochs": 2}
-    set_params(project, search=search, training__epochs=2, training__batch_size=16)
+    set_params(project, search=SEARCH | {"trials": 3, "min_resource": 2}, training__epochs=2, training__batch_size=16)
     return project
 
 
+@pytest.fixture
+def takes_second(monkeypatch):
+    """Have the second complete trial chosen, whatever it gains."""
+    monkeypatch.setattr(search, "best_expected", lambda losses: min(1, len(losses) - 1))
+
+
 def outputs() -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in Path("data/hyperparameters/own_cnn").iterdir()}
+    return {str(path): path.read_bytes() for path in TUNED.rglob("*") if path.is_file() and path.stem != "timings"}
 
 
-def test_it_writes_defaults_choice_and_trials(images, capsys):
-    """The first trial has the defaults; the choice is the best trial's, and keeps all other settings."""
+def hyperparameters() -> tuple[dict[str, object], dict[str, object]]:
+    default, tuned = (read_json(TUNED / f"{name}.json") for name in ("default", "tuned"))
+    return default, tuned
+
+
+def test_it_writes_defaults_choice_and_trials(images, takes_second):
+    """The first trial has the defaults; the choice is a trial's, and keeps all other settings."""
     set_params(images, search__trials=5)
     tune.main("own_cnn")
-    default, tuned = (read_json(f"data/hyperparameters/own_cnn/{name}.json") for name in ("default", "tuned"))
-    with Path("data/hyperparameters/own_cnn/trials.csv").open(encoding="utf-8") as file:
-        trials = list(csv.DictReader(file))
-    searched = {"learning_rate", "weight_decay", "dropout", "label_smoothing", "batch_size", "warmup_epochs"}
-    assert trials[0].keys() == {"trial", "state", "validation_temperature_scaled_loss", "epochs", *searched}
-    assert {name: float(trials[0][name]) for name in searched} == {name: default[name] for name in searched}
-    best = min(
-        (trial for trial in trials if trial["state"] == "complete"),
-        key=lambda t: float(t["validation_temperature_scaled_loss"]),
-    )
-    assert {name: tuned[name] for name in searched} == {name: float(best[name]) for name in searched}
-    assert {name: tuned[name] for name in default if name not in searched} == {
-        name: default[name] for name in default if name not in searched
+    default, tuned = hyperparameters()
+    trials = read_csv(TUNED / "trials.csv")
+    assert trials[0].keys() == {"trial", "state", LOSS, "epochs", *SEARCHED}
+    assert {name: float(trials[0][name]) for name in SEARCHED} == {name: default[name] for name in SEARCHED}
+    chosen = [trial for trial in trials if trial["state"] == "complete"][1]
+    assert {name: tuned[name] for name in SEARCHED} == {name: float(chosen[name]) for name in SEARCHED}
+    assert {name: tuned[name] for name in default.keys() - SEARCHED} == {
+        name: default[name] for name in default.keys() - SEARCHED
     }
     assert [trial["trial"] for trial in trials] == ["0", "1", "2", "3", "4"]
-    (compared,) = re.findall(r"scaled validation loss, (.*) against (.*) of the defaults", capsys.readouterr().err)
-    judged = [float(trial["validation_temperature_scaled_loss"]) for trial in (best, trials[0])]
-    assert [float(loss) for loss in compared] == pytest.approx(judged, abs=0.02)  # trials validate in bfloat16
+    assert not Path("data/checkpoints/tune-own_cnn").exists()
 
 
 def test_defaults_outside_the_space_of_the_search_are_tried_all_the_same(images):
-    """As the first trial, so that what is chosen is never worse than them on validation."""
+    """As the first trial, with the values that they have."""
     set_params(images, networks__own_cnn__batch_size=20, training__learning_rate=0.05, search__trials=6)
     tune.main("own_cnn")
-    with Path("data/hyperparameters/own_cnn/trials.csv").open(encoding="utf-8") as file:
-        trials = list(csv.DictReader(file))
+    trials = read_csv(TUNED / "trials.csv")
     assert (float(trials[0]["batch_size"]), float(trials[0]["learning_rate"])) == (20, 0.05)
     assert float(trials[-1]["batch_size"]) in BATCH_SIZES
-    best = min(trials, key=lambda trial: float(trial["validation_temperature_scaled_loss"]))
-    assert float(best["validation_temperature_scaled_loss"]) <= float(trials[0]["validation_temperature_scaled_loss"])
-
-
-def test_what_may_be_chance_is_not_taken(images):
-    """A search never harms by more than chance: where its best trial is not surely better, tuned is default."""
-    set_params(images, search__significance=1e-100)
-    tune.main("own_cnn")
-    default, tuned = (read_json(f"data/hyperparameters/own_cnn/{name}.json") for name in ("default", "tuned"))
-    assert tuned == default
-    assert len(outputs()["trials.csv"].splitlines()) == 1 + 3
 
 
 def test_where_no_run_is_tuned_nothing_is_searched(images):
-    """A study of the default settings alone has no use for a search."""
+    """A study of the default settings alone has no use for a search; train then trains."""
     set_params(images, study__hyperparameters=["default"])
     tune.main("own_cnn")
-    default, tuned = (read_json(f"data/hyperparameters/own_cnn/{name}.json") for name in ("default", "tuned"))
+    default, tuned = hyperparameters()
     assert tuned == default
-    assert outputs()["trials.csv"] == b"trial,state,validation_temperature_scaled_loss,epochs\n"
+    assert (TUNED / "trials.csv").read_bytes() == b"trial,state,validation_temperature_scaled_loss,epochs\n"
+    assert [read_json(TUNED / f"trained-{name}/source.json") for name in ("default", "tuned")] == [{"data": None}] * 2
     assert not Path("data/checkpoints").exists()
+    train.main("own_cnn", "default", "original", "1")
+    assert "seconds" in read_json("data/trained/own_cnn-default-original-1/timing.json")
 
 
-def test_what_the_search_has_trained_is_not_trained_again(images):
-    """The runs of original images with default and with tuned hyperparameters are trials of the search."""
+def test_what_the_search_has_trained_is_copied_without_torch(images, takes_second):
+    """Byte for byte what a training gives; what it took is the same each time, and completed by the report."""
     tune.main("own_cnn")
-    kept = {path.name for path in Path("data/checkpoints/trained").iterdir()}
-    for hyperparameters in ("default", "tuned"):
-        train.main("own_cnn", hyperparameters, "original", "1")
-    assert {path.name for path in Path("data/checkpoints/trained").iterdir()} == kept
+    default, tuned = hyperparameters()
+    assert tuned != default
+    for name in ("default", "tuned"):
+        copied = Path(f"data/trained/own_cnn-{name}-original-1")
+        words = (name, "original", "1")
+        code = (
+            f"import sys; from stages.train import main; main('own_cnn', *{words}); assert 'torch' not in sys.modules"
+        )
+        run("env", f"PYTHONPATH={tune.__file__.rpartition('/stages')[0]}", sys.executable, "-c", code, folder=images)
+        before = {path.name: path.read_bytes() for path in copied.iterdir()}
+        timing = read_json(copied / "timing.json")
+        training_run.train("own_cnn", *words)
+        after = {path.name: path.read_bytes() for path in copied.iterdir()}
+        assert {key: before[key] for key in after if key != "timing.json"} == {
+            key: after[key] for key in after if key != "timing.json"
+        }
+        assert timing.keys() == {"taken_from", "epochs", "best_epoch", "epochs_to_95_percent"}
+        completed = with_timing(timing, Configuration("own_cnn", name, "original"))
+        assert completed.keys() == read_json(copied / "timing.json").keys()
+        assert completed["seconds"] == read_json(TUNED / "timings.json")[name]["seconds"]
 
 
-def test_the_plots_show_something(images):
-    """An image of both panels, neither of them blank."""
+@pytest.mark.parametrize("words", [("augmented", "1"), ("original", "2")])
+def test_runs_of_other_images_or_seeds_are_trained(images, words):
+    """What the search trained is of the original images and the study's seed."""
+    shutil.copytree("data/original", "data/augmented")
     tune.main("own_cnn")
-    drawn = np.asarray(Image.open("data/hyperparameters/own_cnn/search.png").convert("L"))
-    assert drawn.shape == (400, 1000)
-    assert (drawn[:, :500] < 128).any()
-    assert (drawn[:, 500:] < 128).any()
+    train.main("own_cnn", "default", *words)
+    folder = Path(f"data/trained/own_cnn-default-{'-'.join(words)}")
+    assert "taken_from" not in read_json(folder / "timing.json")
+    same_images = words[1] == "1"
+    searched = (TUNED / "trained-default/weights.safetensors").read_bytes()
+    assert ((folder / "weights.safetensors").read_bytes() == searched) is same_images
 
 
 def test_the_same_seed_gives_the_same_bytes(images):
     """The search is as repeatable as the training."""
     tune.main("own_cnn")
     before = outputs()
-    shutil.rmtree("data/checkpoints")
     tune.main("own_cnn")
     assert outputs() == before
     set_params(images, seed=5)
     tune.main("own_cnn")
-    assert outputs()["trials.csv"] != before["trials.csv"]
+    assert outputs()[str(TUNED / "trials.csv")] != before[str(TUNED / "trials.csv")]
 
 
-def test_a_helper_runs_trials_and_writes_nothing(images):
-    """The process that it helps then has no trial left to run; a helper that comes too late ends at once."""
-    tune.main("own_cnn", "only-trials")
-    assert not Path("data/hyperparameters").exists()
-    journal = next(Path("data/checkpoints").glob("*.journal")).read_bytes()
-    assert journal.count(b'"state":1') + journal.count(b'"state":2') == 3  # complete, and stopped early
+class PulledPlugError(BaseException):
+    """Ends a search as a kill would: nothing is written down of the trial that ran."""
+
+
+@pytest.mark.parametrize("killed", [(2, 3), (5, 6)])
+def test_a_search_that_is_killed_goes_on_to_the_same_bytes(images, monkeypatch, killed):
+    """In an epoch of the first, second or third trial, and twice; what had ended is not trained again."""
     tune.main("own_cnn")
-    assert len(outputs()["trials.csv"].splitlines()) == 1 + 3
+    whole, report, epochs = outputs(), Trial.report, iter(range(1, 100))
+
+    def killing(trial, value, step):
+        report(trial, value, step)
+        if isinstance(trial.study._storage, JournalStorage) and next(epochs) in killed:
+            raise PulledPlugError
+
+    monkeypatch.setattr(Trial, "report", killing)
+    for _ in killed:
+        with pytest.raises(PulledPlugError):
+            tune.main("own_cnn")
+    tune.main("own_cnn")
+    assert outputs() == whole
+    assert next(epochs) <= 3 * 2 + len(killed) * 2 + 1
+    assert not Path("data/checkpoints/tune-own_cnn").exists()
+
+
+def test_what_a_search_of_other_settings_has_left_is_not_used(images, monkeypatch, capsys):
+    """It starts anew, and says so."""
+    with monkeypatch.context() as killing:
+        killing.setattr(search, "remove_worse", lambda *_: sys.exit("killed"))
+        with pytest.raises(SystemExit):
+            tune.main("own_cnn")
+    set_params(images, training__epochs=1)
+    tune.main("own_cnn")
+    assert "data/checkpoints/tune-own_cnn is of other settings, data, code or hardware" in capsys.readouterr().err
+    assert {row["epochs"] for row in read_csv(TUNED / "trials.csv")} == {"1"}
+
+
+def test_a_helper_needs_a_database_and_a_search_that_runs(images, monkeypatch, tmp_path):
+    """It writes nothing; each of these is said in words."""
+    with pytest.raises(UserError, match="a search is shared through a database: set STUDY_STORAGE"):
+        tune.main("own_cnn", "only-trials")
+    monkeypatch.setattr("stages.tuning.storage.TRIES", 1)
+    monkeypatch.setattr("stages.tuning.storage.time.sleep", lambda _: None)
+    monkeypatch.setenv("STUDY_STORAGE", f"sqlite:///{tmp_path}/search.db")
+    with pytest.raises(UserError, match="no search with these settings"):
+        tune.main("own_cnn", "only-trials")
     with pytest.raises(UserError, match="help is no way to tune"):
         tune.main("own_cnn", "help")
+    assert not Path("data/hyperparameters").exists()
 
 
 def test_a_mistake_in_either_section_is_one_line(images):

@@ -14,6 +14,9 @@ def _all_different(values: list[Any]) -> list[Any]:
     return values
 
 
+NetworkName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]  # a dash stands between the words of a run's name
+
+
 class Configuration(NamedTuple):
     """What the study compares, e.g. own_cnn-tuned-augmented: runs that differ in their seed alone."""
 
@@ -28,7 +31,7 @@ class Configuration(NamedTuple):
 class Study(Section):
     """params.yaml's section `study`: the values of each axis that take part."""
 
-    networks: Annotated[list[str], Field(min_length=1), AfterValidator(_all_different)]
+    networks: Annotated[list[NetworkName], Field(min_length=1), AfterValidator(_all_different)]
     hyperparameters: Annotated[list[Literal["default", "tuned"]], Field(min_length=1), AfterValidator(_all_different)]
     data: Annotated[list[Literal["original", "augmented"]], Field(min_length=1), AfterValidator(_all_different)]
     seeds: Annotated[list[NonNegativeInt], Field(min_length=1), AfterValidator(_all_different)]

@@ -40,6 +40,7 @@ class Muon(torch.optim.AdamW):
         state = self.state[weight]
         if not state:
             state["momentum"] = torch.zeros_like(weight)
+            state["step"] = torch.zeros(())  # which AdamW wants of every state that it restores
         momentum = state["momentum"].mul_(MOMENTUM).add_(gradient)
         ahead = torch.add(gradient, momentum, alpha=MOMENTUM)  # as Nesterov's
         channels_last = ahead.movedim(1, -1)  # of a convolution in channels_last memory order, a view

@@ -14,11 +14,10 @@ from stages.networks.common.settings import Search, TrainingConfig, config_from
 from stages.runtime.errors import UserError
 from stages.runtime.seeding import derived_seed
 from stages.training.state import Task
-from stages.tuning.results import CHANGED, DIVERGED
+from stages.tuning.results import CHANGED
 from stages.tuning.warm_start import Values, planned_change, within
 
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
-WORST_LOSS = 1e6  # of a trial that diverged: worse than any that did not
 
 
 class Tuning(NamedTuple):
@@ -91,8 +90,6 @@ class Known:
     def _replay(self, before: FrozenTrial) -> None:
         trial = self._ask(changed := checked(before, self.space))
         trial.set_user_attr(CHANGED, changed)
-        if DIVERGED in before.user_attrs:
-            trial.set_user_attr(DIVERGED, True)
         for epoch, loss in before.intermediate_values.items():
             trial.report(loss, epoch)
             trial.should_prune()  # notes the loss where it is compared with that of others
@@ -108,9 +105,8 @@ def ended(study: optuna.Study) -> list[FrozenTrial]:
 
 
 def loss_of(trial: FrozenTrial) -> float:
-    """Return the loss of a trial that was neither stopped nor diverged; of all others infinity."""
-    complete = trial.state == TrialState.COMPLETE and DIVERGED not in trial.user_attrs
-    return trial.values[0] if complete else math.inf
+    """Return the loss of a trial that has come to its end; infinity of one that was stopped, or runs."""
+    return trial.values[0] if trial.state == TrialState.COMPLETE else math.inf
 
 
 def checked(trial: FrozenTrial, space: dict[str, BaseDistribution]) -> Values:

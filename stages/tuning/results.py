@@ -13,7 +13,8 @@ from stages.networks.common.settings import TrainingConfig
 from stages.runtime.files import atomic_folder, read_json, write_csv, write_json
 from stages.training.copying import TIMING
 
-CHANGED, DIVERGED = "changed", "diverged"  # what is noted of a trial
+CHANGED = "changed"  # noted of a trial: which settings it has other than the defaults
+WORST_LOSS = 1e6  # of a trial that diverged: worse than any that did not
 FEWEST_TRIALS = 10  # complete ones, of which importances say anything
 LOSS = "validation_temperature_scaled_loss"
 
@@ -49,6 +50,12 @@ def write_hyperparameters(network: str, defaults: TrainingConfig, found: Found, 
         write_trials(folder / "trials.csv", found.trials, defaults.values())
         write_importances(folder / "importances.csv", found.trials)
         write_json(folder / "timings.json", timings)
+
+
+def in_words(changed: dict[str, Any]) -> str:
+    """Return what a trial changes, as a person is told it."""
+    shown = (value if isinstance(value, str) else f"{value:.3g}" for value in changed.values())
+    return ", ".join(map(" ".join, zip(changed, shown, strict=True))) or "the defaults"
 
 
 def importances(trials: list[FrozenTrial]) -> dict[str, float]:
@@ -88,7 +95,7 @@ def write_trials(path: Path, trials: list[FrozenTrial], defaults: dict[str, Any]
 
 def state_of(trial: FrozenTrial) -> str:
     """Return how a trial ended: complete, pruned or diverged."""
-    return "diverged" if DIVERGED in trial.user_attrs else trial.state.name.lower()
+    return "diverged" if trial.values[0] == WORST_LOSS else trial.state.name.lower()
 
 
 def write_importances(path: Path, trials: list[FrozenTrial]) -> None:

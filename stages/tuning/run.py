@@ -21,8 +21,8 @@ from stages.runtime.fingerprint import fingerprint
 from stages.training.checkpoint import FOLDER
 from stages.training.loop import fit
 from stages.training.run import hardware, write_training
-from stages.tuning.known import Known, Tuning, loss_of
-from stages.tuning.results import CHANGED, Found
+from stages.tuning.known import Known, Tuning
+from stages.tuning.results import CHANGED, Found, in_words
 from stages.tuning.search import best_trials, run_search
 from stages.tuning.storage import DATABASE_ERRORS, VARIABLE, database, joined, journal, opened_alone
 
@@ -45,7 +45,7 @@ def search_hyperparameters(network: Network[Any], defaults: TrainingConfig, sear
             optuna.delete_study(study_name=name, storage=shared)
     best = best_trials(tuning, done)
     changed = best["tuned"].user_attrs[CHANGED] if "tuned" in best else {}
-    report_choice(network.name, best)
+    print(f"tune {network.name}: `tuned` is what is expected to be best: {in_words(changed)}", file=sys.stderr)
     return Found(changed, trials, {kind: training_of(tuning, trial) for kind, trial in best.items()})
 
 
@@ -65,6 +65,7 @@ def help_search(network: Network[Any], defaults: TrainingConfig, search: Search,
 
 def load_tuning(network: Network[Any], defaults: TrainingConfig, search: Search, seed: int) -> Tuning:
     """Return what all trials have in common, with the images."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     device.be_deterministic()
     device.keep_freed_memory()
     start = starting_point(network.name)
@@ -107,17 +108,6 @@ def training_of(tuning: Tuning, trial: FrozenTrial) -> Path:
         with atomic_folder(folder) as unfinished:
             write_training(task, result, unfinished)
     return folder
-
-
-def report_choice(network: str, best: dict[str, FrozenTrial]) -> None:
-    """Say at a terminal which trial becomes `tuned`."""
-    default, tuned = (best.get(kind) for kind in ("default", "tuned"))
-    if tuned is None or tuned is default:
-        print(f"tune {network}: no trial is expected to be better, so that `tuned` is `default`", file=sys.stderr)
-        return
-    changed = ", ".join(f"{name} {value:.3g}" for name, value in tuned.user_attrs[CHANGED].items())
-    against = f", {loss_of(default):.3f} of the defaults" if default else ""
-    print(f"tune {network}: {changed} becomes `tuned` (scaled loss {loss_of(tuned):.3f}{against})", file=sys.stderr)
 
 
 @contextmanager

@@ -18,8 +18,8 @@ from stages.statistics.temperature import temperature_scaled_cross_entropies
 from stages.training.history import Epoch
 from stages.training.loop import DivergedError, fit
 from stages.training.run import write_training
-from stages.tuning.known import WORST_LOSS, Known, Tuning, ended, loss_of
-from stages.tuning.results import CHANGED, DIVERGED
+from stages.tuning.known import Known, Tuning, ended, loss_of
+from stages.tuning.results import CHANGED, WORST_LOSS, in_words
 from stages.tuning.selection import best_expected
 from stages.tuning.warm_start import Values
 
@@ -29,7 +29,6 @@ ASK_EVERY = 1.0  # seconds, while other processes run the last trials
 
 def run_search(tuning: Tuning, study: optuna.Study) -> list[FrozenTrial]:
     """Run trials until enough have ended, those of other processes that share the study included; return them."""
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
     while True:
         done = ended(study)
         running = len(study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
@@ -69,9 +68,8 @@ def run_trial(tuning: Tuning, study: optuna.Study, trial: Trial) -> float:
     label = f"tune {tuning.network.name}, trial {known.place + 1}/{tuning.search.trials}"
 
     def say(outcome: str) -> None:
-        settings = ", ".join(f"{name} {value:.3g}" for name, value in changed.items()) or "the defaults"
-        after = f"{outcome} after {time.monotonic() - start:.0f} s"
-        print(f"{label} {after}: scaled validation loss {min(reached):.3f} with {settings}", file=sys.stderr)
+        seconds, loss = time.monotonic() - start, f"scaled validation loss {min(reached):.3f}"
+        print(f"{label} {outcome} after {seconds:.0f} s: {loss} with {in_words(changed)}", file=sys.stderr)
 
     try:
         train_trial(tuning, trial, changed, label, after_epoch)
@@ -80,7 +78,6 @@ def run_trial(tuning: Tuning, study: optuna.Study, trial: Trial) -> float:
         raise
     except DivergedError:
         reached = [WORST_LOSS]
-        trial.set_user_attr(DIVERGED, True)
         say("diverged")
     else:
         say("complete")

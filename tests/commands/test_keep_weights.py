@@ -90,7 +90,7 @@ def striped(count: int, seed: int, first: int) -> ImageSet:
 
 
 def lesson(epochs: int, images: int, first: int) -> transfer.Lesson:
-    plain = OnlineAugmentation(enabled=False, flip=False, shift=0, crop=1, mixup=0, cutmix=0, trivial_augment=False)
+    plain = OnlineAugmentation(enabled=False, flip=False, shift=0, crop=1, mixup=0, cutmix=0)
     changes = {"epochs": epochs, "batch_size": 8, "dropout": 0, "backbone_learning_rate_factor": 0.3}
     sets = (striped(count, seed, first) for seed, count in enumerate((images, 24, 60)))
     return transfer.Lesson(TrainingConfig(network_settings("own_cnn", **changes), plain), transfer.Half(*sets))

@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from stages.networks.common.settings import OnlineAugmentation
-from stages.training.online_augmentation import Batch, augmented_batch, per_image_augmentation, trivial_augment
+from stages.training.online_augmentation import Batch, augmented_batch
 
 HEIGHT, WIDTH = 24, 36  # not square: the one taken for the other shows
 
 
 def settings(**changes: object) -> OnlineAugmentation:
     """Nothing is set but the changes."""
-    off = {"flip": False, "shift": 0, "crop": 1, "mixup": 0, "cutmix": 0, "trivial_augment": False}
+    off = {"flip": False, "shift": 0, "crop": 1, "mixup": 0, "cutmix": 0}
     return OnlineAugmentation(**{"enabled": True} | off | changes)
 
 
@@ -192,57 +192,3 @@ def test_the_same_draws_give_the_same_batch(chosen):
     assert torch.equal(first.targets, again.targets)
     assert not torch.equal(first.images, other.images)
     assert torch.equal(images, noise(6))
-
-
-def trivial(images: torch.Tensor, seed: int = 0) -> torch.Tensor:
-    return trivial_augment(images, np.random.default_rng(seed))
-
-
-def grainy(count: int) -> torch.Tensor:
-    """The same image so many times: what comes out differs only by how it was changed."""
-    image = torch.randint(0, 256, (HEIGHT, WIDTH, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
-    return image.expand(count, HEIGHT, WIDTH, 3)
-
-
-def test_trivial_augment_changes_each_image_for_itself():
-    """In one way each: some are moved and keep their colours, some keep their places; a few stay as they were."""
-    images = grainy(600)
-    after = trivial(images)
-    assert (after.shape, after.dtype) == (images.shape, torch.uint8)
-    assert torch.equal(images, grainy(600))
-    assert len({image.numpy().tobytes() for image in after}) > 100
-    same = (after == images).flatten(1).all(1)
-    solarised = ((after == images) | (after == 255 - images)).flatten(1).all(1) & ~same
-    values = images[0].flatten(0, 1).unique(dim=0)
-    moved = [(image == 0).all(2).any() and set(map(tuple, image.flatten(0, 1).tolist())) <= {
-        (0, 0, 0), *map(tuple, values.tolist())} for image in after]  # fmt: skip
-    assert 60 < same.sum() < 140  # 1 of 14, and all others where they are drawn with no strength
-    assert 20 < solarised.sum() < 65  # 1 of 14
-    assert 160 < sum(map(bool, moved)) < 260  # 5 of 14: sheared, shifted both ways, turned
-
-
-def test_trivial_augment_shows_black_where_a_image_was_moved_away():
-    """Nothing else comes into a plain image: it is moved over black, or it is plain in another colour."""
-    plain_image = torch.tensor([90, 140, 200], dtype=torch.uint8).expand(200, HEIGHT, WIDTH, 3)
-    for image in trivial(plain_image):
-        colours = {tuple(colour) for colour in image.flatten(0, 1).tolist()}
-        assert len(colours) == 1 or colours == {(90, 140, 200), (0, 0, 0)}
-
-
-def test_trivial_augment_draws_from_its_own_stream():
-    """The same draws give the same images; what others draw from torch's generator stays as it was."""
-    torch.manual_seed(7)
-    expected = torch.rand(3)
-    torch.manual_seed(7)
-    first, again, other = (trivial(grainy(8), seed) for seed in (1, 1, 2))
-    assert torch.equal(torch.rand(3), expected)
-    assert torch.equal(first, again)
-    assert not torch.equal(first, other)
-
-
-def test_trivial_augment_is_off_unless_it_and_all_changes_are_on():
-    """As everything on the fly is."""
-    rng = np.random.default_rng(0)
-    assert per_image_augmentation(settings(), rng) is None
-    assert per_image_augmentation(settings(trivial_augment=True, enabled=False), rng) is None
-    assert torch.equal(per_image_augmentation(settings(trivial_augment=True), rng)(grainy(8)), trivial(grainy(8)))

@@ -22,7 +22,7 @@ from stages.training.checkpoint import Checkpoint
 from stages.training.state import Task
 from tests.conftest import network_settings
 
-ON_THE_FLY = {"enabled": True, "flip": True, "shift": 0.1, "crop": 1, "mixup": 0, "cutmix": 1, "trivial_augment": False}
+ON_THE_FLY = {"enabled": True, "flip": True, "shift": 0.1, "crop": 1, "mixup": 0, "cutmix": 1}
 
 
 def images(count: int, seed: int) -> ImageSet:

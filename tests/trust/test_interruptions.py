@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from benchmarks import kills
-from benchmarks.studies import ENVIRONMENT, set_params
+from benchmarks.studies import ENVIRONMENT, run, set_params
 
 TRAINED = f"data/trained/{kills.RUN}"
 TUNED = "data/hyperparameters/own_cnn"
@@ -92,7 +92,7 @@ def nobody_left(study: Path) -> bool:
 def test_an_interrupted_training_goes_on_and_ends_in_the_same_bytes(study, uninterrupted, number, target):
     """No process is left, nothing looks finished, no lock is in the way, and finished epochs are not run again."""
     process = start(study)
-    wait_for(study, "data/checkpoints/own_cnn-default-original-1.*.safetensors", process)
+    wait_for(study, "data/checkpoints/own_cnn-default-original-1.pt", process)
     if target == "group":
         os.killpg(process.pid, number)
     else:
@@ -103,11 +103,19 @@ def test_an_interrupted_training_goes_on_and_ends_in_the_same_bytes(study, unint
     output = kills.repro(study)
     assert len(re.findall(rf"epoch \d+/{kills.EPOCHS}", output)) < kills.EPOCHS
     assert kills.digests(study) == uninterrupted
-    assert list((study / "data/checkpoints").glob("own_cnn-*")) == []
+    assert list((study / "data/checkpoints").iterdir()) == []
+
+
+def test_a_stage_that_is_forced_to_run_trains_again(study, uninterrupted):
+    """Nothing is kept beside DVC's cache, and that is not asked."""
+    kills.repro(study)
+    output = run("dvc", "repro", "-f", "-s", kills.STAGE, folder=study)
+    assert len(re.findall(rf"epoch \d+/{kills.EPOCHS}", output)) == kills.EPOCHS
+    assert kills.digests(study) == uninterrupted
 
 
 def test_an_interrupted_tuning_goes_on_after_its_last_finished_trial(base, tmp_path):
-    """And ends in the same choice and the same table of trials, byte for byte."""
+    """And ends in the same choice, table of trials and weights, byte for byte."""
     study, whole = copy(base, tmp_path), copy(base, tmp_path / "whole")
     for folder in (study, whole):
         set_params(folder, study__hyperparameters=["default", "tuned"], search__trials=4)
@@ -119,8 +127,11 @@ def test_an_interrupted_tuning_goes_on_after_its_last_finished_trial(base, tmp_p
     process.communicate()
     assert nobody_left(study)
     assert "trial 1/4: epoch" not in kills.repro(study, "tune@own_cnn")
-    for name in ("default.json", "tuned.json", "trials.csv"):
+    names = {path.relative_to(whole / TUNED) for path in (whole / TUNED).rglob("*") if path.is_file()}
+    assert {Path("trained-default/weights.safetensors"), Path("trained-tuned/weights.safetensors")} < names
+    for name in names - {Path("timings.json")}:
         assert (study / TUNED / name).read_bytes() == (whole / TUNED / name).read_bytes()
+    assert not (study / "data/checkpoints/tune-own_cnn").exists()
 
 
 @pytest.mark.parametrize(
@@ -133,7 +144,7 @@ def test_an_interrupted_tuning_goes_on_after_its_last_finished_trial(base, tmp_p
 def test_what_is_edited_during_a_stage_is_not_recorded_as_used(study, path, named):
     """The stage fails with a line that names the edit, and is still to be run."""
     process = start(study)
-    wait_for(study, "data/checkpoints/own_cnn-default-original-1.*.safetensors", process)
+    wait_for(study, "data/checkpoints/own_cnn-default-original-1.pt", process)
     with (study / path).open("a", encoding="utf-8") as file:
         file.write("\n# edited\n")
     output = process.communicate()[0]
@@ -146,7 +157,7 @@ def test_a_setting_edited_during_a_stage_is_not_recorded_as_used(study):
     """As code and data are not: tuning reads the seed."""
     set_params(study, study__hyperparameters=["default", "tuned"], search__trials=3)
     process = start(study, "tune@own_cnn")
-    wait_for(study, "data/checkpoints/tune-own_cnn.*.journal", process)
+    wait_for(study, "data/checkpoints/tune-own_cnn/journal.log", process)
     set_params(study, seed=77)
     output = process.communicate()[0]
     assert process.returncode != 0
@@ -157,7 +168,7 @@ def test_a_setting_edited_during_a_stage_is_not_recorded_as_used(study):
 def test_two_repros_at_once_never_train_the_same_run_twice(study, uninterrupted):
     """The second is told that the stage is busy; the first ends as if alone."""
     first = start(study)
-    wait_for(study, "data/checkpoints/own_cnn-default-original-1.*.safetensors", first)
+    wait_for(study, "data/checkpoints/own_cnn-default-original-1.pt", first)
     second = start(study)
     most = 0
     while second.poll() is None:

@@ -17,7 +17,7 @@ from benchmarks.studies import run
 from stages.runtime.files import read_csv, read_json
 from tests.study import SEARCH, new_study, repro
 
-RUN = "own_cnn-default-original-1"
+RUN = "own_cnn-default-original-2"  # of another seed than the search, which is of one process
 TIMES = re.compile(
     r"timing\.json|metrics/costs|cost\.json|data/report|metrics/(report|model-card)\.md"
 )  # what they differ in
@@ -30,6 +30,7 @@ def study(tmp_path_factory) -> Path:
         tmp_path_factory.mktemp("study"),
         study__networks=["own_cnn"],
         study__data=["original"],
+        study__seeds=[2],
         training__epochs=2,
         search=SEARCH | {"trials": 2},
     )

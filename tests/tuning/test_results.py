@@ -1,11 +1,10 @@
 """What a search leaves says what the trials say."""
 
 import pytest
-from matplotlib.figure import Figure
 from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from stages.tuning.results import draw_importances, importances
+from stages.tuning.results import importances, in_words
 
 SPACE = {name: FloatDistribution(0, 1) for name in ("decisive", "idle")}
 
@@ -34,17 +33,7 @@ def test_of_trials_that_are_all_alike_nothing_is_said():
     assert importances([trial(number / 40, 0.5, 0.25) for number in range(40)]) == {}
 
 
-def test_where_importances_cannot_be_told_the_image_says_so():
-    """In words, and without axes that would show nothing."""
-    axes = Figure().add_subplot()
-    draw_importances(axes, {})
-    assert not axes.axison
-    assert "10 complete trials" in axes.texts[0].get_text()
-
-
-def test_the_most_important_hyperparameter_is_drawn_on_top():
-    """Bars go upwards."""
-    axes = Figure().add_subplot()
-    draw_importances(axes, {"decisive": 0.75, "idle": 0.25})
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["idle", "decisive"]
-    assert [bar.get_width() for bar in axes.patches] == [0.25, 0.75]
+def test_what_a_trial_changes_is_said_in_words():
+    """Numbers to three digits, words as they are: what a pre-trained network freezes is one."""
+    assert in_words({"learning_rate": 0.00123456, "freeze": "backbone"}) == "learning_rate 0.00123, freeze backbone"
+    assert in_words({}) == "the defaults"

@@ -1,11 +1,12 @@
 """A search begins a step away from the defaults."""
 
+import math
+
 import optuna
 import pytest
-from optuna.trial import TrialState, create_trial
 
 from stages.networks.common.contract import network_named
-from stages.tuning.warm_start import first_choice, steps, within
+from stages.tuning.warm_start import planned_change, steps, within
 from tests.training.test_loop import settings
 
 DEFAULTS = settings(batch_size=32, label_smoothing=0.1, weight_decay=0.05, learning_rate=1e-3).model_dump()
@@ -19,32 +20,36 @@ def space():
     return trial.distributions
 
 
-def finished(*losses: float) -> dict[int, optuna.trial.FrozenTrial]:
-    """Return trials of the places from 0 on; without a loss it was stopped early."""
-    states = [TrialState.PRUNED if loss is None else TrialState.COMPLETE for loss in losses]
-    return {
-        place: create_trial(value=9.0 if loss is None else loss, state=state)
-        for place, (loss, state) in enumerate(zip(losses, states, strict=True))
-    }
+def tried(*losses: float, first: int = 0) -> list[tuple[dict[str, object], float]]:
+    """Return the defaults and the steps with their losses; that of one that was stopped or runs is infinite."""
+    return list(zip([{}, *STEPS][first:], losses, strict=False))
 
 
 def test_one_setting_at_a_time_changes(space):
     """After the defaults themselves; none that the defaults have already, or that lies outside of the search."""
-    assert [first_choice(place, DEFAULTS, space, {}) for place in range(4)] == [{}, *STEPS]
+    planned = [planned_change(tried(*[1.0] * done), DEFAULTS, space) for done in range(4)]
+    assert planned == [{}, *STEPS]
     assert steps(DEFAULTS | {"batch_size": 16}, space) == STEPS[1:]
     assert steps(DEFAULTS | {"batch_size": 16, "label_smoothing": 0.0}, space) == STEPS[2:]
     assert steps(DEFAULTS | {"weight_decay": 0.9}, space) == STEPS[:2]
     assert steps(DEFAULTS | {"weight_decay": 0.0}, space) == STEPS[:2]
 
 
+def test_what_another_process_just_takes_is_left_to_it(space):
+    """Of two that start at once, one makes the first step; what has failed is planned again."""
+    assert planned_change([], DEFAULTS, space, starting=1) == STEPS[0]
+    assert planned_change(tried(1.0, first=1), DEFAULTS, space) == {}
+    assert planned_change(tried(1.0, 1.0), DEFAULTS, space, starting=2) is None
+
+
 def test_steps_that_gain_are_made_together(space):
-    """Where at least two have ended below the defaults; then, and else at once, the sampler chooses."""
+    """Where at least two have ended below the defaults, and once; then, and else at once, the sampler chooses."""
     together = {"batch_size": 16, "weight_decay": pytest.approx(0.3)}
-    assert first_choice(4, DEFAULTS, space, finished(2.0, 1.9, 2.1, 1.8)) == together
-    assert first_choice(4, DEFAULTS, space, finished(2.0, 1.9, None, 2.0)) is None
-    assert first_choice(4, DEFAULTS, space, finished(2.0, 1.9)) is None
-    assert first_choice(4, DEFAULTS, space, {}) is None
-    assert first_choice(5, DEFAULTS, space, finished(2.0, 1.9, 1.8, 1.8, 1.7)) is None
+    gained = tried(2.0, 1.9, 2.1, 1.8)
+    assert planned_change(gained, DEFAULTS, space) == together
+    assert planned_change([*gained, (together, 1.7)], DEFAULTS, space) is None
+    assert planned_change(tried(2.0, 1.9, math.inf, 2.0), DEFAULTS, space) is None
+    assert planned_change(tried(math.inf, 1.9, 1.8, 1.7), DEFAULTS, space) is None
 
 
 def test_values_outside_the_search_are_left_out(space):
