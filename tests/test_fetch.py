@@ -206,6 +206,53 @@ def test_splits_are_not_taken_for_classes(folder_source, folders, wrong):
     assert line.startswith(f"mine: {wrong}")
 
 
+@pytest.mark.parametrize("names", [("train_images", "val_images", "test-set"), ("Train Data", "Valid", "TEST")])
+def test_names_that_hold_a_splits_word_are_splits(folder_source, names, capsys):
+    """Where they hold classes; two lines after fetch say what was taken for what."""
+    for name in names:
+        write_images(folder_source / "mine" / name, {"crow": 1, "jay": 2})
+    fetch.main()
+    assert {name.split("/")[0] for name in fetched(folder_source)} == {"train", "val", "test"}
+    assert capsys.readouterr().out == (
+        "fetched 2 classes; files: test/ 3, train/ 3, val/ 3\nfiles of each class: crow 3, jay 6\n"
+    )
+
+
+def test_classes_whose_names_hold_a_splits_word_are_classes(folder_source, capsys):
+    """A train station is no training set: its folder holds images."""
+    write_images(folder_source / "mine", {"train station": 1, "test tube": 2} | {f"a{n:02}": 1 for n in range(15)})
+    fetch.main()
+    assert capsys.readouterr().out.splitlines() == [
+        "fetched 17 classes; files: 18",
+        "files of each class: " + ", ".join(f"a{n:02} 1" for n in range(12)) + ", 5 more",
+    ]
+
+
+@pytest.mark.parametrize("names", [("train_images", "val_images", "test_images"), ("train", "val", "test")])
+def test_an_unlabelled_test_folder_is_no_class(folder_source, names):
+    """As competitions hand it out: nothing says what its images show."""
+    mine = folder_source / "mine"
+    for name in names[:2]:
+        write_images(mine / name, {"crow": 1, "jay": 1})
+    write_images(mine, {names[2]: 3})
+    (line,) = refused(folder_source)
+    listed = "/, ".join(sorted(names))
+    assert line == (
+        f"mine: {names[2]}/ of {listed}/ holds no folder per class, so nothing says what its images show; move it"
+        " elsewhere (`classify` answers images without labels)"
+    )
+
+
+def test_two_folders_of_the_same_folders_are_not_two_classes(folder_source):
+    """Half of the names are enough, and a third folder that is a class changes nothing."""
+    mine = folder_source / "mine"
+    write_images(mine / "morning", {"crow": 1, "jay": 1, "rook": 1})
+    write_images(mine / "evening", {"crow": 1, "jay": 1, "daw": 1})
+    write_images(mine, {"extra": 2})
+    (line,) = refused(folder_source)
+    assert line.startswith("mine: evening/, morning/ hold folders of the same names and no image, crow/, daw/, jay/:")
+
+
 def test_splits_within_each_class_are_not_mixed(folder_source):
     """crow/train/ and crow/test/ as one class would put test images into training."""
     for name in ("crow", "jay"):

@@ -91,6 +91,10 @@ class _PermanentError(Exception):
     """A try that failed for a reason that will not change."""
 
 
+class _TooLargeError(_PermanentError):
+    """A file beyond the limit."""
+
+
 class _Progress:
     """What comes of a file, held against its limit and the slowest rate."""
 
@@ -101,7 +105,7 @@ class _Progress:
     def add(self, received: int, size: int) -> None:
         """Count bytes received; `size` is that of the file until now. Raises _PermanentError beyond a limit."""
         if size > self.limit * 1e9:
-            raise _PermanentError(f"it is larger than dataset.limits.unpacked_gigabytes = {self.limit:g}")
+            raise _TooLargeError(f"it is larger than dataset.limits.unpacked_gigabytes = {self.limit:g}")
         self.received += received
         if (seconds := time.monotonic() - self.started) > PATIENCE:
             if self.received < seconds * SLOWEST:
@@ -125,6 +129,8 @@ def download(url: Url, checksum: Checksum, section: str, limits: Limits = DEFAUL
         file.parent.mkdir(parents=True, exist_ok=True)
         _receive(url, unfinished, _Progress(limits))
     except (_RetryableError, _PermanentError) as error:
+        if isinstance(error, _TooLargeError):
+            forget(unfinished)
         kept = "; what has come is kept, and the next run goes on from there" if _size(unfinished) else ""
         raise UserError(
             f"params.yaml: {section}.url = {url} cannot be downloaded: {error}{kept}", manual_hint(file, checksum)
