@@ -18,9 +18,9 @@ JPEG_QUALITY = 95
 class Settings(Section):
     """Section dataset.synthetic of params.yaml."""
 
-    species: int = Field(ge=2, le=1000)  # in the field guide
-    images_per_class: int = Field(ge=2)
-    image_size: int = Field(ge=32, le=512)  # pixels a side; images are square
+    species: int = Field(default=200, ge=2, le=1000)  # in the field guide
+    images_per_class: int = Field(default=40, ge=2)
+    image_size: int = Field(default=96, ge=32, le=512)  # pixels a side; images are square
 
 
 def fetch(settings: Settings, selection: Selection, seed: int, folder: Path) -> None:

@@ -11,7 +11,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import IO
@@ -101,6 +101,26 @@ def unpack(archive: Path, folder: Path, limits: Limits = DEFAULT_LIMITS, name_en
             raise UserError(f"{archive}: cannot be unpacked: {error.strerror}") from None
         wrong = f"damaged, incomplete or no {suffix} archive ({error})"
         raise DamagedArchive(f"{archive}: {wrong}; fetch or pack it again, or correct its suffix") from None
+
+
+@contextmanager
+def unpacked(archive: Path, folder: Path, limits: Limits, name_encoding: str = "utf-8") -> Iterator[Path]:
+    """Give a folder within `folder` that holds what `unpack` brings; it vanishes when the block ends."""
+    with TemporaryDirectory(dir=folder, prefix=".unpacked.") as inside:
+        unpack(archive, Path(inside), limits, name_encoding)
+        yield Path(inside)
+
+
+@contextmanager
+def published_layout(archive: Path, title: str, section: str) -> Iterator[None]:
+    """Raise a UserError for what goes wrong in reading an archive that is not laid out as its authors published it."""
+    try:
+        yield
+    except (OSError, ValueError, LookupError) as error:
+        raise UserError(
+            f"{archive}: not laid out as {title} is ({type(error).__name__}: {error}); remove it and run again,"
+            f" or correct {section}.url in params.yaml"
+        ) from None
 
 
 def _write(members: Iterator[Member], folder: Path, limits: Limits) -> None:

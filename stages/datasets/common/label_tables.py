@@ -42,9 +42,9 @@ class Line(NamedTuple):
     number: int
     file: str
     label: str
-    split: str
-    group: str
-    surplus: str  # what stands beyond the last column
+    split: str = ""
+    group: str = ""
+    surplus: str = ""  # what stands beyond the last column
 
     @property
     def path(self) -> PurePosixPath:
@@ -112,7 +112,8 @@ def _lines(text: str) -> Iterator[Line]:
                 values = dict(zip(heading, cells, strict=False))
                 surplus = delimiter.join(cells[len(heading) :]).strip(delimiter)
                 number = reader.line_num + bool(said)
-                yield Line(number, *(values.get(columns.get(name, ""), "") for name in HEADINGS), surplus)
+                known = {name: values.get(column, "") for name, column in columns.items()}
+                yield Line(number, surplus=surplus, **known)
     except csv.Error as error:
         raise _Mistake(f", line {reader.line_num + bool(said)}: {error}; is a double quote missing?") from None
 
