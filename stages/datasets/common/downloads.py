@@ -1,7 +1,6 @@
-"""Download files: resumed after a cut, checked before use, and kept, so that no file comes over the network twice.
+"""Download files: resumed after a cut, checked before use, and kept, so that none comes twice.
 
-Built on requests, with what a large archive over a poor line needs beside it: pooch keeps and checks files as well,
-but starts again after every cut.
+On requests: pooch keeps and checks files as well, but starts again after every cut.
 """
 
 import contextlib
@@ -91,10 +90,6 @@ class _PermanentError(Exception):
     """A try that failed for a reason that will not change."""
 
 
-class _TooLargeError(_PermanentError):
-    """A file beyond the limit."""
-
-
 class _Progress:
     """What comes of a file, held against its limit and the slowest rate."""
 
@@ -103,9 +98,9 @@ class _Progress:
         self.started, self.received = time.monotonic(), 0
 
     def add(self, received: int, size: int) -> None:
-        """Count bytes received; `size` is that of the file until now. Raises _PermanentError beyond a limit."""
+        """Count bytes; `size` is the file's until now. Raises _PermanentError beyond a limit."""
         if size > self.limit * 1e9:
-            raise _TooLargeError(f"it is larger than dataset.limits.unpacked_gigabytes = {self.limit:g}")
+            raise _PermanentError(f"it is larger than dataset.limits.unpacked_gigabytes = {self.limit:g}")
         self.received += received
         if (seconds := time.monotonic() - self.started) > PATIENCE:
             if self.received < seconds * SLOWEST:
@@ -129,7 +124,7 @@ def download(url: Url, checksum: Checksum, section: str, limits: Limits = DEFAUL
         file.parent.mkdir(parents=True, exist_ok=True)
         _receive(url, unfinished, _Progress(limits))
     except (_RetryableError, _PermanentError) as error:
-        if isinstance(error, _TooLargeError):
+        if _size(unfinished) > limits.unpacked_gigabytes * 1e9:
             forget(unfinished)
         kept = "; what has come is kept, and the next run goes on from there" if _size(unfinished) else ""
         raise UserError(
@@ -300,7 +295,7 @@ def _digest(file: Path, checksum: str) -> str:
     if checksum == "none":
         return checksum
     algorithm = checksum.partition(":")[0]
+    # md5 is what data sets' authors publish: it helps against damage, not against malice
+    new = partial(hashlib.new, algorithm, usedforsecurity=False)
     with file.open("rb") as opened:
-        # against damage, not against malice: what the data sets' authors publish is md5
-        digest = hashlib.file_digest(opened, partial(hashlib.new, algorithm, usedforsecurity=False))
-    return f"{algorithm}:{digest.hexdigest()}"
+        return f"{algorithm}:{hashlib.file_digest(opened, new).hexdigest()}"

@@ -23,7 +23,7 @@ HEADINGS = {  # the columns that are read, and what else they may be called wher
 }
 ID_HEADINGS = ("image_id", "id")  # of files, where no column names them
 COLUMNS = "expected columns file and label, and perhaps split and group"
-LONGEST_NAME = 255  # bytes, on all file systems
+LONGEST_NAME, LONGEST_PATH = 255, 1000  # bytes and characters that all file systems hold
 
 
 def _relative(name: str) -> str:
@@ -209,7 +209,8 @@ def _mistake(line: Line) -> str:
         return f"{line.surplus!r} is beyond the last column; put a name that holds a separator in double quotes"
     if not line.file:
         return "names no file"
-    if "\0" in line.file or any(len(part.encode()) > LONGEST_NAME for part in line.path.parts):
+    longest = max(len(part.encode()) for part in ("", *line.path.parts))
+    if "\0" in line.file or longest > LONGEST_NAME or len(line.file) > LONGEST_PATH:
         return f"{line.file[:40]!r}... cannot be the name of a file: a NUL is in it, or it is too long"
     if line.split and not split_named(line.split):
         return f"split {line.split!r} is none of {', '.join(word for words in SPLIT_WORDS.values() for word in words)}"
