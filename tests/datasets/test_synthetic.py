@@ -7,7 +7,7 @@ import pytest
 from stages.datasets.common.selection import Selection
 from stages.datasets.field_guide.drawing import CURVES, LINES, draw
 from stages.datasets.field_guide.species import ATTRIBUTES, CHANGES, FAMILY_SIZE, Species, field_guide
-from stages.datasets.synthetic import Settings, drawn_jpeg, fetch
+from stages.datasets.synthetic import Settings, encoded_drawing, fetch
 from stages.runtime.errors import UserError
 
 SEED = 7
@@ -33,9 +33,9 @@ def differences(one: Species, other: Species):
 def test_the_same_seed_gives_the_same_image():
     """An image is the same each time it is drawn, whatever was drawn before it."""
     species = field_guide(2, SEED)
-    first = drawn_jpeg((SEED, species[1], 5, 48))
+    first = encoded_drawing((SEED, species[1], 5, 48))
     draw(SEED, species[0], 0, 48)
-    assert drawn_jpeg((SEED, field_guide(2, SEED)[1], 5, 48)) == first
+    assert encoded_drawing((SEED, field_guide(2, SEED)[1], 5, 48)) == first
 
 
 def test_another_seed_gives_other_birds():
@@ -54,7 +54,7 @@ def test_a_species_does_not_depend_on_how_many_there_are():
 
 
 def test_a_thousand_names_are_unique_sorted_and_fit_any_file_system():
-    """Names of 1,000 species are unique, in name order, and safe as names of folders."""
+    """Names of 1,000 species are unique, in name drawing, and safe as names of folders."""
     names = class_names(1000)
     assert len(names) == 1000
     assert len({name.lower() for name in names}) == 1000

@@ -162,11 +162,11 @@ def _path(name: str, is_folder: bool, taken: dict[str, tuple[str, bool]]) -> Pur
         raise _RefusedMember(name, next(reason for reason, applies in refusals.items() if applies))
     for part in [*reversed(path.parents), path][1:]:
         # macOS and Windows hold names for one that differ in case, macOS also in how their accents are composed
-        mine = str(part), part != path or is_folder
-        other = taken.setdefault(folded(mine[0]), mine)
-        if other is not mine and other[0] != mine[0]:
-            raise _RefusedMember(name, f"would overwrite {other[0]!r} where case does not count")
-        if other is not mine and not (other[1] and mine[1]):
+        new = str(part), part != path or is_folder
+        old = taken.setdefault(folded(new[0]), new)
+        if old[0] != new[0]:
+            raise _RefusedMember(name, f"would overwrite {old[0]!r} where case does not count")
+        if old is not new and not (old[1] and new[1]):
             raise _RefusedMember(name, "comes twice")
     return path
 
