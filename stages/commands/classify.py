@@ -202,8 +202,9 @@ def preparation_of_study() -> Preparation:
     from stages.runtime.files import read_json
 
     settings = read("prepare", PrepareSettings)
-    white = read_json("data/composition.json")["white_level"]
-    return Preparation(settings.image_size, settings.fit, settings.jpeg_quality, settings.pixel_limit, white)
+    found = read_json("data/composition.json")  # the size may be less than the settings'
+    size, white = found.get("image_size", settings.image_size), found["white_level"]
+    return Preparation(size, settings.fit, settings.jpeg_quality, settings.pixel_limit, white)
 
 
 if __name__ == "__main__":

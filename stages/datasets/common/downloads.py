@@ -21,6 +21,7 @@ from urllib3.exceptions import HTTPError, ReadTimeoutError
 from stages.datasets.common.archives import DEFAULT_LIMITS, Limits
 from stages.runtime.errors import UserError
 from stages.runtime.files import UNFINISHED, read_json, write_json
+from stages.runtime.names import has_control_characters
 
 DOWNLOADS = Path("data/downloads")  # no stage's output, so that DVC never deletes it
 ORIGIN = ".origin"  # suffix of the note that says which URL and version of the file a download is
@@ -31,12 +32,10 @@ FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0  # seconds between tries: doubled each time
 SLOWEST, PATIENCE = 1000, 300.0  # bytes a second, and for how many seconds fewer are put up with
 CHUNK = 1 << 16  # bytes read at a time, at most
 RETRIED_STATUSES = (408, 425, 429, 500, 502, 503, 504)  # of HTTP, which pass with time
-PERMANENT_ERRORS: dict[type[Exception], str] = {  # before REASONS, of which some are kinds of these
+REASONS: dict[type[Exception], str] = {  # the first that fits
     requests.exceptions.SSLError: "its certificate cannot be trusted",
     requests.exceptions.TooManyRedirects: "its redirects lead round in a circle",
     requests.exceptions.InvalidSchema: "it leads to an address that is not of the web",
-}
-REASONS: dict[type[Exception], str] = {  # the first that fits
     requests.exceptions.ProxyError: "the proxy does not answer; check http_proxy and https_proxy",
     requests.exceptions.ConnectTimeout: "no connection in time",
     requests.exceptions.Timeout: "the server stopped sending",
@@ -44,7 +43,8 @@ REASONS: dict[type[Exception], str] = {  # the first that fits
     ReadTimeoutError: "the server stopped sending",
     HTTPError: "the connection was cut",
 }
-PAGE_STARTS = (b"<!doctype html", b"<html", b"<head", b"<body", b"<script")
+PERMANENT = tuple(REASONS)[:3]
+PAGE_STARTS = (b"<!doctype html", b"<html", b"<head", b"<body")
 
 
 def check_url(url: str) -> str:
@@ -58,7 +58,7 @@ def check_url(url: str) -> str:
         )
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("must start with http:// or https:// and a host")
-    if file_name(url).startswith("."):
+    if (name := file_name(url)).startswith(".") or has_control_characters(name):
         raise ValueError("must end in the name of a file")
     return url
 
@@ -124,7 +124,7 @@ def download(url: Url, checksum: Checksum, section: str, limits: Limits = DEFAUL
         file.parent.mkdir(parents=True, exist_ok=True)
         _receive(url, unfinished, _Progress(limits))
     except (_RetryableError, _PermanentError) as error:
-        if _size(unfinished) > limits.unpacked_gigabytes * 1e9:
+        if not 0 < _size(unfinished) <= limits.unpacked_gigabytes * 1e9:
             forget(unfinished)
         kept = "; what has come is kept, and the next run goes on from there" if _size(unfinished) else ""
         raise UserError(
@@ -209,11 +209,8 @@ def _try(url: str, unfinished: Path, progress: _Progress) -> None:
                 _start(url, response, unfinished)
             _append(response, unfinished, progress)
     except (requests.RequestException, HTTPError) as error:
-        for kind, reason in PERMANENT_ERRORS.items():
-            if isinstance(error, kind):
-                raise _PermanentError(reason) from error
         reason = next((reason for kind, reason in REASONS.items() if isinstance(error, kind)), str(error))
-        raise _RetryableError(reason) from error
+        raise (_PermanentError if isinstance(error, PERMANENT) else _RetryableError)(reason) from error
 
 
 def _check_answer(url: str, response: requests.Response) -> None:

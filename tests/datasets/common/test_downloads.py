@@ -407,7 +407,9 @@ def test_a_password_in_a_url_is_refused_and_not_shown(url):
     assert "pw" not in str(raised.value)
 
 
-@pytest.mark.parametrize("url", ["ftp://host/a.zip", "a.zip", "http:///a.zip", "http://host", "http://host/.."])
+@pytest.mark.parametrize(
+    "url", ["ftp://host/a.zip", "a.zip", "http:///a.zip", "http://host", "http://host/..", "http://host/%1b.zip"]
+)
 def test_what_is_no_web_address_of_a_file_is_refused(url):
     """A mistyped URL is found before any stage begins."""
     with pytest.raises(ValidationError, match="must "):
