@@ -92,7 +92,7 @@ def preparation_for(paths: list[Path], settings: PrepareSettings) -> Preparation
     """
     side, largest = max if settings.fit == "pad" else min, 0
     for path in paths:
-        largest = max(largest, side(width_and_height(path)))
+        largest = max(largest, side(width_and_height(path, settings.pixel_limit)))
         if largest >= settings.image_size:
             break
     size = min(settings.image_size, largest or settings.image_size)

@@ -1,6 +1,7 @@
 """A web server on this machine, with the faults that real ones have, for tests of what downloads."""
 
 import re
+import ssl
 import sys
 import threading
 from collections.abc import Iterator, Mapping
@@ -29,6 +30,12 @@ class Status(NamedTuple):
     headers: tuple[tuple[str, str], ...] = ()
 
 
+class Trickle(NamedTuple):
+    """Send a byte at a time, with a pause of so many seconds before each."""
+
+    seconds: float
+
+
 class Request(NamedTuple):
     """A request as it came."""
 
@@ -45,7 +52,7 @@ class Server:
     def __init__(self, files: Mapping[str, bytes], address: str) -> None:
         self.files = dict(files)
         self.address = address
-        self.faults: list[Cut | Stall | Status | None] = []
+        self.faults: list[Cut | Stall | Status | Trickle | None] = []
         self.ranges = True
         self.headers = {"ETag": '"first"'}
         self.requests: list[Request] = []
@@ -58,14 +65,16 @@ class Server:
 
 
 @contextmanager
-def serving(files: Mapping[str, bytes]) -> Iterator[Server]:
-    """Serve the bytes of `files` by name on a free port of this machine."""
+def serving(files: Mapping[str, bytes], tls: ssl.SSLContext | None = None) -> Iterator[Server]:
+    """Serve the bytes of `files` by name on a free port of this machine, by https where `tls` has a certificate."""
 
     class Handler(_Handler):
         pass
 
     listener = _Listener(("127.0.0.1", 0), Handler)
-    Handler.told = server = Server(files, f"http://127.0.0.1:{listener.server_port}")
+    if tls:
+        listener.socket = tls.wrap_socket(listener.socket, server_side=True, do_handshake_on_connect=False)
+    Handler.told = server = Server(files, f"http{'s' if tls else ''}://127.0.0.1:{listener.server_port}")
     thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:
@@ -82,7 +91,7 @@ class _Listener(ThreadingHTTPServer):
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing where a client left before it had all: some look at an answer's headers only."""
-        if not isinstance(sys.exception(), ConnectionError):
+        if not isinstance(sys.exception(), ConnectionError | ssl.SSLError):
             super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 
@@ -104,14 +113,24 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(206 if first else 200)
         if first:
             self.send_header("Content-Range", f"bytes {first}-{len(body) - 1}/{len(body)}")
-        for name, value in {**server.headers, "Content-Length": str(len(body) - first)}.items():
-            self.send_header(name, value)
+        for name, value in {"Content-Length": str(len(body) - first), **server.headers}.items():
+            if value:
+                self.send_header(name, value)
         self.end_headers()
+        if isinstance(fault, Trickle):
+            self._trickle(body[first:], fault.seconds)
+            return
         sent = body[first : first + fault.after] if fault else body[first:]
         server.bytes_sent += len(sent)  # before they go: who has received them may ask at once
         self.wfile.write(sent)
         if isinstance(fault, Stall):
             server.ended.wait()
+
+    def _trickle(self, body: bytes, seconds: float) -> None:
+        for byte in body:
+            if self.told.ended.wait(seconds):
+                return
+            self.wfile.write(bytes([byte]))
 
     def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002  (named as what it overrides)
         """Say nothing."""

@@ -52,16 +52,6 @@ def test_a_folder_is_copied_without_what_file_managers_leave(folder_source):
     assert fetched(folder_source) == ["blue jay/000.png", "crow/000.png", "crow/juvénile/000.png"]
 
 
-def test_an_official_split_is_kept(folder_source):
-    """train/ and test/ stay apart, the classes of each below."""
-    for part in ("train", "test"):
-        write_images(folder_source / "mine" / part, {"crow": 1, "jay": 1})
-    fetch.main()
-    assert fetched(folder_source) == [
-        f"{part}/{name}/000.png" for part in ("test", "train") for name in ("crow", "jay")
-    ]
-
-
 @pytest.mark.parametrize("wrapped", ["", "birds/"])
 @pytest.mark.parametrize("kind", ["tar", "tar.gz"])
 def test_an_archive_is_like_its_folder(folder_source, kind, wrapped):
@@ -94,14 +84,10 @@ def test_the_largest_class_can_be_capped(folder_source):
     assert fetched(folder_source) == ["crow/000.png", "crow/001.png", "jay/000.png"]
 
 
-def test_a_missing_folder_is_named_with_its_key(folder_source):
-    """The key, the value, and what may stand there."""
+def test_a_path_without_images_is_named_with_its_key(folder_source):
+    """The key, the value, and what may stand there; an image is no data set."""
     (line,) = refused(folder_source)
     assert line == "params.yaml: dataset.folder.path = mine does not exist; name a folder or an archive"
-
-
-def test_a_file_that_is_no_archive_is_named_with_its_key(folder_source):
-    """An image is not a data set."""
     (folder_source / "mine").write_text("?")
     (line,) = refused(folder_source)
     assert line.startswith("params.yaml: dataset.folder.path = mine is no folder and no .tar")
@@ -124,18 +110,13 @@ def test_empty_classes_are_all_named(folder_source):
     assert [line.split(":")[1].split("/")[0].strip() for line in refused(folder_source)] == ["daw", "rook"]
 
 
-def test_one_class_is_no_study(folder_source):
-    """There is nothing to tell apart."""
-    write_images(folder_source / "mine", {"crow": 3})
-    (line,) = refused(folder_source)
-    assert line == "mine: a study needs at least two classes, the source has only crow; expected a folder per class"
-
-
-def test_an_empty_folder_is_no_study(folder_source):
-    """The default path, before a person has put images there."""
+@pytest.mark.parametrize(("classes", "has"), [({"crow": 3}, "only crow"), ({}, "none")])
+def test_less_than_two_classes_are_no_study(folder_source, classes, has):
+    """There is nothing to tell apart; of none, the default path is before a person has put images there."""
     (folder_source / "mine").mkdir()
+    write_images(folder_source / "mine", classes)
     (line,) = refused(folder_source)
-    assert line == "mine: a study needs at least two classes, the source has none; expected a folder per class"
+    assert line == f"mine: a study needs at least two classes, the source has {has}; expected a folder per class"
 
 
 def test_in_a_temporary_copy_an_empty_folder_says_how_it_is_filled(project, monkeypatch):
@@ -190,10 +171,7 @@ def test_splits_are_known_by_their_usual_words(folder_source, folders, splits):
         (["train", "test", "valid", "extra"], "extra/, test/, train/, valid/ are no split and no classes"),
         (["Train", "training", "test"], "Train/ and training/ are the same split; merge them"),
         (["test", "val"], "test/, val/ have no train/ beside them"),
-        (
-            ["fold 1", "fold 2"],
-            "fold 1/, fold 2/ hold folders of the same names and no image, crow/, jay/:",
-        ),
+        (["fold 1", "fold 2"], "fold 1/, fold 2/ hold folders of the same names and no image, crow/, jay/:"),
         (["train", "extra"], "extra/, train/ hold folders of the same names and no image, crow/, jay/:"),
     ],
 )
@@ -204,6 +182,53 @@ def test_splits_are_not_taken_for_classes(folder_source, folders, wrong):
         (folder_source / "mine" / folder / "_DS_Store").write_text("-")  # which some archives bring
     (line,) = refused(folder_source)
     assert line.startswith(f"mine: {wrong}")
+
+
+@pytest.mark.parametrize("names", [("train_images", "val_images", "test-set"), ("Train Data", "Valid", "TEST")])
+def test_names_that_hold_a_splits_word_are_splits(folder_source, names, capsys):
+    """Where they hold classes; two lines after fetch say what was taken for what."""
+    for name in names:
+        write_images(folder_source / "mine" / name, {"crow": 1, "jay": 2})
+    fetch.main()
+    assert {name.split("/")[0] for name in fetched(folder_source)} == {"train", "val", "test"}
+    assert capsys.readouterr().out == (
+        "fetched 2 classes; files: test/ 3, train/ 3, val/ 3\nfiles of each class: crow 3, jay 6\n"
+    )
+
+
+def test_classes_whose_names_hold_a_splits_word_are_classes(folder_source, capsys):
+    """A train station is no training set: its folder holds images."""
+    write_images(folder_source / "mine", {"train station": 1, "test tube": 2} | {f"a{n:02}": 1 for n in range(15)})
+    fetch.main()
+    assert capsys.readouterr().out.splitlines() == [
+        "fetched 17 classes; files: 18",
+        "files of each class: " + ", ".join(f"a{n:02} 1" for n in range(12)) + ", 5 more",
+    ]
+
+
+@pytest.mark.parametrize("names", [("train_images", "val_images", "test_images"), ("train", "val", "test")])
+def test_an_unlabelled_test_folder_is_no_class(folder_source, names):
+    """As competitions hand it out: nothing says what its images show."""
+    mine = folder_source / "mine"
+    for name in names[:2]:
+        write_images(mine / name, {"crow": 1, "jay": 1})
+    write_images(mine, {names[2]: 3})
+    (line,) = refused(folder_source)
+    listed = "/, ".join(sorted(names))
+    assert line == (
+        f"mine: {names[2]}/ of {listed}/ holds no folder per class, so nothing says what its images show; move it"
+        " elsewhere (`classify` answers images without labels)"
+    )
+
+
+def test_two_folders_of_the_same_folders_are_not_two_classes(folder_source):
+    """Half of the names are enough, and a third folder that is a class changes nothing."""
+    mine = folder_source / "mine"
+    write_images(mine / "morning", {"crow": 1, "jay": 1, "rook": 1})
+    write_images(mine / "evening", {"crow": 1, "jay": 1, "daw": 1})
+    write_images(mine, {"extra": 2})
+    (line,) = refused(folder_source)
+    assert line.startswith("mine: evening/, morning/ hold folders of the same names and no image, crow/, daw/, jay/:")
 
 
 def test_splits_within_each_class_are_not_mixed(folder_source):
@@ -219,19 +244,13 @@ def test_splits_within_each_class_are_not_mixed(folder_source):
 
 def test_classes_may_have_folders_of_their_own(folder_source):
     """As long as these do not look like classes: other names, one alone, or images beside them."""
-    for name, within in {"crow": ["adult", "young"], "jay": ["adult"], "rook": ["images"]}.items():
-        write_images(folder_source / "mine" / name, dict.fromkeys(within, 1))
+    for name, folders in {"crow": ["adult", "young"], "jay": ["adult"], "rook": ["images"]}.items():
+        write_images(folder_source / "mine" / name, dict.fromkeys(folders, 1))
+    write_images(folder_source / "mine", {"train": 1})  # a class, as CIFAR-100 has tram and train
     fetch.main()
     assert fetched(folder_source) == [
-        "crow/adult/000.png", "crow/young/000.png", "jay/adult/000.png", "rook/images/000.png"
+        "crow/adult/000.png", "crow/young/000.png", "jay/adult/000.png", "rook/images/000.png", "train/000.png"
     ]  # fmt: skip
-
-
-def test_a_class_may_be_called_train(folder_source):
-    """As CIFAR-100 has it."""
-    write_images(folder_source / "mine", {"train": 1, "tram": 1})
-    fetch.main()
-    assert len(fetched(folder_source)) == 2
 
 
 def test_classes_that_the_source_lacks_are_named(folder_source):

@@ -1,6 +1,5 @@
 """Stage prepare: every image once, in one split, at one size; bad ones are named together."""
 
-import csv
 import os
 import shutil
 import subprocess
@@ -19,7 +18,7 @@ from stages import prepare
 from stages.images.reading import decode
 from stages.images.shards import class_names, preparation, read_rows
 from stages.runtime.errors import UserError
-from stages.runtime.files import read_json
+from stages.runtime.files import read_csv, read_json
 from tests.conftest import write_images
 
 SPLITS = ("original", "validation", "test")
@@ -89,6 +88,9 @@ def test_one_large_image_keeps_the_size_that_is_set(raw, project):
     Image.new("RGB", (300, 200)).save(raw / "jay/large.png")
     prepare.main()
     assert preparation("data/test")["image_size"] == 64
+    set_params(project, prepare__pixel_limit=50_000, prepare__on_bad_image="skip")
+    prepare.main()
+    assert preparation("data/test")["image_size"] == 30
 
 
 def test_the_split_depends_on_names_and_seed_alone(raw, project):
@@ -149,26 +151,21 @@ def test_fractions_that_leave_nothing_to_train_on_are_to_blame(project):
     assert "smaller fractions" in line
 
 
-def test_every_bad_file_is_named_at_once(raw, project):
-    """With its reason, and what can be done about it."""
+def test_every_bad_file_is_named_at_once_or_skipped_and_listed(raw, project):
+    """With its reason, and what can be done about it; the other images are all there."""
     (raw / "crow/000.png").write_bytes(b"")
     (raw / "jay/notes.txt").write_text("not an image")
-    lines = refused(project)
-    assert lines == (
-        "data/raw/crow/000.png: the file is empty",
-        "data/raw/jay/notes.txt: not an image, or of a format that cannot be read",
+    reasons = {
+        "data/raw/crow/000.png": "the file is empty",
+        "data/raw/jay/notes.txt": "not an image, or of a format that cannot be read",
+    }
+    assert refused(project) == (
+        *(f"{file}: {reason}" for file, reason in reasons.items()),
         "mend or remove these files at their source, or set prepare.on_bad_image: skip",
     )
-
-
-def test_bad_files_can_be_skipped_and_are_listed(raw, project):
-    """The list lies beside the shards; the other images are all there."""
-    (raw / "crow/000.png").write_bytes(b"")
     set_params(project, prepare__on_bad_image="skip")
-    splits = prepared()
-    assert len(list(chain(*splits.values()))) == 19
-    with Path("data/skipped.csv").open(encoding="utf-8") as file:
-        assert list(csv.DictReader(file)) == [{"file": "data/raw/crow/000.png", "reason": "the file is empty"}]
+    assert len(list(chain(*prepared().values()))) == 19
+    assert {row["file"]: row["reason"] for row in read_csv("data/skipped.csv")} == reasons
 
 
 def test_a_class_that_skipping_empties_is_an_error(raw, project):
@@ -220,8 +217,7 @@ def copied(project):
 
 
 def duplicates() -> list[tuple[str, str, str]]:
-    with Path("data/duplicates.csv").open(encoding="utf-8") as file:
-        return sorted((row["file"], row["same_as"], row["dropped"]) for row in csv.DictReader(file))
+    return sorted((row["file"], row["same_as"], row["dropped"]) for row in read_csv("data/duplicates.csv"))
 
 
 def test_copies_of_test_images_leave_training_and_test_stays(copied):
@@ -240,20 +236,16 @@ def test_copies_of_test_images_leave_training_and_test_stays(copied):
     assert listed[0][:2] == ("data/raw/test/jay/again.png", "data/raw/test/jay/001.png")
 
 
-def test_copies_can_be_kept_and_are_listed_all_the_same(copied):
-    """The person decides, knowing."""
-    set_params(copied, prepare__duplicates="keep")
-    assert len(list(chain(*prepared().values()))) == 25
-    assert [dropped for _, _, dropped in duplicates()] == ["False"] * 4
-
-
-def test_copies_can_be_refused(copied):
-    """Every one is named with its twin."""
+def test_copies_can_be_kept_or_refused(copied):
+    """The person decides, knowing: kept copies are listed all the same, refused ones named with their twins."""
     set_params(copied, prepare__duplicates="error")
     lines = refused(copied)
     assert len(lines) == 4
     assert sum(line.endswith("is the same image as data/raw/test/crow/000.png (test, crow)") for line in lines) == 2
     assert lines[-1] == "remove these copies at their source, or set prepare.duplicates: drop"
+    set_params(copied, prepare__duplicates="keep")
+    assert len(list(chain(*prepared().values()))) == 25
+    assert [dropped for _, _, dropped in duplicates()] == ["False"] * 4
 
 
 def test_a_class_of_nothing_but_copies_is_an_error(copied):
@@ -389,8 +381,7 @@ def lookalikes(project):
 
 
 def near() -> dict[str, tuple[str, str, str]]:
-    with Path("data/duplicates.csv").open(encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_csv("data/duplicates.csv")
     assert all(0 <= int(row["distance"]) <= 31 for row in rows)
     return {row["file"]: (row["same_as"], row["kind"], row["dropped"]) for row in rows}
 

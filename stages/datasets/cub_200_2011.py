@@ -7,16 +7,14 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from PIL import Image, UnidentifiedImageError
 
-from stages.datasets.common.archives import unpack
+from stages.datasets.common.archives import published_layout, unpacked
 from stages.datasets.common.downloads import Checksum, Url, download
 from stages.datasets.common.selection import Selection
 from stages.runtime.config import Section
-from stages.runtime.errors import UserError
 from stages.runtime.parallel import parallel_map
 
 TOP = "CUB_200_2011"
@@ -28,9 +26,9 @@ Box = tuple[float, float, float, float]  # x and y of the upper left corner, wid
 class Settings(Section):
     """params.yaml's section `dataset.cub_200_2011`."""
 
-    url: Url
-    checksum: Checksum
-    crop_to_bounding_box: bool
+    url: Url = "https://data.caltech.edu/records/65de6-vp158/files/CUB_200_2011.tgz?download=1"
+    checksum: Checksum = "md5:97eceeb196236b17998738112f37df78"
+    crop_to_bounding_box: bool = False
 
 
 class Bird(NamedTuple):
@@ -48,10 +46,10 @@ def fetch(settings: Settings, selection: Selection, seed: int, folder: Path) -> 
     Raises UserError where the archive cannot be had, or is not laid out as the data set's authors laid it out.
     """
     archive = download(settings.url, settings.checksum, "dataset.cub_200_2011", selection.limits)
-    with TemporaryDirectory(dir=folder, prefix=".unpacked.") as unpacked:
-        unpack(archive, Path(unpacked), selection.limits)
-        chosen = list(_chosen(_birds(Path(unpacked) / TOP, archive), selection))
-        copies = [(bird, folder / bird.split / bird.species / bird.file.name) for bird in chosen]
+    with unpacked(archive, folder, selection.limits) as top:
+        with published_layout(archive, "CUB-200-2011", "dataset.cub_200_2011"):
+            birds = _birds(top / TOP)
+        copies = [(bird, folder / bird.split / bird.species / bird.file.name) for bird in _chosen(birds, selection)]
         for parent in sorted({copy.parent for _, copy in copies}):
             parent.mkdir(parents=True)
         if settings.crop_to_bounding_box:
@@ -62,27 +60,21 @@ def fetch(settings: Settings, selection: Selection, seed: int, folder: Path) -> 
                 bird.file.rename(copy)
 
 
-def _birds(top: Path, archive: Path) -> list[Bird]:
+def _birds(top: Path) -> list[Bird]:
     """Return all photographs, from the lists beside them."""
-    try:
-        species = _table(top / "classes.txt")
-        labels = _table(top / "image_class_labels.txt")
-        splits = _table(top / "train_test_split.txt")
-        boxes = _table(top / "bounding_boxes.txt")
-        return [
-            Bird(
-                file=_existing(top / "images", name),
-                split=SPLITS[splits[number]],
-                species=_plain(species[labels[number]]),
-                box=_box(boxes[number]),
-            )
-            for number, name in _table(top / "images.txt").items()
-        ]
-    except (OSError, ValueError, LookupError) as error:
-        raise UserError(
-            f"{archive}: not laid out as CUB-200-2011 is ({type(error).__name__}: {error}); remove it and run again,"
-            " or correct dataset.cub_200_2011.url in params.yaml"
-        ) from None
+    species = _table(top / "classes.txt")
+    labels = _table(top / "image_class_labels.txt")
+    splits = _table(top / "train_test_split.txt")
+    boxes = _table(top / "bounding_boxes.txt")
+    return [
+        Bird(
+            file=_existing(top / "images", name),
+            split=SPLITS[splits[number]],
+            species=_checked_name(species[labels[number]]),
+            box=_box(boxes[number]),
+        )
+        for number, name in _table(top / "images.txt").items()
+    ]
 
 
 def _table(file: Path) -> dict[str, str]:
@@ -94,13 +86,13 @@ def _table(file: Path) -> dict[str, str]:
 def _existing(images: Path, name: str) -> Path:
     path = PurePosixPath(name)
     for part in path.parts:  # of a list that anybody may have written
-        _plain(part)
+        _checked_name(part)
     if not (images / path).is_file():
         raise ValueError(f"images/{name} is missing")
     return images / path
 
 
-def _plain(name: str) -> str:
+def _checked_name(name: str) -> str:
     if name in ("", ".", "..") or "/" in name or "\\" in name:
         raise ValueError(f"{name!r} is no name of a folder or file")
     return name

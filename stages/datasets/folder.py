@@ -7,13 +7,12 @@ import shutil
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
 from stages.datasets.common.archive_names import NameEncoding
-from stages.datasets.common.archives import SUFFIXES, DamagedArchive, is_archive, unpack
+from stages.datasets.common.archives import SUFFIXES, DamagedArchive, is_archive, unpacked
 from stages.datasets.common.downloads import Checksum, check_url, download, file_name, forget
 from stages.datasets.common.folders import SourceFile, read_error
 from stages.datasets.common.label_tables import TableName, files_in_table
@@ -66,14 +65,13 @@ def fetch(settings: Settings, selection: Selection, seed: int, folder: Path) -> 
         return
     if not is_archive(source):
         raise UserError(f"params.yaml: dataset.folder.path = {source} is no folder and no {', '.join(SUFFIXES)} file")
-    with TemporaryDirectory(dir=folder, prefix=".unpacked.") as unpacked:
-        try:
-            unpack(source, Path(unpacked), selection.limits, settings.name_encoding)
-        except DamagedArchive:
-            if settings.url != "none" and settings.checksum == "none":
-                forget(source)  # else it would be taken for what lies behind the URL for ever
-            raise
-        _copy_chosen(Path(unpacked), settings, selection, folder, source)
+    try:
+        with unpacked(source, folder, selection.limits, settings.name_encoding) as content:
+            _copy_chosen(content, settings, selection, folder, source)
+    except DamagedArchive:
+        if settings.url != "none" and settings.checksum == "none":
+            forget(source)  # else it would be taken for what lies behind the URL for ever
+        raise
 
 
 def _copy_chosen(here: Path, settings: Settings, selection: Selection, folder: Path, source: Path) -> None:

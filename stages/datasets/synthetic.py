@@ -18,9 +18,9 @@ JPEG_QUALITY = 95
 class Settings(Section):
     """Section dataset.synthetic of params.yaml."""
 
-    species: int = Field(ge=2, le=1000)  # in the field guide
-    images_per_class: int = Field(ge=2)
-    image_size: int = Field(ge=32, le=512)  # pixels a side; images are square
+    species: int = Field(default=200, ge=2, le=1000)  # in the field guide
+    images_per_class: int = Field(default=40, ge=2)
+    image_size: int = Field(default=96, ge=32, le=512)  # pixels a side; images are square
 
 
 def fetch(settings: Settings, selection: Selection, seed: int, folder: Path) -> None:
@@ -31,13 +31,15 @@ def fetch(settings: Settings, selection: Selection, seed: int, folder: Path) -> 
     guide = {species.name: species for species in field_guide(settings.species, seed)}
     count = min(settings.images_per_class, selection.max_images_per_class or settings.images_per_class)
     names = selection.class_names(dict.fromkeys(guide, settings.images_per_class))
-    orders = [(seed, guide[name], number, settings.image_size) for name in names for number in range(count)]
-    for (_, species, number, _), jpeg in zip(orders, parallel_map(drawn_jpeg, orders, "drawing birds"), strict=True):
+    drawings = [(seed, guide[name], number, settings.image_size) for name in names for number in range(count)]
+    for (_, species, number, _), jpeg in zip(
+        drawings, parallel_map(encoded_drawing, drawings, "drawing birds"), strict=True
+    ):
         (folder / species.name).mkdir(parents=True, exist_ok=True)
         (folder / species.name / f"{number:04d}.jpg").write_bytes(jpeg)
 
 
-def drawn_jpeg(order: tuple[int, Species, int, int]) -> bytes:
-    """Return a JPEG file of `draw(*order)`."""
+def encoded_drawing(drawing: tuple[int, Species, int, int]) -> bytes:
+    """Return a JPEG file of `draw(*drawing)`."""
     cv2.setNumThreads(0)  # the worker processes already use every core
-    return encode(draw(*order), JPEG_QUALITY)
+    return encode(draw(*drawing), JPEG_QUALITY)

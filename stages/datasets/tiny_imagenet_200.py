@@ -6,13 +6,11 @@ The set of Stanford's course CS231n. Its test images have no labels: its validat
 import re
 from collections import Counter, defaultdict
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from stages.datasets.common.archives import unpack
+from stages.datasets.common.archives import published_layout, unpacked
 from stages.datasets.common.downloads import Checksum, Url, download
 from stages.datasets.common.selection import Selection
 from stages.runtime.config import Section
-from stages.runtime.errors import UserError
 
 TOP = "tiny-imagenet-200"
 Groups = dict[tuple[str, str], list[Path]]  # the files of each split and WordNet id
@@ -21,8 +19,8 @@ Groups = dict[tuple[str, str], list[Path]]  # the files of each split and WordNe
 class Settings(Section):
     """params.yaml's section `dataset.tiny_imagenet_200`."""
 
-    url: Url
-    checksum: Checksum
+    url: Url = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
+    checksum: Checksum = "md5:90528d7ca1a48142e341f4ef8d21d0de"
 
 
 def fetch(settings: Settings, selection: Selection, seed: int, folder: Path) -> None:
@@ -31,9 +29,9 @@ def fetch(settings: Settings, selection: Selection, seed: int, folder: Path) -> 
     Raises UserError where the archive cannot be had, or is not laid out as the course laid it out.
     """
     archive = download(settings.url, settings.checksum, "dataset.tiny_imagenet_200", selection.limits)
-    with TemporaryDirectory(dir=folder, prefix=".unpacked.") as unpacked:
-        unpack(archive, Path(unpacked), selection.limits)
-        ids, groups = _read(Path(unpacked) / TOP, archive)
+    with unpacked(archive, folder, selection.limits) as top:
+        with published_layout(archive, "Tiny ImageNet", "dataset.tiny_imagenet_200"):
+            ids, groups = _read(top / TOP)
         for name in selection.class_names({name: len(groups["train", key]) for name, key in ids.items()}):
             for split in ("train", "test"):
                 (parent := folder / split / name).mkdir(parents=True)
@@ -41,17 +39,11 @@ def fetch(settings: Settings, selection: Selection, seed: int, folder: Path) -> 
                     file.rename(parent / file.name)
 
 
-def _read(top: Path, archive: Path) -> tuple[dict[str, str], Groups]:
+def _read(top: Path) -> tuple[dict[str, str], Groups]:
     """Return the WordNet id of each class by its name, and where the images are."""
-    try:
-        ids = (top / "wnids.txt").read_text(encoding="utf-8").split()
-        words = _words(top / "words.txt")
-        groups = _training(top / "train", ids) | _validation(top / "val")
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"{archive}: not laid out as Tiny ImageNet is ({type(error).__name__}: {error}); remove it and run again,"
-            " or correct dataset.tiny_imagenet_200.url in params.yaml"
-        ) from None
+    ids = (top / "wnids.txt").read_text(encoding="utf-8").split()
+    words = _words(top / "words.txt")
+    groups = _training(top / "train", ids) | _validation(top / "val")
     names = readable({key: words.get(key, key) for key in ids})
     return {name: key for key, name in names.items()}, groups
 

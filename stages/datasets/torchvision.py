@@ -30,8 +30,8 @@ from stages.runtime.parallel import parallel_map
 
 Keywords = dict[str, str | bool]
 FAILURES = (OSError, RuntimeError, ValueError, EOFError, HTTPException, tarfile.TarError, zipfile.BadZipFile)
-PASSING = ("corrupted", "Error downloading")  # what torchvision says after a cut; its other RuntimeErrors stay true
-DEEP = ("1", "L", "RGB", "RGBA", "P", "I;16")  # modes that PNG keeps as they are
+TRANSIENT = ("corrupted", "Error downloading")  # what torchvision says after a cut; its other RuntimeErrors stay true
+PNG_MODES = ("1", "L", "RGB", "RGBA", "P", "I;16")  # which PNG keeps as they are
 
 
 class Splits(NamedTuple):
@@ -41,48 +41,26 @@ class Splits(NamedTuple):
     test: tuple[Keywords, ...] = ()
 
 
-def _split(*train: str, test: str) -> Splits:
+def _splits(*train: str, test: str) -> Splits:
     return Splits(tuple({"split": name} for name in train), ({"split": test},))
 
 
-FLAG = Splits(({"train": True},), ({"train": False},))
-POOL = Splits(({},))  # has no official test set
 # Where torchvision offers validation images beside training and test ones, they are training images: prepare
 # chooses its own. Where the labels of the test set are secret, the validation set is what others report on.
-SETS = {
-    "CIFAR10": FLAG,
-    "CIFAR100": FLAG,
-    "CLEVRClassification": _split("train", test="val"),
-    "Caltech101": POOL,
-    "Caltech256": POOL,
-    "Country211": _split("train", "valid", test="test"),
-    "DTD": _split("train", "val", test="test"),
-    "EMNIST": Splits(({"split": "balanced", "train": True},), ({"split": "balanced", "train": False},)),
-    "EuroSAT": POOL,
-    "FER2013": _split("train", test="test"),
-    "FGVCAircraft": _split("trainval", test="test"),
-    "FashionMNIST": FLAG,
-    "Flowers102": _split("train", "val", test="test"),
-    "Food101": _split("train", test="test"),
-    "GTSRB": _split("train", test="test"),
-    "ImageNet": _split("train", test="val"),
-    "Imagenette": _split("train", test="val"),
-    "KMNIST": FLAG,
-    "LFWPeople": Splits(({"split": "10fold"},)),
-    "MNIST": FLAG,
-    "Omniglot": Splits(({"background": True},)),  # its other part has other classes
-    "OxfordIIITPet": _split("trainval", test="test"),
-    "PCAM": _split("train", "val", test="test"),
-    "Places365": Splits(({"split": "train-standard", "small": True},), ({"split": "val", "small": True},)),
-    "QMNIST": FLAG,
-    "RenderedSST2": _split("train", "val", test="test"),
-    "SEMEION": POOL,
-    "STL10": _split("train", test="test"),
-    "SUN397": POOL,
-    "SVHN": _split("train", test="test"),
-    "StanfordCars": _split("train", test="test"),
-    "USPS": FLAG,
-}
+KINDS = [
+    (Splits(({"train": True},), ({"train": False},)), "CIFAR10 CIFAR100 FashionMNIST KMNIST MNIST QMNIST USPS"),
+    (Splits(({},)), "Caltech101 Caltech256 EuroSAT SEMEION SUN397"),  # without an official test set
+    (_splits("train", test="test"), "FER2013 Food101 GTSRB STL10 SVHN StanfordCars"),
+    (_splits("train", test="val"), "CLEVRClassification ImageNet Imagenette"),
+    (_splits("train", "val", test="test"), "DTD Flowers102 PCAM RenderedSST2"),
+    (_splits("train", "valid", test="test"), "Country211"),
+    (_splits("trainval", test="test"), "FGVCAircraft OxfordIIITPet"),
+    (Splits(({"split": "balanced", "train": True},), ({"split": "balanced", "train": False},)), "EMNIST"),
+    (Splits(({"split": "10fold"},)), "LFWPeople"),
+    (Splits(({"background": True},)), "Omniglot"),  # its other part has other classes
+    (Splits(({"split": "train-standard", "small": True},), ({"split": "val", "small": True},)), "Places365"),
+]
+SETS = dict(sorted((name, splits) for splits, names in KINDS for name in names.split()))
 
 
 def _labelled(name: str) -> str:
@@ -94,7 +72,7 @@ def _labelled(name: str) -> str:
 class Settings(Section):
     """params.yaml's section `dataset.torchvision`."""
 
-    name: Annotated[str, AfterValidator(_labelled)]
+    name: Annotated[str, AfterValidator(_labelled)] = "CIFAR10"
 
 
 class Item(NamedTuple):
@@ -136,24 +114,24 @@ def _parts(name: str) -> tuple[list[Any], list[Any]]:
     if not root.exists():  # torchvision takes a half unpacked archive for a whole one
         with atomic_folder(root) as unfinished:
             for some in keywords:
-                _ready(name, unfinished, root, some)
-    parts = [_ready(name, root, root, some) for some in keywords]
+                _downloaded(name, unfinished, root, some)
+    parts = [_downloaded(name, root, root, some) for some in keywords]
     trained = len(SETS[name].train)
     return parts[:trained], parts[trained:]
 
 
-def _ready(name: str, folder: Path, root: Path, keywords: Keywords) -> Any:
+def _downloaded(name: str, folder: Path, root: Path, keywords: Keywords) -> Any:
     """Return a dataset whose files are in `folder`; try again where a failure may pass."""
-    for setbacks in range(1, downloads.MAX_TRIES + 1):
+    for failures in range(1, downloads.MAX_TRIES + 1):
         try:
             with _read_timeout():
                 return _dataset(name, folder, keywords)
         except FAILURES as error:
             if isinstance(error, HTTPError):
                 error.close()  # it is the server's answer as well, with its connection
-            if setbacks == downloads.MAX_TRIES or not _may_pass(error):
-                raise UserError(*_advice(name, folder, root, error)) from None
-        downloads.wait_before_retry(setbacks)
+            if failures == downloads.MAX_TRIES or not _is_transient(error):
+                raise UserError(*_error_lines(name, folder, root, error)) from None
+        downloads.wait_before_retry(failures)
     raise AssertionError  # the loop returns or raises
 
 
@@ -181,15 +159,15 @@ def _read_timeout() -> Iterator[None]:
         socket.setdefaulttimeout(before)
 
 
-def _may_pass(error: Exception) -> bool:
+def _is_transient(error: Exception) -> bool:
     if isinstance(error, HTTPError):
         return error.code in downloads.RETRIED_STATUSES
     if isinstance(error, RuntimeError):
-        return any(words in str(error) for words in PASSING)
+        return any(words in str(error) for words in TRANSIENT)
     return isinstance(error, OSError | HTTPException) and not isinstance(error, FileNotFoundError)
 
 
-def _advice(name: str, folder: Path, root: Path, error: Exception) -> tuple[str, str]:
+def _error_lines(name: str, folder: Path, root: Path, error: Exception) -> tuple[str, str]:
     """Return what went wrong, and which file a person without a network has to place where."""
     reason = " ".join(str(error).replace(str(folder), str(root)).split()) or type(error).__name__
     frames = [frame.f_locals for frame, _ in traceback.walk_tb(error.__traceback__)]
@@ -247,5 +225,5 @@ def _write(item: tuple[Path, Path | Image.Image]) -> None:
     if isinstance(image, Path):
         shutil.copyfile(image, path.with_name(path.name + image.suffix.lower()))
         return
-    kept = image if image.mode in DEEP else image.convert("RGB")
+    kept = image if image.mode in PNG_MODES else image.convert("RGB")
     kept.save(path.with_name(f"{path.name}.png"), "PNG")

@@ -68,10 +68,11 @@ def max_value(path: Path, pixel_limit: int) -> int:
     return 0
 
 
-def width_and_height(path: Path) -> tuple[int, int]:
-    """Return an image's pixels a side, from its header alone; (0, 0) where none can be read."""
+def width_and_height(path: Path, pixel_limit: int) -> tuple[int, int]:
+    """Return an image's pixels a side, from its header alone; (0, 0) where it has none or more than the limit."""
+    Image.MAX_IMAGE_PIXELS = pixel_limit
     with suppress(Exception), warnings.catch_warnings(action="ignore"), _open(path, path) as image:
-        return image.size
+        return image.size if image.width * image.height <= pixel_limit else (0, 0)
     return (0, 0)
 
 

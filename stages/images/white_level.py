@@ -5,6 +5,7 @@ from pathlib import Path
 
 from stages.images.bit_depth import MAX_16_BIT, may_be_high_bit_depth
 from stages.images.reading import max_value
+from stages.runtime.names import printable
 from stages.runtime.parallel import parallel_map
 
 OUTLIER_SHARE = 0.05  # of the images: so few that are brighter than all others may be another camera's
@@ -29,8 +30,9 @@ def find_white_level(files: list[Path], pixel_limit: int) -> int:
     )
     brighter = sorted(file for file, value in brightness.items() if value > white // 2)
     if len(brighter) < OUTLIER_SHARE * len(brightness):
+        example = printable(str(brighter[0]))
         print(
-            f"only {len(brighter)} of them need {white.bit_length()} bits, {brighter[0]} for one: if they are not like"
-            " the others, which may come out dark, remove them or set prepare.white_level"
+            f"only {len(brighter)} of them need {white.bit_length()} bits, {example} for one: if they are not like the"
+            " others, which may come out dark, remove them or set prepare.white_level"
         )
     return white

@@ -12,7 +12,7 @@ from stages.datasets.common import downloads
 from stages.datasets.common.selection import Selection
 from stages.datasets.cub_200_2011 import Settings, fetch
 from stages.runtime.errors import UserError
-from tests.servers import Cut, Stall, Status, serving
+from tests.servers import serving
 
 ALBATROSS, AUKLET, BUNTING = SPECIES = ("001.Black_footed_Albatross", "007.Parakeet_Auklet", "014.Indigo_Bunting")
 # number in the lists: species, file, 1 for training; out of order, as nothing may depend on it
@@ -182,22 +182,6 @@ def test_lists_that_make_no_sense_are_a_message(server, fetched, list_name, line
     server.files["CUB_200_2011.tgz"] = packed(layout(**{list_name: lines}))
     with pytest.raises(UserError, match=r"data/downloads/CUB_200_2011.tgz: not laid out as CUB-200-2011 is"):
         fetched(checksum="none")
-
-
-@pytest.mark.parametrize("fault", [Cut(500), Status(503), Stall(500)])
-def test_the_archive_survives_a_poor_line(server, fetched, monkeypatch, fault):
-    """A cut, a busy server or one that stalls delays the birds, and changes none."""
-    monkeypatch.setattr(downloads, "READ_TIMEOUT", 0.1)
-    server.faults = [fault]
-    assert fetched() == EXPECTED
-    assert server.bytes_sent == len(ARCHIVE)
-
-
-def test_a_wrong_checksum_is_refused_before_anything_is_unpacked(fetched, tmp_path):
-    """What is not the published archive is removed, and nothing of it is used."""
-    with pytest.raises(UserError, match=r"dataset\.cub_200_2011\.checksum"):
-        fetched(checksum="md5:97eceeb196236b17998738112f37df78")
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 def test_a_missing_archive_is_named(server, fetched):

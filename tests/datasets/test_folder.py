@@ -3,6 +3,7 @@
 import os
 import shutil
 import socket
+import subprocess
 import tarfile
 from pathlib import Path
 
@@ -96,6 +97,55 @@ def test_what_may_not_be_read_is_listed(mine):
         "crow/closed": ("crow", "a folder that may not be read (permission denied)"),
         "crow/closed.png": ("crow", "may not be read (permission denied)"),
     }
+
+
+def test_folders_too_deep_are_listed(mine):
+    """Python's own functions fail beyond some hundred folders below each other; nobody keeps images there."""
+    at = os.open(mine / "crow", os.O_RDONLY)
+    for _ in range(1500):
+        os.mkdir("d", dir_fd=at)
+        below = os.open("d", os.O_RDONLY, dir_fd=at)
+        os.close(at)
+        at = below
+    os.close(at)
+    try:
+        assert fetched() == ["bad_files.csv", *GOOD]
+        (row,) = read_csv("data/raw/bad_files.csv")
+        assert row["reason"] == "lies more than 100 folders deep; move what is in it up"
+    finally:
+        subprocess.run(["rm", "-rf", mine / "crow/d"], check=True)  # pytest's own way fails on it, too
+
+
+def test_a_study_in_folders_too_deep_is_refused(mine):
+    """A chain of folders around all classes ends in words as well."""
+    wrapped = mine.parent / Path(*["w"] * 300)
+    wrapped.mkdir(parents=True)
+    mine.rename(wrapped / "mine")
+    set_params(mine.parent, dataset__folder__path="w")
+    assert fetched() == GOOD
+
+
+def test_odd_names_of_files_stay_whole_in_tables(mine):
+    """A carriage return ends no row, and macOS's Icon files are passed over."""
+    (mine / "crow/Icon\r").write_bytes(b"icon")
+    (mine / "crow/a\rb,jay.jpg").symlink_to("/nowhere")
+    assert fetched() == ["bad_files.csv", *GOOD]
+    assert bad_files() == {"crow/a\rb,jay.jpg": ("crow", "a link to /nowhere, which does not exist")}
+
+
+@pytest.mark.parametrize(("name", "shown"), [("a\x9b2Jb", "'a\\x9b2Jb'"), ("a\u202eb", "'a\\u202eb'")])
+def test_names_that_change_a_terminal_are_refused_and_not_printed(mine, name, shown):
+    """A class of such a name would reach report, page and terminal."""
+    write_images(mine, {name: 1})
+    assert refused() == (f"mine: class {shown} has a control character in its name; rename it",)
+
+
+def test_a_home_folder_is_written_out(mine, monkeypatch):
+    """DVC watches the folder and knows no ~."""
+    monkeypatch.setenv("HOME", "/home/ann")
+    set_params(mine.parent, dataset__folder__path="~/birds")
+    (line,) = refused()
+    assert line.endswith("DVC, which watches this folder, does not know ~; write /home/ann/birds")
 
 
 def test_images_outside_of_all_classes_are_listed(mine):
@@ -277,7 +327,7 @@ def test_a_table_may_lie_in_a_wrapped_archive(table):
     assert fetched() == ["crow/photos/a/001.png", "jay/photos/a/000.png"]
 
 
-def test_a_image_without_a_row_takes_no_other_ones_place(table):
+def test_an_image_without_a_row_takes_no_other_ones_place(table):
     """Of two files, one lies where the other one's class puts it: only the one without a row is a bad file."""
     set_params(table.parent, prepare__image_size=32, prepare__on_bad_image="skip")
     write_images(table, {"crow": 6, ".": 6})

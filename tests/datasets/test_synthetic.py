@@ -7,7 +7,7 @@ import pytest
 from stages.datasets.common.selection import Selection
 from stages.datasets.field_guide.drawing import CURVES, LINES, draw
 from stages.datasets.field_guide.species import ATTRIBUTES, CHANGES, FAMILY_SIZE, Species, field_guide
-from stages.datasets.synthetic import Settings, drawn_jpeg, fetch
+from stages.datasets.synthetic import Settings, encoded_drawing, fetch
 from stages.runtime.errors import UserError
 
 SEED = 7
@@ -30,19 +30,14 @@ def differences(one: Species, other: Species):
     return [name for name in ATTRIBUTES if one.values[name] != other.values[name]]
 
 
-def test_the_same_seed_gives_the_same_image():
-    """An image is the same each time it is drawn, whatever was drawn before it."""
+def test_the_seed_decides_the_field_guide_and_every_image():
+    """An image is the same each time it is drawn, whatever was drawn before it; another seed gives other birds."""
     species = field_guide(2, SEED)
-    first = drawn_jpeg((SEED, species[1], 5, 48))
+    first = encoded_drawing((SEED, species[1], 5, 48))
     draw(SEED, species[0], 0, 48)
-    assert drawn_jpeg((SEED, field_guide(2, SEED)[1], 5, 48)) == first
-
-
-def test_another_seed_gives_other_birds():
-    """The seed decides the field guide and every image."""
-    one, other = field_guide(2, SEED)[0], field_guide(2, SEED + 1)[0]
-    assert one.values != other.values
-    assert not np.array_equal(draw(SEED, one, 0, 32), draw(SEED + 1, one, 0, 32))
+    assert encoded_drawing((SEED, field_guide(2, SEED)[1], 5, 48)) == first
+    assert species[0].values != field_guide(2, SEED + 1)[0].values
+    assert not np.array_equal(draw(SEED, species[0], 0, 32), draw(SEED + 1, species[0], 0, 32))
 
 
 def test_a_species_does_not_depend_on_how_many_there_are():
@@ -54,7 +49,7 @@ def test_a_species_does_not_depend_on_how_many_there_are():
 
 
 def test_a_thousand_names_are_unique_sorted_and_fit_any_file_system():
-    """Names of 1,000 species are unique, in name order, and safe as names of folders."""
+    """Names of 1,000 species are unique, in name drawing, and safe as names of folders."""
     names = class_names(1000)
     assert len(names) == 1000
     assert len({name.lower() for name in names}) == 1000
@@ -90,21 +85,15 @@ def test_every_value_of_an_attribute_that_marks_a_bird_is_drawn():
 def test_images_have_the_asked_for_size(size):
     """An image is a square of uint8 RGB pixels of any allowed size, with something to see in it."""
     image = draw(SEED, field_guide(2, SEED)[0], 0, size)
-    assert image.shape == (size, size, 3)
-    assert image.dtype == np.uint8
+    assert (image.shape, image.dtype) == ((size, size, 3), np.uint8)
     assert image.std() > 5
 
 
-def test_individuals_of_a_species_differ():
-    """No two images of a species are alike."""
-    species = field_guide(2, SEED)[0]
-    assert len({draw(SEED, species, number, 32).tobytes() for number in range(20)}) == 20
-
-
-def test_every_bird_can_be_drawn():
-    """Whatever the family, marks and pose, drawing succeeds."""
+def test_every_bird_can_be_drawn_and_no_two_are_alike():
+    """Whatever the family, marks and pose, drawing succeeds, and individuals of a species differ."""
     for species in field_guide(60, SEED):
         assert draw(SEED, species, 0, 32).shape == (32, 32, 3)
+    assert len({draw(SEED, species, number, 32).tobytes() for number in range(20)}) == 20
 
 
 def test_fetch_writes_exactly_what_was_asked_for(tmp_path):

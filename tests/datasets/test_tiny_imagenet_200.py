@@ -11,7 +11,7 @@ from stages.datasets.common import downloads
 from stages.datasets.common.selection import Selection
 from stages.datasets.tiny_imagenet_200 import Settings, fetch, readable
 from stages.runtime.errors import UserError
-from tests.servers import Cut, Stall, Status, serving
+from tests.servers import serving
 
 WORDS = {
     "n01443537": "goldfish, Carassius auratus",
@@ -150,22 +150,6 @@ def test_lists_that_make_no_sense_are_a_message(server, fetched, name, content):
     server.files["tiny-imagenet-200.zip"] = packed(layout() | {f"tiny-imagenet-200/{name}": content})
     with pytest.raises(UserError, match=r"data/downloads/tiny-imagenet-200.zip: not laid out as Tiny ImageNet is"):
         fetched(checksum="none")
-
-
-@pytest.mark.parametrize("fault", [Cut(500), Status(503), Stall(500)])
-def test_the_archive_survives_a_poor_line(server, fetched, monkeypatch, fault):
-    """A cut, a busy server or one that stalls delays the images, and changes none."""
-    monkeypatch.setattr(downloads, "READ_TIMEOUT", 0.1)
-    server.faults = [fault]
-    assert fetched() == EXPECTED
-    assert server.bytes_sent == len(ARCHIVE)
-
-
-def test_a_wrong_checksum_is_refused_before_anything_is_unpacked(fetched, tmp_path):
-    """What is not the published archive is removed, and nothing of it is used."""
-    with pytest.raises(UserError, match=r"dataset\.tiny_imagenet_200\.checksum"):
-        fetched(checksum="md5:90528d7ca1a48142e341f4ef8d21d0de")
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 def test_a_missing_archive_is_named(server, fetched):

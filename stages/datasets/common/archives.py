@@ -11,7 +11,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import IO
@@ -103,6 +103,26 @@ def unpack(archive: Path, folder: Path, limits: Limits = DEFAULT_LIMITS, name_en
         raise DamagedArchive(f"{archive}: {wrong}; fetch or pack it again, or correct its suffix") from None
 
 
+@contextmanager
+def unpacked(archive: Path, folder: Path, limits: Limits, name_encoding: str = "utf-8") -> Iterator[Path]:
+    """Give a folder within `folder` that holds what `unpack` brings; it vanishes when the block ends."""
+    with TemporaryDirectory(dir=folder, prefix=".unpacked.") as inside:
+        unpack(archive, Path(inside), limits, name_encoding)
+        yield Path(inside)
+
+
+@contextmanager
+def published_layout(archive: Path, title: str, section: str) -> Iterator[None]:
+    """Raise a UserError for what goes wrong in reading an archive that is not laid out as its authors published it."""
+    try:
+        yield
+    except (OSError, ValueError, LookupError) as error:
+        raise UserError(
+            f"{archive}: not laid out as {title} is ({type(error).__name__}: {error}); remove it and run again,"
+            f" or correct {section}.url in params.yaml"
+        ) from None
+
+
 def _write(members: Iterator[Member], folder: Path, limits: Limits) -> None:
     taken: dict[str, tuple[str, bool]] = {}
     left = int(limits.unpacked_gigabytes * 1e9)
@@ -142,11 +162,11 @@ def _path(name: str, is_folder: bool, taken: dict[str, tuple[str, bool]]) -> Pur
         raise _RefusedMember(name, next(reason for reason, applies in refusals.items() if applies))
     for part in [*reversed(path.parents), path][1:]:
         # macOS and Windows hold names for one that differ in case, macOS also in how their accents are composed
-        mine = str(part), part != path or is_folder
-        other = taken.setdefault(folded(mine[0]), mine)
-        if other is not mine and other[0] != mine[0]:
-            raise _RefusedMember(name, f"would overwrite {other[0]!r} where case does not count")
-        if other is not mine and not (other[1] and mine[1]):
+        new = str(part), part != path or is_folder
+        old = taken.setdefault(folded(new[0]), new)
+        if old[0] != new[0]:
+            raise _RefusedMember(name, f"would overwrite {old[0]!r} where case does not count")
+        if old is not new and not (old[1] and new[1]):
             raise _RefusedMember(name, "comes twice")
     return path
 

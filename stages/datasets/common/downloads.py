@@ -1,7 +1,6 @@
-"""Download files: resumed after a cut, checked before use, and kept, so that no file comes over the network twice.
+"""Download files: resumed after a cut, checked before use, and kept, so that none comes twice.
 
-Built on requests, with what a large archive over a poor line needs beside it: pooch keeps and checks files as well,
-but starts again after every cut.
+On requests: pooch keeps and checks files as well, but starts again after every cut.
 """
 
 import contextlib
@@ -22,6 +21,7 @@ from urllib3.exceptions import HTTPError, ReadTimeoutError
 from stages.datasets.common.archives import DEFAULT_LIMITS, Limits
 from stages.runtime.errors import UserError
 from stages.runtime.files import UNFINISHED, read_json, write_json
+from stages.runtime.names import has_control_characters
 
 DOWNLOADS = Path("data/downloads")  # no stage's output, so that DVC never deletes it
 ORIGIN = ".origin"  # suffix of the note that says which URL and version of the file a download is
@@ -32,12 +32,10 @@ FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0  # seconds between tries: doubled each time
 SLOWEST, PATIENCE = 1000, 300.0  # bytes a second, and for how many seconds fewer are put up with
 CHUNK = 1 << 16  # bytes read at a time, at most
 RETRIED_STATUSES = (408, 425, 429, 500, 502, 503, 504)  # of HTTP, which pass with time
-PERMANENT_ERRORS: dict[type[Exception], str] = {  # before REASONS, of which some are kinds of these
+REASONS: dict[type[Exception], str] = {  # the first that fits
     requests.exceptions.SSLError: "its certificate cannot be trusted",
     requests.exceptions.TooManyRedirects: "its redirects lead round in a circle",
     requests.exceptions.InvalidSchema: "it leads to an address that is not of the web",
-}
-REASONS: dict[type[Exception], str] = {  # the first that fits
     requests.exceptions.ProxyError: "the proxy does not answer; check http_proxy and https_proxy",
     requests.exceptions.ConnectTimeout: "no connection in time",
     requests.exceptions.Timeout: "the server stopped sending",
@@ -45,7 +43,8 @@ REASONS: dict[type[Exception], str] = {  # the first that fits
     ReadTimeoutError: "the server stopped sending",
     HTTPError: "the connection was cut",
 }
-PAGE_STARTS = (b"<!doctype html", b"<html", b"<head", b"<body", b"<script")
+PERMANENT = tuple(REASONS)[:3]
+PAGE_STARTS = (b"<!doctype html", b"<html", b"<head", b"<body")
 
 
 def check_url(url: str) -> str:
@@ -59,7 +58,7 @@ def check_url(url: str) -> str:
         )
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("must start with http:// or https:// and a host")
-    if file_name(url).startswith("."):
+    if (name := file_name(url)).startswith(".") or has_control_characters(name):
         raise ValueError("must end in the name of a file")
     return url
 
@@ -99,7 +98,7 @@ class _Progress:
         self.started, self.received = time.monotonic(), 0
 
     def add(self, received: int, size: int) -> None:
-        """Count bytes received; `size` is that of the file until now. Raises _PermanentError beyond a limit."""
+        """Count bytes; `size` is the file's until now. Raises _PermanentError beyond a limit."""
         if size > self.limit * 1e9:
             raise _PermanentError(f"it is larger than dataset.limits.unpacked_gigabytes = {self.limit:g}")
         self.received += received
@@ -125,6 +124,8 @@ def download(url: Url, checksum: Checksum, section: str, limits: Limits = DEFAUL
         file.parent.mkdir(parents=True, exist_ok=True)
         _receive(url, unfinished, _Progress(limits))
     except (_RetryableError, _PermanentError) as error:
+        if not 0 < _size(unfinished) <= limits.unpacked_gigabytes * 1e9:
+            forget(unfinished)
         kept = "; what has come is kept, and the next run goes on from there" if _size(unfinished) else ""
         raise UserError(
             f"params.yaml: {section}.url = {url} cannot be downloaded: {error}{kept}", manual_hint(file, checksum)
@@ -208,11 +209,8 @@ def _try(url: str, unfinished: Path, progress: _Progress) -> None:
                 _start(url, response, unfinished)
             _append(response, unfinished, progress)
     except (requests.RequestException, HTTPError) as error:
-        for kind, reason in PERMANENT_ERRORS.items():
-            if isinstance(error, kind):
-                raise _PermanentError(reason) from error
         reason = next((reason for kind, reason in REASONS.items() if isinstance(error, kind)), str(error))
-        raise _RetryableError(reason) from error
+        raise (_PermanentError if isinstance(error, PERMANENT) else _RetryableError)(reason) from error
 
 
 def _check_answer(url: str, response: requests.Response) -> None:
@@ -294,7 +292,7 @@ def _digest(file: Path, checksum: str) -> str:
     if checksum == "none":
         return checksum
     algorithm = checksum.partition(":")[0]
+    # md5 is what data sets' authors publish: it helps against damage, not against malice
+    new = partial(hashlib.new, algorithm, usedforsecurity=False)
     with file.open("rb") as opened:
-        # against damage, not against malice: what the data sets' authors publish is md5
-        digest = hashlib.file_digest(opened, partial(hashlib.new, algorithm, usedforsecurity=False))
-    return f"{algorithm}:{digest.hexdigest()}"
+        return f"{algorithm}:{hashlib.file_digest(opened, new).hexdigest()}"

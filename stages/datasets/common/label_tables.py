@@ -15,7 +15,7 @@ from stages.datasets.common.layouts import SPLIT_WORDS, split_named
 from stages.runtime.errors import UserError
 from stages.runtime.names import has_control_characters, natural_order
 
-HEADINGS = {  # the columns that are read, and what else they may be called where that is not said twice
+HEADINGS = {  # the columns that are read, and what else they may be called where just one is there
     "file": ("file", "filename", "file_name", "image", "image_path", "path", "filepath"),
     "label": ("label", "class", "class_name", "target", "category"),
     "split": ("split",),
@@ -23,7 +23,7 @@ HEADINGS = {  # the columns that are read, and what else they may be called wher
 }
 ID_HEADINGS = ("image_id", "id")  # of files, where no column names them
 COLUMNS = "expected columns file and label, and perhaps split and group"
-LONGEST_NAME = 255  # bytes, on all file systems
+LONGEST_NAME, LONGEST_PATH = 255, 1000  # bytes and characters that all file systems hold
 
 
 def _relative(name: str) -> str:
@@ -42,9 +42,9 @@ class Line(NamedTuple):
     number: int
     file: str
     label: str
-    split: str
-    group: str
-    surplus: str  # what stands beyond the last column
+    split: str = ""
+    group: str = ""
+    surplus: str = ""  # what stands beyond the last column
 
     @property
     def path(self) -> PurePosixPath:
@@ -99,10 +99,10 @@ def _wrapped(folder: Path) -> Iterator[Path]:
 
 def _lines(text: str) -> Iterator[Line]:
     first, _, rest = text.partition("\n")
-    said = re.fullmatch(r"sep=(.)\s*", first, re.IGNORECASE)  # by Excel, to itself
-    first = rest.partition("\n")[0] if said else first
-    delimiter = said[1] if said else max(",;\t", key=first.count)
-    reader = csv.reader(io.StringIO(rest if said else text, newline=""), delimiter=delimiter)
+    excel = re.fullmatch(r"sep=(.)\s*", first, re.IGNORECASE)  # by Excel, to itself
+    first = rest.partition("\n")[0] if excel else first
+    delimiter = excel[1] if excel else max(",;\t", key=first.count)
+    reader = csv.reader(io.StringIO(rest if excel else text, newline=""), delimiter=delimiter)
     try:
         heading = [cell.strip().casefold() for cell in next(reader, [])]
         columns = _columns(heading)
@@ -111,23 +111,26 @@ def _lines(text: str) -> Iterator[Line]:
             if any(cells):
                 values = dict(zip(heading, cells, strict=False))
                 surplus = delimiter.join(cells[len(heading) :]).strip(delimiter)
-                number = reader.line_num + bool(said)
-                yield Line(number, *(values.get(columns.get(name, ""), "") for name in HEADINGS), surplus)
+                number = reader.line_num + bool(excel)
+                known = {name: values.get(column, "") for name, column in columns.items()}
+                yield Line(number, surplus=surplus, **known)
     except csv.Error as error:
-        raise _Mistake(f", line {reader.line_num + bool(said)}: {error}; is a double quote missing?") from None
+        raise _Mistake(f", line {reader.line_num + bool(excel)}: {error}; is a double quote missing?") from None
 
 
 def _columns(heading: list[str]) -> dict[str, str]:
     """Return which column holds what."""
     found: dict[str, str] = {}
     for name, words in HEADINGS.items():
-        there = [word for word in words if word in heading]
-        if name == "file" and not there:
-            there = [word for word in ID_HEADINGS if word in heading]
-        if there and (there[0] == name or len(there) == 1):
-            found[name] = there[0]
-        elif there:
-            raise _Mistake(f", line 1: {' and '.join(there)} could each be the column {name}; call one of them {name}")
+        present = [word for word in words if word in heading]
+        if name == "file" and not present:
+            present = [word for word in ID_HEADINGS if word in heading]
+        if present and (present[0] == name or len(present) == 1):
+            found[name] = present[0]
+        elif present:
+            raise _Mistake(
+                f", line 1: {' and '.join(present)} could each be the column {name}; call one of them {name}"
+            )
     if twice := [word for word, count in Counter(heading).items() if count > 1 and word in found.values()]:
         raise _Mistake(f", line 1: two columns are called {twice[0]}; rename or remove one")
     if not {"file", "label"} <= set(found):
@@ -208,7 +211,8 @@ def _mistake(line: Line) -> str:
         return f"{line.surplus!r} is beyond the last column; put a name that holds a separator in double quotes"
     if not line.file:
         return "names no file"
-    if "\0" in line.file or any(len(part.encode()) > LONGEST_NAME for part in line.path.parts):
+    longest = max(len(part.encode()) for part in ("", *line.path.parts))
+    if "\0" in line.file or longest > LONGEST_NAME or len(line.file) > LONGEST_PATH:
         return f"{line.file[:40]!r}... cannot be the name of a file: a NUL is in it, or it is too long"
     if line.split and not split_named(line.split):
         return f"split {line.split!r} is none of {', '.join(word for words in SPLIT_WORDS.values() for word in words)}"

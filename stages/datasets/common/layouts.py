@@ -6,14 +6,7 @@ from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path, PurePosixPath
 
-from stages.datasets.common.folders import (
-    SourceFile,
-    access_error,
-    is_image_name,
-    list_folder,
-    subfolders,
-    walk_files,
-)
+from stages.datasets.common.folders import SourceFile, access_error, is_image_name, list_folder, subfolders, walk_files
 from stages.runtime.errors import UserError
 from stages.runtime.names import case_clashes, folded, spelled
 

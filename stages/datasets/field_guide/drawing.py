@@ -148,7 +148,7 @@ class Layer:
 
     def draw(self, frame: Array, width: float, lines: Iterable[ArrayLike], colour: Iterable[float]) -> None:
         """Draw lines, each (points, 2) in `frame`: closed curves filled where `width` is 0, else open lines."""
-        curves = [moved(self.view @ frame, line if width else rounded(line)) for line in lines]
+        curves = [transformed(self.view @ frame, line if width else smooth_curve(line)) for line in lines]
         sixteenths = [np.rint(16 * points).astype(np.int32) for points in curves]  # of a pixel: cv2's shift=4
         opaque = (*map(float, colour), 255.0)
         if width:
@@ -157,18 +157,18 @@ class Layer:
             cv2.fillPoly(self.pixels, sixteenths, opaque, cv2.LINE_AA, 4)
 
 
-def moved(frame: Array, points: ArrayLike) -> Array:
+def transformed(frame: Array, points: ArrayLike) -> Array:
     """Return points, (n, 2), carried by a 3 x 3 frame."""
     return np.asarray(np.asarray(points) @ frame[:2, :2].T + frame[:2, 2])
 
 
-def turned(x: float, y: float, degrees: float) -> Array:
-    """Return the 3 x 3 frame at (x, y), turned anticlockwise."""
+def rotated_frame(x: float, y: float, degrees: float) -> Array:
+    """Return the 3 x 3 frame at (x, y), rotated_frame anticlockwise."""
     cosine, sine = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     return np.array([[cosine, -sine, x], [sine, cosine, y], [0, 0, 1]])
 
 
-def rounded(points: ArrayLike) -> Array:
+def smooth_curve(points: ArrayLike) -> Array:
     """Return the closed Catmull-Rom curve through points, (n, 2); a point given twice is a corner."""
     points = np.asarray(points)
     rows = np.arange(-1, 3)[:, None] + np.arange(len(points))  # before each, itself, and two after it
@@ -198,17 +198,17 @@ def _joints(rng: Generator, build: Build) -> dict[str, Array]:
     """Return an individual's pose: the 3 x 3 frames that SHAPES are drawn in, and the feet's."""
     posture, half_depth, radius, neck, leg, tail, bill, _ = build
     lean, nod, wag, droop = rng.normal(0, POSE, 4)
-    trunk, depth = turned(0, 0, posture + lean), np.diag([1, half_depth, 1])
-    nape = moved(trunk, [0.4 + neck, 0.17 - 0.0012 * posture])
-    hip = moved(trunk @ depth, [0.02, -0.8])
-    head = turned(nape[0], nape[1], nod) @ np.diag([radius, radius, 1])
+    trunk, depth = rotated_frame(0, 0, posture + lean), np.diag([1, half_depth, 1])
+    nape = transformed(trunk, [0.4 + neck, 0.17 - 0.0012 * posture])
+    hip = transformed(trunk @ depth, [0.02, -0.8])
+    head = rotated_frame(nape[0], nape[1], nod) @ np.diag([radius, radius, 1])
     return {
         "body": trunk @ depth,
         "head": head,
-        "bill": head @ turned(0.7, 0, 0) @ np.diag([bill + 0.3, 1, 1]),
-        "tail": trunk @ turned(-0.48, 0.03, wag) @ np.diag([tail, 1, 1]),
-        "wing": trunk @ turned(0, 0, 0.4 * droop) @ depth,
-        "feet": turned(hip[0] + 0.04, hip[1] - leg, 0),
+        "bill": head @ rotated_frame(0.7, 0, 0) @ np.diag([bill + 0.3, 1, 1]),
+        "tail": trunk @ rotated_frame(-0.48, 0.03, wag) @ np.diag([tail, 1, 1]),
+        "wing": trunk @ rotated_frame(0, 0, 0.4 * droop) @ depth,
+        "feet": rotated_frame(hip[0] + 0.04, hip[1] - leg, 0),
     }
 
 
@@ -230,24 +230,26 @@ def _colours(rng: Generator, values: dict[str, str]) -> dict[str, Array]:
 def _view(rng: Generator, joints: dict[str, Array], side: int) -> Array:
     """Return the 3 x 3 matrix from the bird's units to pixels: facing, foreshortening, tilt, size and place."""
     facing = np.diag([rng.choice([-1, 1]) * rng.uniform(*FORESHORTENING), -1, 1])
-    tilted = turned(0, 0, rng.uniform(-TILT, TILT)) @ facing
+    tilted = rotated_frame(0, 0, rng.uniform(-TILT, TILT)) @ facing
     tips = [("bill", (1, 0)), ("head", (0, 1.1)), ("tail", (-1, 0.1)), ("tail", (-1, -0.1)), ("body", (0.3, -1))]
     tips += [("body", (0.2, 1)), ("feet", (0, 0))]
-    extent = moved(tilted, [moved(joints[joint], point) for joint, point in tips])
+    extent = transformed(tilted, [transformed(joints[joint], point) for joint, point in tips])
     low, size = extent.min(axis=0), np.ptp(extent, axis=0)
     scale = rng.uniform(*SCALE) / size.max()
     x, y = rng.random(2) * (1 - scale * size + 2 * OUT_OF_FRAME) - OUT_OF_FRAME - scale * low
-    return np.asarray(np.diag([side, side, 1.0]) @ turned(x, y, 0) @ np.diag([scale, scale, 1]) @ tilted)
+    return np.asarray(np.diag([side, side, 1.0]) @ rotated_frame(x, y, 0) @ np.diag([scale, scale, 1]) @ tilted)
 
 
 def _bird(rng: Generator, species: Species, side: int) -> Pixels:
     """Return an individual on its perch: RGBA, colours multiplied by alpha, (side, side, 4)."""
     bird = Individual(rng, _joints(rng, species.build), _colours(rng, species.values), species.values)
     layer = Layer(np.zeros((side, side, 4), np.uint8), _view(rng, bird.joints, side))
-    feet, hips = bird.joints["feet"], moved(bird.joints["body"], [(-0.08, -0.5), (0.06, -0.5)])
+    feet, hips = bird.joints["feet"], transformed(bird.joints["body"], [(-0.08, -0.5), (0.06, -0.5)])
     if rng.random() < PERCHED:
         perch = np.column_stack([np.linspace(-3, 3, 9), rng.normal(-0.02, 0.02, 9)])
-        layer.draw(feet @ turned(0, 0, rng.normal(0, 8)), rng.uniform(0.04, 0.1), [perch], 0.7 * _any_colour(rng))
+        layer.draw(
+            feet @ rotated_frame(0, 0, rng.normal(0, 8)), rng.uniform(0.04, 0.1), [perch], 0.7 * _any_colour(rng)
+        )
     for x, y in hips - feet[:2, 2]:
         leg, toes = [(x, y), (x - 0.05, 0.45 * y), (x, 0.01)], [(x - 0.07, -0.01), (x, 0.01), (x + 0.09, -0.01)]
         layer.draw(feet, 0.026, [leg, toes], bird.colours["leg_colour"])
@@ -271,12 +273,12 @@ def _draw_shapes(layer: Layer, shapes: dict[str, tuple[str, ...]], bird: Individ
 def _draw_part(layer: Layer, part: str, bird: Individual) -> None:
     """Draw one of PARTS: its shapes on its ground colour, softened, clipped by its outline, with a shadow around it."""
     pieces = OUTLINES[bird.values.get(f"{part}_shape", part)]
-    outline = np.vstack([moved(bird.joints[frame], points) for frame, points in pieces])
-    corners, margin = moved(layer.view, rounded(outline)), 0.08 * layer.scale
+    outline = np.vstack([transformed(bird.joints[frame], points) for frame, points in pieces])
+    corners, margin = transformed(layer.view, smooth_curve(outline)), 0.08 * layer.scale
     left, top = (corners.min(axis=0) - margin).clip(0, len(layer.pixels) - 1).astype(int)
     right, bottom = (corners.max(axis=0) + margin).clip(1, len(layer.pixels)).astype(int)
     below = layer.pixels[top:bottom, left:right]
-    view = turned(-left, -top, 0) @ layer.view
+    view = rotated_frame(-left, -top, 0) @ layer.view
     plumage = Layer(np.full_like(below, (*bird.colours[part], 255)), view)
     mask = Layer(np.zeros_like(below[..., 0]), view)
     _draw_shapes(plumage, PARTS[part], bird)

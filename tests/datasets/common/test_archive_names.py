@@ -16,7 +16,7 @@ from stages.runtime.errors import UserError
 
 def windows_zip(path, names: dict[bytes, bytes], extra: dict[bytes, bytes] | None = None):
     """Write a zip of (name, content) whose names are bytes that no flag says anything of."""
-    ascii_names = {f"{number:0{len(name)}}": name for number, name in enumerate(names)}
+    ascii_names = {chr(65 + number) * len(name): name for number, name in enumerate(names)}
     with zipfile.ZipFile(path, "w") as zipped:
         for stand_in, name in ascii_names.items():
             info = zipfile.ZipInfo(stand_in)
@@ -97,12 +97,16 @@ def test_the_name_in_utf_8_beside_the_other_is_taken(tmp_path):
     assert unpacked(archive, tmp_path) == ["tee.jpg", "カフェ.jpg"]
 
 
-def test_backslashes_are_separators_where_every_member_has_them(tmp_path):
-    """Some programs for Windows separate folders so; beside others one is refused, for who knows what it means."""
-    archive = windows_zip(tmp_path / "dot.zip", {b"birds\\crow\\1.jpg": b"1", b"birds\\jay\\2.jpg": b"2"})
-    assert unpacked(archive, tmp_path) == ["birds/crow/1.jpg", "birds/jay/2.jpg"]
+def test_backslashes_are_separators_where_no_member_has_a_slash(tmp_path):
+    """PowerShell separates folders so, a file on top has none; beside slashes one is refused: who knows its meaning."""
+    names = [b"readme.txt", b"birds\\", b"birds\\crow\\1.jpg", b"birds\\jay\\2.jpg"]
+    archive = windows_zip(tmp_path / "dot.zip", dict.fromkeys(names, b""))
+    assert unpacked(archive, tmp_path) == ["birds/crow/1.jpg", "birds/jay/2.jpg", "readme.txt"]
     archive = windows_zip(tmp_path / "out.zip", {b"birds\\1.jpg": b"1", b"..\\2.jpg": b"2"})
     with pytest.raises(UserError, match=r"member '\.\./2\.jpg' has \.\. in its path"):
+        unpack(archive, tmp_path / "unpacked", name_encoding="detect")
+    archive = windows_zip(tmp_path / "both.zip", {b"birds/1.jpg": b"1", b"birds\\2.jpg": b"2"})
+    with pytest.raises(UserError, match=r"has a backslash in its name"):
         unpack(archive, tmp_path / "unpacked", name_encoding="detect")
 
 

@@ -4,6 +4,8 @@ import hashlib
 import io
 import re
 import socket
+import ssl
+import subprocess
 import zipfile
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -14,10 +16,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from stages.datasets import folder
 from stages.datasets.common import downloads
+from stages.datasets.common.archives import Limits
 from stages.datasets.common.downloads import CHUNK, Checksum, Url, download, file_name
 from stages.datasets.common.selection import Selection
 from stages.runtime.errors import UserError
-from tests.servers import Cut, Stall, Status, serving
+from tests.servers import Cut, Stall, Status, Trickle, serving
 
 BODY = bytes(range(256)) * (5 * CHUNK // 256)  # five chunks
 MD5 = f"md5:{hashlib.md5(BODY, usedforsecurity=False).hexdigest()}"
@@ -254,6 +257,89 @@ def test_a_server_that_always_stalls_is_given_up(server, monkeypatch):
         download(server.url("birds.tgz"), MD5, SECTION)
 
 
+def test_a_server_that_sends_a_byte_now_and_then_is_given_up(server, monkeypatch):
+    """Each byte is progress, but the file would come in a hundred years: the line says how slow is too slow."""
+    monkeypatch.setattr(downloads, "PATIENCE", 0.1)
+    server.faults = [Trickle(0.01)]
+    with pytest.raises(UserError, match=r"less than 1000 bytes a second came for 0 seconds; what has come is kept"):
+        download(server.url("birds.tgz"), MD5, SECTION)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("length", [True, False], ids=["said", "not said"])
+def test_a_download_beyond_the_limit_is_stopped(server, length):
+    """A server without end fills no disk, whether or not it says how much will come."""
+    server.headers = {"ETag": '"first"'} | ({} if length else {"Content-Length": ""})
+    limits = Limits(unpacked_gigabytes=2 * CHUNK / 1e9)
+    with pytest.raises(UserError, match=r"it is larger than dataset\.limits\.unpacked_gigabytes = 0\.000131072"):
+        download(server.url("birds.tgz"), MD5, SECTION, limits)
+    assert files() == []
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("start", [b"<!DOCTYPE html>\n<title>Log in", b"\xef\xbb\xbf\n <HTML lang=en>"])
+@pytest.mark.parametrize("checksum", ["none", MD5])
+def test_a_web_page_in_place_of_the_file_is_not_kept(server, start, checksum):
+    """A server that wants a login first answers 200 with a page: it is said, and the next run asks again."""
+    server.files["birds.tgz"] = start
+    with pytest.raises(UserError, match=r"birds\.tgz: a web page came instead of the file; open it in a browser"):
+        download(server.url("birds.tgz"), checksum, SECTION)
+    assert files() == []
+    server.files["birds.tgz"] = BODY
+    assert download(server.url("birds.tgz"), checksum, SECTION).read_bytes() == BODY
+
+
+@pytest.mark.parametrize(
+    ("place", "reason"),
+    [
+        ("{own}/birds.tgz", "its redirects lead round in a circle"),
+        ("file:///etc/passwd", "it leads to an address that is not of the web"),
+    ],
+)
+def test_a_redirect_that_leads_nowhere_is_not_tried_again(server, waits, place, reason):
+    """What a server says for good is said at once."""
+    server.faults = [Status(302, (("Location", place.format(own=server.address)),))] * 99
+    with pytest.raises(UserError, match=reason):
+        download(server.url("birds.tgz"), MD5, SECTION)
+    assert waits == []
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """A certificate of this machine that nobody but itself has signed, with its key."""
+    folder = tmp_path_factory.mktemp("tls")
+    names = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]
+    files = ["-keyout", folder / "key.pem", "-out", folder / "certificate.pem"]
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *names, *files], check=True)
+    return folder
+
+
+def tls(certificate):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate / "certificate.pem", certificate / "key.pem")
+    return context
+
+
+def test_a_certificate_that_cannot_be_trusted_is_not_tried_again(certificate, waits):
+    """It will be no better in a minute."""
+    with serving({"birds.tgz": BODY}, tls(certificate)) as secure:
+        with pytest.raises(UserError, match="its certificate cannot be trusted"):
+            download(secure.url("birds.tgz"), MD5, SECTION)
+        assert (waits, secure.requests) == ([], [])
+
+
+def test_https_never_becomes_http_in_silence(server, certificate, monkeypatch, waits):
+    """Who wrote https wants what nobody on the way has changed."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate / "certificate.pem"))
+    with serving({"birds.tgz": BODY}, tls(certificate)) as secure:
+        assert download(secure.url("birds.tgz"), MD5, SECTION).read_bytes() == BODY
+        FILE.unlink()
+        secure.faults = [Status(302, (("Location", server.url("birds.tgz")),))]
+        with pytest.raises(UserError, match="it leads from https to http, on which anybody on the way can change"):
+            download(secure.url("birds.tgz"), MD5, SECTION)
+    assert waits == []
+
+
 def test_without_a_network_the_message_says_what_to_place_where():
     """Offline, a person learns the URL, the file, its place and its checksum."""
     url = f"{closed_port()}/files/birds.tgz?download=1"
@@ -313,7 +399,17 @@ def test_a_download_is_named_after_the_last_part_of_the_path(url, name):
     assert file_name(url) == name
 
 
-@pytest.mark.parametrize("url", ["ftp://host/a.zip", "a.zip", "http:///a.zip", "http://host", "http://host/.."])
+@pytest.mark.parametrize("url", ["http://ann:pw@host/birds.zip", "https://pw@host/birds.zip"])
+def test_a_password_in_a_url_is_refused_and_not_shown(url):
+    """It would stand in dvc.lock; the line names the file for it."""
+    with pytest.raises(UserError, match=r"write `machine host login \.\.\. password \.\.\.` into ~/\.netrc") as raised:
+        folder.Settings(url=url)
+    assert "pw" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://host/a.zip", "a.zip", "http:///a.zip", "http://host", "http://host/..", "http://host/%1b.zip"]
+)
 def test_what_is_no_web_address_of_a_file_is_refused(url):
     """A mistyped URL is found before any stage begins."""
     with pytest.raises(ValidationError, match="must "):
@@ -377,6 +473,15 @@ class TestFolderFromUrl:
         promised = "md5:" + "0" * 32
         with serving({"birds.zip": archive}) as server, pytest.raises(UserError, match=r"dataset\.folder\.checksum = "):
             self.fetched(url=server.url("birds.zip"), checksum=promised)
+
+    def test_what_cannot_be_unpacked_is_not_taken_for_the_archive_for_ever(self, archive):
+        """Without a checksum a damaged file is dropped, and the next run downloads it again."""
+        with serving({"birds.zip": archive[:-30]}) as server:
+            with pytest.raises(UserError, match=r"birds\.zip: damaged, incomplete or no \.zip archive"):
+                self.fetched(url=server.url("birds.zip"))
+            assert files() == []
+            server.files["birds.zip"] = archive
+            assert len(self.fetched(url=server.url("birds.zip"))) == 3
 
     def test_a_url_of_no_archive_is_refused_before_it_is_fetched(self):
         """A page or an image is no set of images."""
