@@ -56,7 +56,7 @@ test-trust: $(FOR_TESTS) ## Run the tests of docs/trust.md: whole studies, inter
 
 bench: $(FOR_TESTS) ## Measure everything against what a user would take instead (40 minutes; leave the machine alone)
 	uv pip install --quiet --python $(VENV)/bin/python --require-hashes -r requirements-bench.lock
-	@python -m benchmarks
+	@python -m benchmarks all
 
 pictures: repository install ## Give data/pictures to DVC: colleagues who pull have them, and so has `dvc exp run --temp`
 	@git rm -q --ignore-unmatch data/pictures/README.md

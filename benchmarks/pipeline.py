@@ -18,8 +18,8 @@ from tempfile import TemporaryDirectory
 
 import yaml
 
-from benchmarks.measuring import machine, write_results
-from benchmarks.studies import ENVIRONMENT, copy_project, run
+from helpers.projects import ENVIRONMENT, copy_project, run
+from helpers.timing import machine, write_results
 from stages.reporting.markdown import duration, table
 
 ROUNDS = 5
@@ -61,7 +61,7 @@ def main() -> None:
             idle["empty stages"].append(repro_seconds(empty))
         starts = {stage: first_work(study, stage) for stage in FIRST_WORK}
     records = {"stages": by_stage, "no-op": idle, "starts": starts}
-    write_results("pipeline", records)
+    write_results("benchmarks/results/pipeline.json", records)
     total = sum(by_stage.values())
     print(f"{machine()}\n")
     rows = [[stage, duration(spent), f"{100 * spent / total:.0f} %"] for stage, spent in by_stage.items()]

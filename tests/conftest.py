@@ -8,7 +8,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from benchmarks.studies import ROOT
+from helpers.projects import ROOT
 from stages.networks.common.contract import network_named
 
 PARAMS = ROOT / "tests/params.yaml"

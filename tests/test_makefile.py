@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from benchmarks.studies import ENVIRONMENT, ROOT, copy_project, run
+from helpers.projects import ENVIRONMENT, ROOT, copy_project, run
 from tests.conftest import write_pictures
 
 # as if all had been installed: the programs are those of these tests

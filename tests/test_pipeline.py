@@ -12,7 +12,7 @@ import pytest
 import yaml
 from packaging.utils import canonicalize_name
 
-from benchmarks.studies import ROOT
+from helpers.projects import ROOT
 from stages.fetch import source_names
 
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]

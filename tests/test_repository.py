@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.studies import ENVIRONMENT, copy_project, run
+from helpers.projects import ENVIRONMENT, copy_project, run
 from tests.study import commit
 
 LOCK = "schema: '2.0'\nstages:\n  tune:\n    cmd: tune\n    deps:\n    - path: a\n      md5: {}\n"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.studies import set_params
+from helpers.projects import set_params
 from stages import train, tune
 from stages.images.reading import encode
 from stages.images.shards import Row, ShardWriter

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmarks.studies import ROOT
+from helpers.projects import ROOT
 from stages.kernels.batch_norm import of_batch
 from stages.kernels.fused_blocks import FusedBlocks, is_blocks, normalised_pool
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.machines import HOST, available, machines
-from benchmarks.studies import ENVIRONMENT, run, set_params
+from helpers.network_namespaces import HOST, available, machines
+from helpers.projects import ENVIRONMENT, run, set_params
 from tests.study import SEARCH, new_study
 from tests.trust.servers import postgresql
 

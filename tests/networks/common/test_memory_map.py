@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.studies import ROOT
+from helpers.projects import ROOT
 from stages.images.reading import UnreadableImage, encode
 from stages.images.shards import Row, ShardWriter
 from stages.networks.common.image_set import ImageSet, load_images

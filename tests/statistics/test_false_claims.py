@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.simulation import main, outcome
+from experiments.false_claims import main, outcome
 
 
 @pytest.mark.parametrize(("seeds", "luck"), [(1, 0.0), (3, 0.05)])

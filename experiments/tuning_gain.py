@@ -1,16 +1,15 @@
 """What tuning is worth: the own CNN's `tuned` less its `default` on test images, over studies with other seeds.
 
-    python -m benchmarks.gain synthetic 5 [SETTING=VALUE...]
-    python -m benchmarks.gain synthetic 6-15
-    python -m benchmarks.gain tiny-imagenet-20.tar 3
-    python -m benchmarks.gain CUB_200_2011-128px.tgz 3
+    python -m experiments.tuning_gain synthetic 5 [SETTING=VALUE...]
+    python -m experiments.tuning_gain synthetic 6-15
+    python -m experiments.tuning_gain tiny-imagenet-20.tar 3
+    python -m experiments.tuning_gain CUB_200_2011-128px.tgz 3
 
 Each study has a seed of its own, 1 to 5 or 6 to 15: of drawn birds other images, of photographs other validation
 images, trainings and search. It runs with the settings of params.yaml but for those that are named
-(search.trials=12), on original images, where the runs are trials of the search; and once more with
-`search.significance: 1`, where the best trial becomes `tuned` in any case. Prints both for each study, and means with
-t-intervals. The images are an archive of folders, or one of birds in the layout of the published archive, of which
-the first 20 classes are taken.
+(search.trials=12), on original images. Prints the difference for each study, and the mean with its t-interval. The
+images are an archive of folders, or one of birds in the layout of the published archive, of which the first 20 classes
+are taken.
 """
 
 import shutil
@@ -25,54 +24,43 @@ import numpy as np
 import yaml
 from scipy.stats import t
 
-from benchmarks.birds_study import BIRDS
-from benchmarks.measuring import machine
-from benchmarks.studies import ENVIRONMENT, copy_project, set_params
+from experiments.birds_study import BIRDS
+from helpers.projects import ENVIRONMENT, copy_project, set_params
+from helpers.timing import machine
 from stages.reporting.markdown import percent, points, table
 from stages.runtime.files import read_json
 from stages.statistics.intervals import CONFIDENCE
 
 RUNS = ("own_cnn-default-original", "own_cnn-tuned-original")
 STUDY: dict[str, Any] = {"study__networks": ["own_cnn"], "study__data": ["original"]}
-SURE, ANY = "where surely better", "in any case"  # when the best trial becomes `tuned`
 
 
 def main(images: str, seeds: range, changes: dict[str, Any]) -> None:
-    """Run a study of the images for each seed, in both ways; print what tuning was worth."""
-    print(
-        f"{machine()}; {images}, {' '.join(f'{key}={value}' for key, value in changes.items()) or 'default settings'}"
-    )
-    found: dict[str, list[float]] = {SURE: [], ANY: []}
+    """Run a study of the images for each seed; print what tuning was worth."""
+    named = " ".join(f"{key}={value}" for key, value in changes.items()) or "default settings"
+    print(f"{machine()}; {images}, {named}")
+    gains: list[float] = []
     rows = []
     for seed in seeds:
-        accuracies = study(images, seed, changes)
-        default = accuracies[SURE][0]
-        for way, gains in found.items():
-            gains.append(accuracies[way][1] - default)
-        rows.append([str(seed), percent(default), *(points(gains[-1]) for gains in found.values())])
+        default, tuned = accuracies(images, seed, changes)
+        gains.append(tuned - default)
+        rows.append([str(seed), percent(default), points(gains[-1])])
         print(*rows[-1], flush=True)
-    rows.append(["mean", "", *(with_interval(gains) for gains in found.values())])
-    print(
-        f"\ntuned less default in points, where the best trial is taken\n\n{table(['study', 'default', *found], rows)}"
-    )
+    rows.append(["mean", "", with_interval(gains)])
+    print(f"\n{table(['study', 'default', 'tuned less default, points'], rows)}")
 
 
-def study(images: str, seed: int, changes: dict[str, Any]) -> dict[str, tuple[float, ...]]:
-    """Return the test accuracies of RUNS for each way of taking the best trial."""
-    found = {}
-    with TemporaryDirectory(prefix="gain.") as temporary:
+def accuracies(images: str, seed: int, changes: dict[str, Any]) -> tuple[float, ...]:
+    """Return the test accuracies of RUNS in a study with a seed."""
+    with TemporaryDirectory(prefix="tuning_gain.") as temporary:
         folder = Path(temporary)
         copy_project(folder)
         set_params(folder, **STUDY, **source(images, folder), **changes)
         set_params(folder, seed=seed, study__seeds=[seed])
         runs = [f"{run}-{seed}" for run in RUNS]
-        for way, significance in ((SURE, None), (ANY, 1)):
-            if significance:
-                set_params(folder, search__significance=significance)
-            stages = [f"evaluate@{run}" for run in runs]
-            subprocess.run(["dvc", "repro", "-q", *stages], cwd=folder, env=ENVIRONMENT, check=True)
-            found[way] = tuple(read_json(folder / f"metrics/runs/{run}.json")["accuracy"] for run in runs)
-    return found
+        stages = [f"evaluate@{run}" for run in runs]
+        subprocess.run(["dvc", "repro", "-q", *stages], cwd=folder, env=ENVIRONMENT, check=True)
+        return tuple(read_json(folder / f"metrics/runs/{run}.json")["accuracy"] for run in runs)
 
 
 def source(images: str, folder: Path) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What weights that were trained on other classes are worth, against random ones with the same settings and epochs.
 
-    python -m benchmarks.transfer own_cnn 1,2,3 36
+    python -m experiments.transfer_learning own_cnn 1,2,3 36
 
 In a study that has been prepared: trains the network of params.yaml on the first half of the classes, for 36 epochs
 here, keeps it as a file of weights as `make weights` does, and trains on the other half from that file and from random

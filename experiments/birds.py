@@ -1,12 +1,12 @@
 """Caltech-UCSD Birds: what the study makes of them, and in which time.
 
-    python -m benchmarks.birds data CUB_200_2011-128px.tgz
-    python -m benchmarks.birds study CUB_200_2011-20classes.tgz CUB_200_2011-128px.tgz FOLDER
+    python -m experiments.birds data CUB_200_2011-128px.tgz
+    python -m experiments.birds study CUB_200_2011-20classes.tgz CUB_200_2011-128px.tgz FOLDER
 
 Both take an archive of all 200 classes in the layout of the published one; `study` takes one of the first 20 at full
 size before it. `data` runs fetch, prepare and augment at 128 pixels in a temporary copy of the project; it prints
 seconds and peak memory of each stage, and the numbers that are known to be right; where one is not, it fails. `study`
-runs the published study, and more, on branches of a folder: see benchmarks/birds_study.py.
+runs the published study, and more, on branches of a folder: see experiments/birds_study.py.
 """
 
 import shutil
@@ -19,9 +19,9 @@ from tempfile import TemporaryDirectory
 
 from PIL import Image
 
-from benchmarks.birds_study import study
-from benchmarks.measuring import machine, peak_memory
-from benchmarks.studies import ENVIRONMENT, copy_project, set_params
+from experiments.birds_study import study
+from helpers.projects import ENVIRONMENT, copy_project, set_params
+from helpers.timing import machine, peak_memory
 from stages.images.shards import class_names, read_rows
 from stages.reporting.markdown import table
 from stages.runtime.files import read_csv

@@ -1,6 +1,6 @@
 """Whether the report's statistics keep what they promise: simulated studies in which nothing makes any difference.
 
-    python -m benchmarks.simulation [studies]
+    python -m experiments.false_claims [studies]
 
 Two networks, tuned and not, augmented and not, on 300 test images, from 1, 3 and 5 seeds. An image is named rightly
 where its ease, the configuration's own taste, the seed's luck and chance add up to more than zero. With one seed the
