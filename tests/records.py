@@ -1,6 +1,7 @@
 """Records of runs as evaluate writes them, made up, for tests of what is made of them."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -49,7 +50,7 @@ def write_run(run: Run, correct: int, /, **changes: object) -> None:
 def write_test_examples(run: Run) -> str:
     """Write a mistake and an image of a hard class of a run, as evaluate keeps them; return the file's digest."""
     file = Path(f"data/predictions/{run}/examples.parquet")
-    columns = {
+    columns: dict[str, list[Any]] = {
         "path": ["crow/1.jpg", "jay/2.jpg"], "label": [0, 1], "predicted": [1, 1], "probability": [0.9, 0.4],
         "why": ["confident mistake", "hard class"], "image": [GREY] * 2,
         "heat_map": [encode_heat_map(np.eye(4, dtype=np.float32))] * 2,

@@ -2,7 +2,6 @@
 
 import ast
 import re
-import subprocess
 import sys
 from collections import defaultdict
 from fnmatch import fnmatch
@@ -270,12 +269,3 @@ def test_what_stages_import_is_what_make_installs():
     missing = {name for name in packages if not locked & {canonicalize_name(each) for each in known[name]}}
     assert missing == set()
     assert "pytest" not in locked
-
-
-def test_what_git_must_and_must_not_hold():
-    """The lock of the default study is committed; nothing that names a package host or belongs to DVC is."""
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
-    assert {"dvc.lock", "data/.gitignore", ".dvc/config", "requirements.lock", "metrics/report.md"} <= set(listed)
-    assert not [name for name in listed if name.endswith(("uv.lock", ".parquet", ".safetensors"))]
-    for lock in ROOT.glob("requirements*.lock"):
-        assert "://" not in re.sub(r"#.*", "", lock.read_text(encoding="utf-8")), lock.name
