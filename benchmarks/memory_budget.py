@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 from benchmarks.scaling import OUTS
 from helpers.image_files import write_jpeg_images
 from helpers.projects import ENVIRONMENT, ROOT, set_params
-from helpers.timing import machine, own, run_python, write_results
+from helpers.timing import machine, run_python, unshared, write_results
 from stages.images.shards import row_count
 from stages.reporting.markdown import table
 from stages.runtime.files import read_json
@@ -53,7 +53,7 @@ def stages(folder: Path, count: int, pixels: int) -> list[tuple[str, int, float,
     set_params(folder, study__hyperparameters=["default"])
     measured = []
     for stage, outs in OUTS.items():
-        seconds, peak, _ = run_python(folder, "-m", f"stages.{stage}", held=own)
+        seconds, peak, _ = run_python(folder, "-m", f"stages.{stage}", held=unshared)
         done = count if stage == "fetch" else sum(row_count(folder / "data" / out) for out in outs)
         measured.append((stage, done, seconds, peak))
     return measured
@@ -63,7 +63,7 @@ def training(folder: Path) -> tuple[str, int, float, int]:
     """Train the own CNN for an epoch; return what it took, validation included."""
     (folder / "data/pretrained/own_cnn").mkdir(parents=True, exist_ok=True)
     run_python(folder, "-m", "stages.tune", "own_cnn")
-    seconds, peak, _ = run_python(folder, "-m", "stages.train", "own_cnn", "default", "original", "1", held=own)
+    seconds, peak, _ = run_python(folder, "-m", "stages.train", "own_cnn", "default", "original", "1", held=unshared)
     return "train, one epoch", row_count(folder / "data/original"), seconds, peak
 
 

@@ -26,8 +26,7 @@ from stages.images.shards import class_names, read_rows
 from stages.reporting.markdown import table
 from stages.runtime.files import read_csv
 
-# What is known of the archive
-RIGHT = {
+KNOWN = {
     "classes": 200,
     "training images (official)": 5994,
     "test images (official)": 5794,
@@ -63,9 +62,9 @@ def data(archive: Path) -> None:
         print(machine())
         print(stages_table(folder))
         found = facts(folder)
-    print(table(["", "found", "right"], [[name, str(found[name]), str(right)] for name, right in RIGHT.items()]))
-    if found != RIGHT:
-        sys.exit("not what is right")
+    print(table(["", "found", "known"], [[name, str(found[name]), str(known)] for name, known in KNOWN.items()]))
+    if found != KNOWN:
+        sys.exit("not what is known of the archive")
 
 
 def stages_table(folder: Path) -> str:
@@ -84,7 +83,7 @@ def stages_table(folder: Path) -> str:
 
 
 def facts(folder: Path) -> dict[str, int]:
-    """Return what the stages made of the archive, by the names in RIGHT."""
+    """Return what the stages made of the archive, by the names in KNOWN."""
     with chdir(folder):
         raw = sorted(Path("data/raw").rglob("*.jpg"))
         original, validation, test = (

@@ -46,16 +46,16 @@ class Side:
         self.process = context.Process(target=_serve, args=(theirs, work, arguments))
         self.process.start()
         theirs.close()
-        self._answer()
+        self._receive()
 
     def turn(self) -> Turn:
         """Do a round."""
         with peak_memory(self.process.pid or 0) as peak:
             self.connection.send("go")
-            seconds = self._answer()
+            seconds = self._receive()
         return Turn(seconds, peak[0])
 
-    def _answer(self) -> float:
+    def _receive(self) -> float:
         try:
             return float(self.connection.recv())
         except EOFError:
@@ -151,7 +151,7 @@ def resident(memory: Any) -> int:
     return int(memory.rss)
 
 
-def own(memory: Any) -> int:
+def unshared(memory: Any) -> int:
     """Return the same without the pages of mapped files, which the system takes back as it needs them (Linux)."""
     return int(memory.rss - memory.shared)
 
