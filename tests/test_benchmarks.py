@@ -1,9 +1,11 @@
 """What benchmarks compare with, and what there is of them."""
 
+import pytest
 import torch
 
 from benchmarks import hardware_limits
 from benchmarks.__main__ import IN_THE_README, MINUTES
+from benchmarks.pipeline import WORDS, first_work
 from helpers.catalogue import catalogue
 from helpers.projects import ROOT
 from tests.conftest import network_settings
@@ -37,3 +39,14 @@ def test_helpers_are_no_programs_of_either():
     for path in (ROOT / "helpers").glob("*.py"):
         text = path.read_text(encoding="utf-8")
         assert not [name for name in ("benchmarks", "experiments", "tests") if f"from {name}" in text], path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["fetch", "prepare", "train"])
+def test_the_first_work_of_a_stage_is_when_it_looks_for_data(stage, project):
+    """The seconds until then are those of Python and of imports; prepare looks into a folder, train into a file."""
+    (project / "stages").symlink_to(ROOT / "stages")
+    (project / "data/raw").mkdir(parents=True)
+    seconds, imports_torch = first_work(project, stage, rounds=1)
+    assert seconds[0] > 0
+    assert not imports_torch
