@@ -12,7 +12,7 @@ export NO_ALBUMENTATIONS_UPDATE = 1
 MADE = raw original validation test augmented skipped.csv duplicates.csv composition.json hyperparameters trained \
 	checkpoints decoded predictions report plots copies.parquet
 GIVEN = $(wildcard data/*.dvc data/pretrained/*/*.dvc)
-.PHONY: study parallel join install repository images test test-trust bench weights compare plots check lock upgrade clean help
+.PHONY: study parallel join install repository images test test-fast test-trust bench weights compare plots check lock upgrade clean help
 
 study: repository install ## Install, run what changed of the study, and show the results (plain `make`)
 	@python -m stages
@@ -48,15 +48,18 @@ parallel: study ## The same, with trainings side by side, one a device or core: 
 join: install ## Take part in the trainings of another machine that shares this folder: docs/scale.md
 	@python -m stages.commands.join
 
-test: $(FOR_TESTS) ## Install and run the tests
-	@OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile --ignore tests/trust
+test: $(FOR_TESTS) ## Install and run the tests; show how much of stages/ they have run
+	@OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile --ignore tests/trust --cov --cov-report=term
+
+test-fast: $(FOR_TESTS) ## Run the tests that start no program, for daily work (two minutes)
+	@OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile --ignore tests/trust -m "not slow"
 
 test-trust: $(FOR_TESTS) ## Run the tests of docs/trust.md: whole studies, interrupted, edited and shared
 	@OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile tests/trust
 
 bench: $(FOR_TESTS) ## Measure everything against what a user would take instead (40 minutes; leave the machine alone)
 	uv pip install --quiet --python $(VENV)/bin/python --require-hashes -r requirements-bench.lock
-	@python -m benchmarks
+	@python -m benchmarks all
 
 pictures: repository install ## Give data/pictures to DVC: colleagues who pull have them, and so has `dvc exp run --temp`
 	@git rm -q --ignore-unmatch data/pictures/README.md

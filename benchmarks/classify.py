@@ -14,9 +14,9 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.image_files import write_images
-from benchmarks.measuring import machine
-from benchmarks.studies import ENVIRONMENT
+from helpers.image_files import write_jpeg_images
+from helpers.projects import ENVIRONMENT
+from helpers.timing import machine
 from stages.commands.classify import best_run
 from stages.reporting.markdown import table
 
@@ -50,7 +50,7 @@ def main(count: int, size: int) -> None:
     run = best_run()
     print(f"{machine()}\n{run}, {count} photographs of {size} pixels\n")
     with TemporaryDirectory() as folder:
-        write_images(Path(folder) / "images", count, size)
+        write_jpeg_images(Path(folder) / "images", count, size)
         ours = [sys.executable, "-m", "stages.commands.classify", folder, "--json", "--run", run]
         plain = [sys.executable, "-c", PLAIN, f"data/trained/{run}/weights.safetensors", folder]
         commands = {"classify": ours, "classify --fast": [*ours, "--fast"], "plain loop": plain}

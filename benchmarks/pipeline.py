@@ -3,8 +3,8 @@
     python -m benchmarks.pipeline
 
 Runs the whole default study in a copy. There it times `dvc repro` with nothing to do, in turns with a pipeline of
-twenty stages whose command is `true`; and each stage from its start to its first useful work: the call of the function
-that reads its first input.
+twenty stages whose command is `true`; and each stage from its start to its first useful work: when Python opens the
+first file or folder of its data (safetensors opens the weights of evaluate by itself; what follows them counts).
 """
 
 import os
@@ -18,32 +18,33 @@ from tempfile import TemporaryDirectory
 
 import yaml
 
-from benchmarks.measuring import machine, write_results
-from benchmarks.studies import ENVIRONMENT, copy_project, run
+from helpers.projects import ENVIRONMENT, copy_project, run
+from helpers.timing import machine, write_results
 from stages.reporting.markdown import duration, table
 
 ROUNDS = 5
 EMPTY_STAGES = 20
 RUN = ["own_cnn", "default", "original", "1"]
-FIRST_WORK = {  # of each stage: the function in its module that reads its first input, and its command line
-    "fetch": ("atomic_folder", []),
-    "prepare": ("split", []),
-    "augment": ("read_rows", []),
-    "tune": ("load_images", ["own_cnn"]),
-    "train": ("load_images", RUN),
-    "evaluate": ("restore", RUN),
-    "report": ("by_kind", []),
+WORDS = {  # of each stage: its command line
+    "fetch": [],
+    "prepare": [],
+    "augment": [],
+    "tune": ["own_cnn"],
+    "train": RUN,
+    "evaluate": RUN,
+    "report": [],
 }
 UNTIL_FIRST_WORK = """
 import importlib, os, sys
 from stages.runtime.guard import age
-name, function, *arguments = sys.argv[1:]
+def end_at_data(event, arguments):
+    looks = event in ("open", "os.scandir", "os.listdir", "os.mkdir")
+    if looks and str(arguments[0]).startswith(("data/", "metrics/")):
+        print(age(), "torch" in sys.modules, flush=True)
+        os._exit(0)
+name, *sys.argv[1:] = sys.argv[1:]
 module = importlib.import_module(f"stages.{name}")
-def first_work(*_, **__):
-    print(age(), "torch" in sys.modules, flush=True)
-    os._exit(0)
-setattr(module, function, first_work)
-sys.argv[1:] = arguments
+sys.addaudithook(end_at_data)
 module.run_stage(module.main)
 """
 
@@ -59,9 +60,9 @@ def main() -> None:
         for _ in range(ROUNDS):
             idle["study"].append(repro_seconds(study))
             idle["empty stages"].append(repro_seconds(empty))
-        starts = {stage: first_work(study, stage) for stage in FIRST_WORK}
+        starts = {stage: first_work(study, stage) for stage in WORDS}
     records = {"stages": by_stage, "no-op": idle, "starts": starts}
-    write_results("pipeline", records)
+    write_results("benchmarks/results/pipeline.json", records)
     total = sum(by_stage.values())
     print(f"{machine()}\n")
     rows = [[stage, duration(spent), f"{100 * spent / total:.0f} %"] for stage, spent in by_stage.items()]
@@ -108,13 +109,12 @@ def repro_seconds(folder: Path) -> float:
     return time.perf_counter() - start
 
 
-def first_work(study: Path, stage: str) -> tuple[list[float], bool]:
+def first_work(study: Path, stage: str, rounds: int = ROUNDS) -> tuple[list[float], bool]:
     """Return the seconds from a stage's start to its first work, of each round, and whether it imports torch."""
-    function, arguments = FIRST_WORK[stage]
     seconds, torch = [], False
     environment = ENVIRONMENT | {"PYTHONPATH": os.fspath(study)}
-    for _ in range(ROUNDS):
-        command = [sys.executable, "-c", UNTIL_FIRST_WORK, stage, function, *arguments]
+    for _ in range(rounds):
+        command = [sys.executable, "-c", UNTIL_FIRST_WORK, stage, *WORDS[stage]]
         printed = subprocess.run(command, cwd=study, env=environment, capture_output=True, text=True, check=True).stdout
         seconds.append(float(printed.split()[0]))
         torch = printed.split()[1] == "True"

@@ -24,10 +24,10 @@ import cv2
 import numpy as np
 import yaml
 
-from benchmarks.image_files import write_images
-from benchmarks.measuring import Pause, Side, Turn, machine, ratio, take_turns, write_results
-from benchmarks.studies import ROOT, set_params
-from stages.augment import AugmentSettings
+from helpers.image_files import write_jpeg_images
+from helpers.projects import ROOT, set_params
+from helpers.timing import Pause, Side, Turn, machine, ratio, take_turns, write_results
+from stages.augment import Settings
 from stages.images.reading import decode, encode
 from stages.images.shards import Row, ShardWriter, read_rows
 from stages.reporting.markdown import table
@@ -68,7 +68,7 @@ def main() -> None:
         for sides in (preparing, augmenting):
             started = {side: stack.enter_context(Side(work, folder, *more)) for side, (work, more) in sides.items()}
             turns |= take_turns(started, ROUNDS)
-    write_results("preparing", turns)
+    write_results("benchmarks/results/preparing.json", turns)
     print(
         f"{machine()}; {AUGMENTED:,} copies of {SIZE} pixels, {BY_SCRIPTS:,} by scripts; {PREPARED:,} files of {WIDE}"
         f" pixels; {ROUNDS} rounds\n"
@@ -88,7 +88,7 @@ def rows_of(turns: dict[str, list[Turn]], counts: dict[str, int]) -> list[list[s
 def make_images(folder: Path, count: int, size: int) -> list[Path]:
     """Write images; return their files."""
     folder.mkdir(parents=True)
-    write_images(folder, count, size)
+    write_jpeg_images(folder, count, size)
     return sorted(folder.rglob("*.jpg"))
 
 
@@ -185,9 +185,9 @@ def pillow(folder: Path, pause: Pause) -> None:
                 )
 
 
-def settings(folder: Path) -> AugmentSettings:
+def settings(folder: Path) -> Settings:
     """Return params.yaml's section `augment`."""
-    return AugmentSettings(**yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))["augment"])
+    return Settings(**yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))["augment"])
 
 
 def rows(folder: Path) -> list[Row]:

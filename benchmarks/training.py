@@ -18,10 +18,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from unittest.mock import patch
 
-from benchmarks.image_files import write_images
-from benchmarks.machine import bound, copying, matrix_peak
-from benchmarks.measuring import Side, Turn, machine, ratio, seconds, take_turns, write_results
-from benchmarks.sides import SIDES, Work
+from benchmarks.hardware_limits import bound, copying, matrix_peak
+from benchmarks.training_loops import SIDES, Work
+from helpers.image_files import write_jpeg_images
+from helpers.timing import Side, Turn, machine, ratio, seconds, take_turns, write_results
 from stages.commands.check import settings_of
 from stages.hardware import device
 from stages.images.shards import Row, ShardWriter
@@ -60,7 +60,10 @@ def main(wanted: list[tuple[str, int]]) -> None:
         rows.append(shown(record))
         print(rows[-1], file=sys.stderr, flush=True)
     precision = str(device.precision()).removeprefix("torch.")
-    write_results("training", {"precision": precision, "peaks": peaks, "copying": copied, "trainings": records})
+    write_results(
+        "benchmarks/results/training.json",
+        {"precision": precision, "peaks": peaks, "copying": copied, "trainings": records},
+    )
     print(f"{machine()}\n\nall but plain in {precision}; its matrix peak ", end="")
     print(f"{peaks[1] / 1e9:,.0f} GFLOP/s on 1 thread, {peaks[2] / 1e9:,.0f} on 2; ", end="")
     print(f"copying {copied / 1e9:.0f} GB/s; batch {BATCH}, {ROUNDS} rounds\n\n{table(COLUMNS, rows)}")
@@ -68,7 +71,7 @@ def main(wanted: list[tuple[str, int]]) -> None:
 
 def measured(work: Work, count: int) -> dict[str, Any]:
     """Return what each side took for each of its epochs of `count` images."""
-    write_images(work.folder / "images", count, work.size, CLASSES)
+    write_jpeg_images(work.folder / "images", count, work.size, CLASSES)
     names = sorted(path.name for path in (work.folder / "images").iterdir())
     files = sorted((work.folder / "images").rglob("*.jpg"))
     for shards, part in (("shards", files), ("few", files[:2])):

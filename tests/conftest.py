@@ -1,5 +1,6 @@
-"""What tests share: folders to work in, settings to change, images to work on."""
+"""What tests share: folders to work in, settings to change, images to work on; and which of them are slow."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,24 @@ import pytest
 import yaml
 from PIL import Image
 
-from benchmarks.studies import ROOT
+from helpers.projects import ROOT
 from stages.networks.common.contract import network_named
 
 PARAMS = ROOT / "tests/params.yaml"
+# DVC, servers, a browser, other Pythons: a file that imports one of these is slow
+STARTS_PROGRAMS = re.compile(
+    r"^(import subprocess|from selenium|from helpers\.projects import .*\brun\b|from tests\.(study|servers|trust)"
+    r"|from helpers\.(kills|timing|network_namespaces)|from helpers import)",
+    re.MULTILINE,
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of files that start programs as slow; a test that trains for seconds is marked where it stands."""
+    slow = {path: STARTS_PROGRAMS.search(path.read_text(encoding="utf-8")) for path in {item.path for item in items}}
+    for item in items:
+        if slow[item.path]:
+            item.add_marker("slow")
 
 
 def write_images(folder: Path, classes: dict[str, int], size: tuple[int, int] = (40, 30)) -> Path:

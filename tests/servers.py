@@ -74,7 +74,7 @@ def serving(files: Mapping[str, bytes], tls: ssl.SSLContext | None = None) -> It
     listener = _Listener(("127.0.0.1", 0), Handler)
     if tls:
         listener.socket = tls.wrap_socket(listener.socket, server_side=True, do_handshake_on_connect=False)
-    Handler.told = server = Server(files, f"http{'s' if tls else ''}://127.0.0.1:{listener.server_port}")
+    Handler.served = server = Server(files, f"http{'s' if tls else ''}://127.0.0.1:{listener.server_port}")
     thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:
@@ -96,19 +96,19 @@ class _Listener(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    told: Server
+    served: Server
 
     def do_GET(self) -> None:
-        server = self.told
+        server = self.served
         server.requests.append(Request(self.path, dict(self.headers)))
         fault = server.faults.pop(0) if server.faults else None
         body = server.files.get(urlsplit(self.path).path.lstrip("/"))
         if isinstance(fault, Status) or body is None:
-            self._answer(fault if isinstance(fault, Status) else Status(404))
+            self._respond(fault if isinstance(fault, Status) else Status(404))
             return
         first = self._first_byte() if server.ranges else 0
         if first >= len(body):
-            self._answer(Status(416, (("Content-Range", f"bytes */{len(body)}"),)))
+            self._respond(Status(416, (("Content-Range", f"bytes */{len(body)}"),)))
             return
         self.send_response(206 if first else 200)
         if first:
@@ -138,10 +138,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _first_byte(self) -> int:
         asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
         version = self.headers.get("If-Range")
-        known = version in (None, *self.told.headers.values())
+        known = version in (None, *self.served.headers.values())
         return int(asked[1]) if asked and known else 0
 
-    def _answer(self, status: Status) -> None:
+    def _respond(self, status: Status) -> None:
         self.send_response(status.code)
         for name, value in (*status.headers, ("Content-Length", "0")):
             self.send_header(name, value)

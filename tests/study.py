@@ -4,7 +4,7 @@ import re
 import shutil
 from pathlib import Path
 
-from benchmarks.studies import copy_project, run, set_params
+from helpers.projects import copy_project, run, set_params
 from tests.conftest import PARAMS, write_images
 
 SEARCH = {"trials": 1, "startup_trials": 1, "min_resource": 1}

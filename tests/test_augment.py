@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from benchmarks.studies import set_params
+from helpers.projects import set_params
 from stages import augment
 from stages.images.reading import decode, encode
 from stages.images.shards import Row, ShardWriter, preparation, read_rows

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.studies import run, set_params
+from helpers.projects import run, set_params
 from tests.conftest import write_images
 from tests.study import commit, new_study, restore
 

@@ -6,7 +6,7 @@ import tarfile
 
 import pytest
 
-from benchmarks.studies import ROOT, set_params
+from helpers.projects import ROOT, set_params
 from stages import fetch
 from stages.runtime.errors import UserError
 from tests.conftest import write_images

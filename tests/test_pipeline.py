@@ -2,9 +2,12 @@
 
 import ast
 import re
-import subprocess
 import sys
+from collections import defaultdict
+from fnmatch import fnmatch
+from functools import cache
 from importlib.metadata import packages_distributions
+from itertools import product
 from modulefinder import ModuleFinder
 from pathlib import Path
 
@@ -12,7 +15,7 @@ import pytest
 import yaml
 from packaging.utils import canonicalize_name
 
-from benchmarks.studies import ROOT
+from helpers.projects import ROOT
 from stages.fetch import source_names
 
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
@@ -26,34 +29,25 @@ CASES = [
 
 READERS = {"read": (0,), "read_overridden": (0, 2)}  # of stages/runtime/config.py: which arguments name sections
 
-# Rooms by floor: each uses only rooms below its own
-FLOORS = {
-    "support": 0,
-    **dict.fromkeys(["spreading", "fetching", "inference", "evidence"], 1),
-    **dict.fromkeys(["preparing", "networks", "learning", "sources", "scoring", "page"], 2),
-    **dict.fromkeys(["tuning", "commands", "using"], 3),
-}
-
-# Files of declared rooms that a stage does not import, with the reason why they may run it again
-SELDOM = "seldom edited, and whoever edits it should see that all still ends in the same bytes"
-QUICK = "the stage takes seconds"
-ORDER = "labels would change with it, and all that follows"
-BEHIND = "its results change with that file in any case, for the images or weights it reads do"
+# Rooms that every stage stands on. A stage may use a part of one: they are seldom edited, and whoever edits them should
+# see that all still ends in the same bytes. Of other rooms the files are listed that a stage declares and does not use
+BASE_ROOMS = {"images", "statistics", "hardware", "runtime"}
 UNUSED = {
-    "fetch": dict.fromkeys(
-        ["support/shards.py", "spreading/cluster.py"], "what follows runs only if the images change"
-    ),
-    "augment": {"support/names.py": ORDER},
-    "tune": dict.fromkeys(["inference/runs.py", "learning/launching.py", "learning/one_run.py"], SELDOM)
-    | {"support/names.py": ORDER},
-    "train": {"support/names.py": ORDER},
-    "evaluate": {"support/names.py": ORDER, "support/streams.py": BEHIND},
-    "report": dict.fromkeys(
-        [f"support/{name}.py" for name in ("cores", "depth", "formats", "images", "shards")], QUICK
-    ),
+    "tune": {"stages/training/run.py"},  # what train does around a training that tune does as well
+    "evaluate": {"stages/networks/common/pretrained.py"},  # its results change with that file: they are of its weights
 }
 
+# Folders below data/ that are no stage's output, and why DVC need not know of them
+OUTSIDE_DVC = {
+    "data/downloads": "what came from the network, under its checksum: fetch makes the same of it",
+    "data/checkpoints": "of a training that is running",
+    "data/decoded": "a memory map of data that is declared, named by their digest",
+}
+PATH = re.compile(r"(?:data|metrics)/[\w.*/-]+")
+COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
+
+@cache
 def imported_code(*modules: str) -> set[str]:
     """Return the project's files that modules import, directly or not; empty ones hold no code."""
     finder = ModuleFinder(path=[str(ROOT)])
@@ -93,14 +87,64 @@ def parameters_read(path: Path) -> set[str]:
     return {re.sub(r"\{(\w+)\}", r"${item.\1}", key.removeprefix("f").strip("'\"")) for key in keys}
 
 
+def values_of(loop: ast.AST) -> dict[str, list[str]]:
+    """Return the literal values that a loop over a tuple or list gives its variable; * for what is no literal."""
+    generators = loop.generators if isinstance(loop, COMPREHENSIONS) else [loop]
+    return {
+        each.target.id: [str(item.value) if isinstance(item, ast.Constant) else "*" for item in each.iter.elts]
+        for each in generators
+        if isinstance(each.target, ast.Name) and isinstance(each.iter, ast.Tuple | ast.List)
+    }
+
+
+@cache
+def paths_in(path: Path) -> set[str]:
+    """Return the paths below data/ and metrics/ that a file's strings name, * for what an f-string puts in."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    variables: dict[ast.AST, dict[str, list[str]]] = defaultdict(dict)
+    for loop in ast.walk(tree):
+        if isinstance(loop, (*COMPREHENSIONS, ast.For)):
+            for node in ast.walk(loop):
+                variables[node] |= values_of(loop)
+    strings = [node for node in ast.walk(tree) if isinstance(node, ast.JoinedStr)]
+    within = {part for node in strings for part in node.values}
+    found = set()
+    for node in strings:
+        known = variables[node]
+        parts = [
+            [str(part.value)] if isinstance(part, ast.Constant) else known.get(ast.unparse(part.value), ["*"])
+            for part in node.values
+        ]
+        found |= {"".join(words) for words in product(*parts)}
+    constants = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and node not in within]
+    found |= {node.value for node in constants if isinstance(node.value, str)}
+    return {name for name in found if PATH.fullmatch(name)}
+
+
+def declared_data(stage: dict) -> set[str]:
+    """Return the paths below data/ and metrics/ that a stage declares, * for what dvc.yaml puts in."""
+    entries = [*stage["deps"], *stage["outs"], *stage.get("metrics", [])]
+    names = [next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries]
+    templates = [re.sub(r"\$\{[\w.]+\}(-\$\{[\w.]+\})*", "*", name) for name in names]
+    return {name for name in templates if name.startswith(("data/", "metrics/"))}
+
+
+def same_place(named: str, declared: str) -> bool:
+    """Say whether one of two paths lies in the other; * of what the code names stands for anything."""
+    return all(
+        theirs == ours or ("*" in ours and fnmatch(theirs, ours))
+        for ours, theirs in zip(named.split("/"), declared.split("/"), strict=False)
+    )
+
+
 def covers(declared: str, read: str) -> bool:
     """Say whether a declared section is the one read or holds it."""
     return read == declared or read.startswith(f"{declared}.")
 
 
 def test_every_file_directly_in_stages_is_a_stage():
-    """A reader of dvc.yaml knows every entry point, and every entry point but classify is in dvc.yaml."""
-    assert {*STAGES, "classify"} == {path.stem for path in (ROOT / "stages").glob("[!_]*.py")}
+    """A reader of dvc.yaml knows every stage, and every file that is none lies in a room."""
+    assert set(STAGES) == {path.stem for path in (ROOT / "stages").glob("[!_]*.py")}
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -119,28 +163,65 @@ def test_all_code_that_a_stage_imports_is_declared(name, network, source):
 
 @pytest.mark.parametrize("name", STAGES)
 def test_all_code_that_is_declared_is_used(name):
-    """No stage runs again for code that it does not use, but for the few files of its rooms that are listed above."""
+    """No stage runs again for code that it does not use, but for parts of base rooms and the files listed above."""
     cases = [declared_and_imported(*case) for case in CASES if case[0] == name]
     declared, imported = (set().union(*files) for files in zip(*cases, strict=True))
-    assert sorted(declared - imported) == sorted(f"stages/{file}" for file in UNUSED.get(name, {}))
+    assert {file for file in declared - imported if file.split("/")[1] not in BASE_ROOMS} == UNUSED.get(name, set())
+    used = {file.split("/")[1] for file in imported}
+    assert {file.split("/")[1] for file in declared} - used == set()
+
+
+@pytest.mark.parametrize(("name", "network", "source"), CASES)
+def test_all_data_that_a_stage_names_is_declared(name, network, source):
+    """No stage reads or writes behind DVC's back: each path in its code is declared, or is known to be nobody's."""
+    declared = declared_data(STAGES[name]) | set(OUTSIDE_DVC)
+    named = {path for file in declared_and_imported(name, network, source)[1] for path in paths_in(ROOT / file)}
+    assert {path for path in named if not any(same_place(path, each) for each in declared)} == set()
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_a_stage_names_few_places(name):
-    """Its own file, a network or source, and the rooms it uses: each holds code, and there are at most six."""
-    declared = declared_code(STAGES[name])
-    assert len(declared) <= 6
-    assert [dep for dep in declared if "$" not in dep and not files_of([dep])] == []
+def test_all_data_that_is_declared_is_named(name):
+    """No stage waits for data that its code does not read, nor is said to write what it does not."""
+    files = set().union(*(declared_and_imported(*case)[1] for case in CASES if case[0] == name))
+    named = {path for file in files for path in paths_in(ROOT / file)}
+    assert {path for path in declared_data(STAGES[name]) if not any(same_place(each, path) for each in named)} == set()
 
 
-def test_the_pipeline_and_its_rooms_are_small():
-    """What a reader can take in: dvc.yaml within three screens, no room over 1,300 lines, no file over 300."""
-    assert len((ROOT / "dvc.yaml").read_text(encoding="utf-8").splitlines()) <= 130
+def test_paths_are_found_in_strings_and_loops(tmp_path):
+    """Of f-strings each value that a loop gives; a path in a sentence is none."""
+    file = tmp_path / "stage.py"
+    file.write_text(
+        "a = [open(f'data/{name}/x') for name in ('original', other)]\n"
+        "b = f'data/trained/{run}.json' + 'data/test' + 'see data/raw'\n",
+        encoding="utf-8",
+    )
+    assert paths_in(file) == {"data/original/x", "data/*/x", "data/trained/*.json", "data/test"}
+
+
+@pytest.mark.parametrize(
+    ("named", "declared", "same"),
+    [
+        ("data/trained/*/weights.safetensors", "data/trained/*", True),
+        ("data/hyperparameters/*", "data/hyperparameters/*/tuned.json", True),
+        ("data/*", "data/original", True),
+        ("data/test", "data/*", False),
+        ("data/test", "data/testing", False),
+        ("metrics/*.json", "metrics/report.md", False),
+    ],
+)
+def test_a_path_is_declared_itself_or_by_a_folder(named, declared, same):
+    """A variable of dvc.yaml allows no literal path: else `data/${item.data}` would let train read data/test."""
+    assert same_place(named, declared) == same
+
+
+def test_the_pipeline_and_its_files_are_small():
+    """What a reader can take in: a stage declares a dozen places of code at most, no file has more than 300 lines."""
+    for name, stage in STAGES.items():
+        declared = declared_code(stage)
+        assert len(declared) <= 12, name
+        assert [dep for dep in declared if "$" not in dep and not files_of([dep])] == []
     files = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in (ROOT / "stages").rglob("*.py")}
     assert {path: count for path, count in files.items() if count > 300} == {}
-    rooms = {path.parent for path in files} - {ROOT / "stages"}
-    sizes = {room: sum(count for path, count in files.items() if path.parent == room) for room in rooms}
-    assert {room: count for room, count in sizes.items() if count > 1300} == {}
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -152,20 +233,17 @@ def test_declared_params_are_what_the_stage_reads(name):
     assert [section for section in declared if not any(covers(section, key) for key in read)] == []
 
 
-def test_only_evaluate_sees_the_test_images():
-    """Nothing that chooses weights or hyperparameters can look at the test set."""
-    assert [name for name, stage in STAGES.items() if "data/test" in stage["deps"]] == ["evaluate"]
+def test_only_embed_and_evaluate_see_the_test_images():
+    """Nothing that chooses weights or hyperparameters can look at the test set; embed reads features of each alike."""
+    seen = {name for name, stage in STAGES.items() for dep in stage["deps"] if "test" in dep.split("/")}
+    assert "evaluate" in seen
+    assert seen <= {"embed", "evaluate"}
 
 
-def test_rooms_read_no_params_and_import_downwards_alone():
-    """What stages share is given its values, and an arrow of imports runs from a higher floor to a lower one."""
-    for path in sorted((ROOT / "stages").glob("*/**/*.py")):
-        room = path.relative_to(ROOT / "stages").parts[0]
-        assert parameters_read(path) == set(), path
-        text = path.read_text(encoding="utf-8")
-        imported = {found[1] for found in re.finditer(r"^ *(?:from|import) stages\.(\w+)", text, re.MULTILINE)} - {room}
-        assert {name for name in imported if FLOORS[name] >= FLOORS[room]} == set(), path
-        assert "from stages import" not in text, path
+def test_rooms_are_given_the_values_of_params():
+    """What stages share reads no params.yaml: dvc.yaml's params of a stage are those that its own file reads."""
+    shared = [path for path in (ROOT / "stages").glob("*/**/*.py") if "commands" not in path.parts]
+    assert {path: parameters_read(path) for path in shared if parameters_read(path)} == {}
 
 
 def test_every_setting_says_what_it_does():
@@ -191,12 +269,3 @@ def test_what_stages_import_is_what_make_installs():
     missing = {name for name in packages if not locked & {canonicalize_name(each) for each in known[name]}}
     assert missing == set()
     assert "pytest" not in locked
-
-
-def test_what_git_must_and_must_not_hold():
-    """The lock of the default study is committed; nothing that names a package host or belongs to DVC is."""
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
-    assert {"dvc.lock", "data/.gitignore", ".dvc/config", "requirements.lock", "metrics/report.md"} <= set(listed)
-    assert not [name for name in listed if name.endswith(("uv.lock", ".parquet", ".safetensors"))]
-    for lock in ROOT.glob("requirements*.lock"):
-        assert "://" not in re.sub(r"#.*", "", lock.read_text(encoding="utf-8")), lock.name

@@ -13,7 +13,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from benchmarks.studies import ROOT, set_params
+from helpers.projects import ROOT, set_params
 from stages import prepare
 from stages.images.reading import decode
 from stages.images.shards import class_names, preparation, read_rows

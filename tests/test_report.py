@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.studies import set_params
+from helpers.projects import set_params
 from stages import report
 from stages.runtime.files import read_json, write_json
 from stages.runtime.runs import Run

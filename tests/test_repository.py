@@ -1,11 +1,12 @@
 """What Git does with the project's files on other machines, and after a merge."""
 
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from benchmarks.studies import ENVIRONMENT, copy_project, run
+from helpers.projects import ENVIRONMENT, ROOT, copy_project, run
 from tests.study import commit
 
 LOCK = "schema: '2.0'\nstages:\n  tune:\n    cmd: tune\n    deps:\n    - path: a\n      md5: {}\n"
@@ -60,3 +61,12 @@ def test_after_a_conflict_the_lock_is_one_that_dvc_can_read(project):
     assert unmerged == ["dvc.lock", "metrics/metrics.json"]
     assert (project / "dvc.lock").read_text(encoding="utf-8") == LOCK.format("22")
     assert (project / "metrics/metrics.json").read_text(encoding="utf-8") == '{"accuracy": 22}\n'
+
+
+def test_what_git_must_and_must_not_hold():
+    """The lock of the default study is committed; nothing that names a package host or belongs to DVC is."""
+    listed = run("git", "ls-files", folder=ROOT).split()
+    assert {"dvc.lock", "data/.gitignore", ".dvc/config", "requirements.lock", "metrics/report.md"} <= set(listed)
+    assert not [name for name in listed if name.endswith(("uv.lock", ".parquet", ".safetensors"))]
+    for lock in ROOT.glob("requirements*.lock"):
+        assert "://" not in re.sub(r"#.*", "", lock.read_text(encoding="utf-8")), lock.name

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.studies import ENVIRONMENT, ROOT, run
+from helpers.projects import ENVIRONMENT, ROOT, run
 
 STAGE = """
 import pathlib, sys

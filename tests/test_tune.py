@@ -8,7 +8,7 @@ import pytest
 from optuna.storages import JournalStorage
 from optuna.trial import Trial
 
-from benchmarks.studies import run, set_params
+from helpers.projects import run, set_params
 from stages import train, tune
 from stages.images.reading import encode
 from stages.images.shards import Row, ShardWriter

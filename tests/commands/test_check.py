@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from benchmarks.studies import set_params
+from helpers.projects import set_params
 from stages.commands.check import main
 from stages.runtime.errors import UserError
 

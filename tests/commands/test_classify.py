@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 from scipy.special import softmax
 
-from benchmarks.studies import set_params
+from helpers.projects import set_params
 from stages import evaluate, fetch, prepare, train, tune
 from stages.commands import classify
 from stages.hardware import device

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.studies import run, set_params
+from helpers.projects import run, set_params
 from stages.commands.compare import main
 from stages.runtime.errors import UserError
 from stages.runtime.files import write_json

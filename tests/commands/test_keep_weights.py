@@ -7,9 +7,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from benchmarks import transfer
-from benchmarks.studies import copy_project
-from benchmarks.studies import run as command
+from experiments import transfer_learning as transfer
+from helpers.projects import copy_project
+from helpers.projects import run as command
 from stages.commands.keep_weights import main
 from stages.networks.common.image_set import ImageSet
 from stages.networks.common.pretrained import new_network

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.studies import set_params
+from helpers.projects import set_params
 from stages import fetch, prepare
 from stages.images.shards import read_rows
 from stages.runtime.errors import UserError

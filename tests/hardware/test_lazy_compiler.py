@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from benchmarks.studies import ROOT
+from helpers.projects import ROOT
 
 TRAIN = """
 import sys, stages.hardware, torch, torchvision

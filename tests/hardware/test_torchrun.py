@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.studies import ROOT
+from helpers.projects import ROOT
 
 # two have kernels of our own for what they normalise
 CASES = [("own_cnn", 2), ("own_cnn", 4), ("resnet50", 4), ("mobilenet_v3_large", 4)]

@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from benchmarks.studies import ROOT
+from helpers.projects import ROOT
 from stages.hardware import device
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere torch brings another OpenMP")

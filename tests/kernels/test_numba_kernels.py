@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from benchmarks.studies import ROOT
+from helpers.projects import ROOT
 
 NOBODY = ["setpriv", "--reuid=12345", "--regid=12345", "--clear-groups"]
 NOBODY += [f"--{which}=-all,+dac_read_search" for which in ("inh-caps", "ambient-caps", "bounding-set")]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.studies import run
+from helpers.projects import run
 from stages.reporting.commit import commit
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from benchmarks.studies import ENVIRONMENT, ROOT
+from helpers.projects import ENVIRONMENT, ROOT
 from stages import report
 from stages.commands import plots
 from stages.runtime.errors import UserError

@@ -98,7 +98,7 @@ def test_what_was_drawn_is_said_in_words():
 def test_a_study_without_augmentation_shows_none(project, monkeypatch):
     """Nor a comparison of one run with itself."""
     monkeypatch.setattr("vl_convert.javascript_bundle", lambda _: "")
-    from benchmarks.studies import set_params
+    from helpers.projects import set_params
 
     set_params(Path(), study__networks=["own_cnn"], study__hyperparameters=["default"], study__data=["original"])
     write_run(Run("own_cnn", "default", "original", 1), 40)

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from benchmarks.studies import ROOT
+from helpers.projects import ROOT
 from stages.runtime.command import run_stage
 from stages.runtime.errors import UserError
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.studies import ROOT, set_params
+from helpers.projects import ROOT, set_params
 from stages.runtime import dask_cluster
 from stages.runtime.errors import UserError
 from tests.conftest import write_images

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.studies import ROOT
+from helpers.projects import ROOT
 from stages.runtime import guard
 from stages.runtime.errors import UserError
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.studies import ROOT
+from helpers.projects import ROOT
 from stages.runtime import progress
 from stages.runtime.progress import line, seconds_of, stage_names, told
 

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from benchmarks.studies import ENVIRONMENT, ROOT, run
+from helpers.projects import ENVIRONMENT, ROOT, run
 from tests.study import SEARCH, commit, new_study
 
 # What is followed elsewhere: pages whole, and lines by how they begin
 PAGES_ELSEWHERE = {
-    "docs/birds.md": "its images must be downloaded; benchmarks/birds_study.py types it where they are at hand",
+    "docs/birds.md": "its images must be downloaded; experiments/birds_study.py types it where they are at hand",
     "docs/experiments.md": "test_experiments.py and, of conflicts, ../test_repository.py",
-    "docs/results.md": "benchmarks, which take hours; ../test_benchmarks.py runs small ones",
+    "docs/results.md": "experiments, which take hours; ../test_experiments.py has their parts",
     "docs/scale.md": "test_many_processes.py",
     "docs/tuning.md": "test_shared_tuning.py",
 }
@@ -26,6 +26,7 @@ LINES_ELSEWHERE = {
     "make test": "this is it",
     "source ": "PATH leads to the environment already",
     "python -m benchmarks.": "as above",
+    "python -m experiments.": "as above",
     **dict.fromkeys(["dvc remote", 'git commit -m "Share', "dvc push", "git pull"], "test_sharing.py, with servers"),
 }
 FOLLOWED = {

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from benchmarks.studies import ENVIRONMENT, run, set_params
+from helpers.projects import ENVIRONMENT, run, set_params
 from tests.study import commit, new_study
 
 IMAGES = {"crow": 7, "jay": 7, "rook": 7}

@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from benchmarks import kills
-from benchmarks.studies import ENVIRONMENT, run, set_params
+from helpers import kills
+from helpers.projects import ENVIRONMENT, run, set_params
 
 TRAINED = f"data/trained/{kills.RUN}"
 TUNED = "data/hyperparameters/own_cnn"

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from benchmarks.machines import Machine, available, machines
-from benchmarks.studies import run
+from helpers.network_namespaces import Machine, available, machines
+from helpers.projects import run
 from stages.runtime.files import read_csv, read_json
 from tests.study import SEARCH, new_study, repro
 

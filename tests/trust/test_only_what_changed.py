@@ -10,7 +10,7 @@ from textwrap import dedent
 import pytest
 import yaml
 
-from benchmarks.studies import ROOT, run, set_params
+from helpers.projects import ROOT, run, set_params
 from tests.conftest import write_images
 from tests.study import commit, new_study, repro, restore
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.studies import run
+from helpers.projects import run
 from tests.study import SEARCH, new_study
 
 SPLITS = ("data/original/", "data/validation/", "data/test/", "data/augmented/")

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.machines import HOST, available, machines
-from benchmarks.studies import ENVIRONMENT, run, set_params
+from helpers.network_namespaces import HOST, available, machines
+from helpers.projects import ENVIRONMENT, run, set_params
 from stages.runtime.files import read_csv, read_json
 from tests.study import SEARCH, new_study
 from tests.trust.servers import PASSWORD, postgresql

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import yaml
 
-from benchmarks.studies import ENVIRONMENT, ROOT, run, set_params
+from helpers.projects import ENVIRONMENT, ROOT, run, set_params
 from tests.study import commit, new_study
 from tests.trust.servers import STORES, Store, gate
 

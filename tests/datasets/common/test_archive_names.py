@@ -7,7 +7,7 @@ import zlib
 
 import pytest
 
-from benchmarks.studies import set_params
+from helpers.projects import set_params
 from stages import fetch
 from stages.datasets.common.archive_names import encoding_of
 from stages.datasets.common.archives import unpack

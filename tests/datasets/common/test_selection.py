@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.studies import set_params
+from helpers.projects import set_params
 from stages import fetch
 from stages.datasets.common.selection import Selection
 from stages.runtime.config import read

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.studies import set_params
+from helpers.projects import set_params
 from stages import prepare
 from stages.datasets.splits.splitting import SplitSettings, origins, split
 from stages.images.shards import class_names, read_rows

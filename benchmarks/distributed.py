@@ -1,6 +1,6 @@
 """One network learnt by several processes: whether it learns the same, and how fast.
 
-    python -m benchmarks.together [EPOCHS]
+    python -m benchmarks.distributed [EPOCHS]
 
 Trains the own CNN on drawn birds (20 classes of 200, 64 pixels) with 1, 2 and 4 processes of torchrun, three seeds
 each, in turns. One process has two threads, two have one each; so have four, on twice as many cores or beside another.
@@ -12,9 +12,8 @@ from pathlib import Path
 from statistics import mean, median
 from tempfile import TemporaryDirectory
 
-from benchmarks.growth import run
-from benchmarks.measuring import machine, write_results
-from benchmarks.studies import ENVIRONMENT, ROOT, set_params
+from helpers.projects import ENVIRONMENT, ROOT, set_params
+from helpers.timing import machine, run_python, write_results
 from stages.reporting.markdown import table
 from stages.runtime.files import read_csv, read_json
 
@@ -26,7 +25,7 @@ def main(epochs: int) -> None:
     """Train with each number of processes, and print what came of it."""
     accuracies: dict[int, list[float]] = {count: [] for count in PROCESSES}
     speeds: dict[int, list[float]] = {count: [] for count in PROCESSES}
-    with TemporaryDirectory(prefix="together.") as name:
+    with TemporaryDirectory(prefix="distributed.") as name:
         folder = Path(name)
         prepare(folder, epochs)
         for seed in SEEDS:
@@ -34,7 +33,7 @@ def main(epochs: int) -> None:
                 accuracy, speed = train(folder, count, seed)
                 accuracies[count].append(accuracy)
                 speeds[count].append(speed)
-    write_results("together", {"accuracies": accuracies, "images per second": speeds})
+    write_results("benchmarks/results/distributed.json", {"accuracies": accuracies, "images per second": speeds})
     rows = [
         [
             str(count),
@@ -56,7 +55,7 @@ def prepare(folder: Path, epochs: int) -> None:
     set_params(folder, study__hyperparameters=["default"])
     (folder / "data/pretrained/own_cnn").mkdir(parents=True)
     for words in (["fetch"], ["prepare"], ["tune", "own_cnn"]):
-        run(folder, "-m", f"stages.{words[0]}", *words[1:])
+        run_python(folder, "-m", f"stages.{words[0]}", *words[1:])
 
 
 def threads(count: int) -> int:
@@ -68,7 +67,7 @@ def train(folder: Path, count: int, seed: int) -> tuple[float, float]:
     """Return the best epoch's validation accuracy of a training, and its images a second, validation included."""
     shutil.rmtree(folder / "data/checkpoints", ignore_errors=True)
     ENVIRONMENT.update(PET_NPROC_PER_NODE=str(count), OMP_NUM_THREADS=str(threads(count)))
-    run(folder, "-m", "stages.train", "own_cnn", "default", "original", str(seed))
+    run_python(folder, "-m", "stages.train", "own_cnn", "default", "original", str(seed))
     trained = folder / f"data/trained/own_cnn-default-original-{seed}"
     timing = read_json(trained / "timing.json")
     best = read_csv(trained / "history.csv")[timing["best_epoch"] - 1]

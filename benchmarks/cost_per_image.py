@@ -1,6 +1,6 @@
 """What a study costs, stage by stage, in images, pixels and classes; and from that, what large studies will.
 
-    python -m benchmarks.cost
+    python -m benchmarks.cost_per_image
 
 Each constant is the difference between a larger and a smaller set of drawn clouds of colour, so that no stage's start
 is in it, and holds for this machine. Images come in the size of photographs, 433 pixels a side as many as 500 x 375
@@ -13,10 +13,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from benchmarks.growth import OUTS, run
-from benchmarks.image_files import write_images
-from benchmarks.measuring import machine, write_results
-from benchmarks.studies import ROOT, set_params
+from benchmarks.scaling import OUTS
+from helpers.image_files import write_jpeg_images
+from helpers.projects import ROOT, set_params
+from helpers.timing import machine, run_python, write_results
 from stages.reporting.markdown import duration, table
 from stages.runtime.files import read_json
 
@@ -31,9 +31,9 @@ Constants = dict[str, float]  # milliseconds an image, of all the images there a
 
 def main() -> None:
     """Measure the constants; print them, and what follows for large studies."""
-    with TemporaryDirectory(prefix="cost.") as name:
+    with TemporaryDirectory(prefix="cost_per_image.") as name:
         known = {side: constants(Path(name) / str(side), side) for side in SIDES}
-    write_results("cost", known)
+    write_results("benchmarks/results/cost_per_image.json", known)
     names = {"prepare": 1.0, "augment": TRAINED * COPIES}
     names |= {f"train {name}": TRAINED for name in NETWORKS} | {f"evaluate {name}": TESTED for name in NETWORKS}
     of = {
@@ -72,22 +72,25 @@ def constants(folder: Path, side: int) -> Constants:
 
 def measured(folder: Path, count: int, side: int) -> Iterator[tuple[str, float]]:
     """Yield the milliseconds of each stage on so many images, and the bytes of shards."""
-    write_images(folder / "images", count, PHOTOGRAPH)
+    write_jpeg_images(folder / "images", count, PHOTOGRAPH)
     (folder / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     set_params(folder, dataset__source="folder", dataset__classes="all", dataset__folder__path="images")
     set_params(folder, prepare__duplicates="keep", study__hyperparameters=["default"], networks__own_cnn__epochs=1)
     set_params(folder, networks__resnet50__epochs=1, prepare__image_size=side)
     for stage, outs in OUTS.items():
-        yield stage, 1e3 * run(folder, "-m", f"stages.{stage}")[0]
+        yield stage, 1e3 * run_python(folder, "-m", f"stages.{stage}")[0]
         shards: list[Any] = [path for out in outs for path in (folder / "data" / out).glob("*.parquet")]
         yield f"{stage} bytes", float(sum(path.stat().st_size for path in shards))
     for network in NETWORKS if side == SIDES[0] else ():
         (folder / f"data/pretrained/{network}").mkdir(parents=True)
-        run(folder, "-m", "stages.tune", network)
-        run(folder, "-m", "stages.train", network, "default", "original", "1")
+        run_python(folder, "-m", "stages.tune", network)
+        run_python(folder, "-m", "stages.train", network, "default", "original", "1")
         timing = read_json(folder / f"data/trained/{network}-default-original-1/timing.json")
         yield f"train {network}", 1e3 * float(timing["seconds"])
-        yield f"evaluate {network}", 1e3 * run(folder, "-m", "stages.evaluate", network, "default", "original", "1")[0]
+        yield (
+            f"evaluate {network}",
+            1e3 * run_python(folder, "-m", "stages.evaluate", network, "default", "original", "1")[0],
+        )
 
 
 def large(known: dict[int, Constants], images: int, side: int) -> list[str]:

@@ -1,13 +1,13 @@
 """What a trial of a search says of the test accuracy that its settings would reach, and which epoch is best kept.
 
-    python -m benchmarks.selection own_cnn 24
+    python -m experiments.rank_correlation own_cnn 24
 
 In a study that has been prepared: trains a network of it with so many random settings to the end, and looks at the test
 images after each epoch, which no stage ever does. Prints the rank correlation (Spearman) over settings of what
 validation says at 10, 30 and 100 % of the epochs with the final test accuracy; with the schedule cut (the training as
 it is, looked at early) and shortened (a training of so many epochs). And the mean test accuracy of the epochs that
 rules would have kept. `scaled` is the cross entropy at the temperature that makes it lowest. Results are kept in
-benchmarks/selection.json of that folder, and continued.
+experiments/results/rank_correlation.json of that folder, and continued.
 """
 
 import json
@@ -34,7 +34,7 @@ from stages.training import loop
 from stages.training.loop import DivergedError, fit
 from stages.training.state import Task
 
-RESULTS = Path("benchmarks/selection.json")
+RESULTS = Path("experiments/results/rank_correlation.json")
 PARTS = (0.1, 0.3, 1.0)
 
 Record = list[dict[str, float]]  # an epoch each: loss, scaled loss and accuracy on validation, accuracy on test images
@@ -77,7 +77,7 @@ def recorded(known: dict[str, Record], network: str, values: dict[str, Any], set
     key = json.dumps([network, values], sort_keys=True)
     if "scaled" not in known.get(key, [{}])[0]:  # it is missing, or of a version that did not scale
         known[key] = trained(network, values, sets)
-        RESULTS.parent.mkdir(exist_ok=True)
+        RESULTS.parent.mkdir(parents=True, exist_ok=True)
         RESULTS.write_text(json.dumps(known, indent=0), encoding="utf-8")
         print(f"setting {len(known)}: {percent(known[key][-1]['test'])}", flush=True)
     return known[key]
@@ -89,16 +89,16 @@ def trained(network: str, values: dict[str, Any], sets: list[ImageSet]) -> Recor
     record: Record = []
     validate = loop._validate
 
-    def both(model: Any, _: ImageSet) -> tuple[float, float, float]:
+    def validate_and_test(model: Any, _: ImageSet) -> tuple[float, float, float]:
         correct = predict(model, test).argmax(1) == test.labels.cpu()
         loss, accuracy, scaled = validate(model, validation)
-        said = {"loss": loss, "accuracy": accuracy, "scaled": scaled}
-        record.append(said | {"test": correct.double().mean().item()})
+        epoch = {"loss": loss, "accuracy": accuracy, "scaled": scaled}
+        record.append(epoch | {"test": correct.double().mean().item()})
         return loss, accuracy, scaled
 
     task = Task(chosen, config_from(chosen.schema, values), images, validation, 1)
     try:
-        with patch.object(loop, "_validate", both):
+        with patch.object(loop, "_validate", validate_and_test):
             fit(task, f"{network}, random settings")
     except DivergedError:
         return [{"loss": 1e6, "accuracy": 0.0, "scaled": 1e6, "test": 0.0}]
@@ -116,10 +116,10 @@ def correlations(whole: list[Record], short: dict[float, list[Record]], epochs: 
             ways["shortened"] = [record[-1] for record in short[part]]
         for schedule, examples in ways.items():
             signs = {"accuracy": 1, "loss": -1, "scaled": -1}
-            said = [
+            coefficients = [
                 spearmanr([sign * look[name] for look in examples], final).statistic for name, sign in signs.items()
             ]
-            rows.append([f"{100 * part:.0f} %", schedule, *(f"{each:.2f}" for each in said)])
+            rows.append([f"{100 * part:.0f} %", schedule, *(f"{each:.2f}" for each in coefficients)])
     return table(["of the epochs", "schedule", "accuracy", "cross entropy", "the same, scaled"], rows, left=2)
 
 

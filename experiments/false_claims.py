@@ -1,12 +1,12 @@
 """Whether the report's statistics keep what they promise: simulated studies in which nothing makes any difference.
 
-    python -m benchmarks.simulation [studies]
+    python -m experiments.false_claims [studies]
 
-Two networks, tuned and not, augmented and not, on 300 test images, from 1, 3 and 5 seeds. An image is named rightly
-where its ease, the configuration's own taste, the seed's luck and chance add up to more than zero. With one seed the
-report speaks of those very trainings, so all have the same luck there. A false claim is any better or worse, any
-finding confirmed or refuted; a report makes about twenty comparisons. Ten minutes on two
-cores for 1,000 studies of each kind.
+Two networks, tuned and not, augmented and not, on 300 test images, from 1, 3 and 5 seeds. A prediction is correct where
+a mean, an effect of the image, its interaction with the configuration, an effect of the seed and a residual add up to
+more than zero. With one seed the report speaks of those very trainings, so all have the same seed effect there. A false
+claim is any better or worse, any finding confirmed or refuted; a report makes about twenty comparisons. Ten minutes on
+two cores for 1,000 studies of each kind.
 """
 
 import sys
@@ -39,9 +39,15 @@ from stages.statistics.comparisons import (
 from stages.statistics.intervals import CONFIDENCE, Grid, p_value
 
 IMAGES = 300
-EASE, TASTE, CHANCE = 1.2, 0.5, 0.8  # standard deviations; of the first, one image differs from the next
-LEVEL = 0.5  # of the sum: about 60 % right
-CONDITIONS = [(1, 0.0), (3, 0.0), (3, 0.05), (3, 0.1), (5, 0.05)]  # seeds, and the luck's deviation: 0.1 is two points
+IMAGE, INTERACTION, RESIDUAL = 1.2, 0.5, 0.8  # standard deviations of the effects
+MEAN = 0.5  # of the sum: about 60 % correct
+CONDITIONS = [
+    (1, 0.0),
+    (3, 0.0),
+    (3, 0.05),
+    (3, 0.1),
+    (5, 0.05),
+]  # seeds, and the standard deviation of their effect: 0.1 is two points
 
 
 class Outcome(NamedTuple):
@@ -58,15 +64,15 @@ def main(studies: str = "1000") -> None:
     columns = ["seeds", "points between seeds", "a false claim", "without adjustment", "differences", "accuracies"]
     print(f"{int(studies):,} studies each, without any difference; the last two columns: intervals that hold the truth")
     rows = []
-    for seeds, luck in CONDITIONS:
+    for seeds, seed_deviation in CONDITIONS:
         with ProcessPoolExecutor(available_cores()) as pool:
-            found = list(pool.map(partial(outcome, seeds, luck), range(int(studies)), chunksize=20))
+            found = list(pool.map(partial(outcome, seeds, seed_deviation), range(int(studies)), chunksize=20))
         shares = np.mean(found, axis=0)
-        rows.append([str(seeds), f"{100 * luck * 0.2:.1f}", *(percent(share) for share in shares)])
+        rows.append([str(seeds), f"{100 * seed_deviation * 0.2:.1f}", *(percent(share) for share in shares)])
         print(table(columns, rows).splitlines()[-1] if len(rows) > 1 else table(columns, rows), flush=True)
 
 
-def outcome(seeds: int, luck: float, number: int) -> Outcome:
+def outcome(seeds: int, seed_deviation: float, number: int) -> Outcome:
     """Return what the report of one simulated study says."""
     study = Study(
         networks=["own_cnn", "resnet50"],
@@ -74,9 +80,9 @@ def outcome(seeds: int, luck: float, number: int) -> Outcome:
         data=["original", "augmented"],
         seeds=list(range(seeds)),
     )
-    random = stream(number, "simulation", seeds, str(luck))
+    random = stream(number, "simulation", seeds, str(seed_deviation))
     configurations = study.configurations()
-    grids_drawn = answers(random, len(configurations), seeds, luck)
+    grids_drawn = drawn_predictions(random, len(configurations), seeds, seed_deviation)
     drawn = {name: next(grids_drawn) for name in configurations}
     scores: Records = {
         name: [{"correct": "".join("01"[int(one)] for one in row)} for row in grid] for name, grid in drawn.items()
@@ -85,7 +91,7 @@ def outcome(seeds: int, luck: float, number: int) -> Outcome:
     worth = contrasts(scores)
     claims: dict[Any, Contrast] = {**worth, **leads(scores)}
     judged, p_values = judge_contrasts(scores, claims, same_runs(scores), epochs_p_value(costs))
-    truth = float(ndtr(LEVEL / np.sqrt(EASE**2 + TASTE**2 + CHANCE**2 + luck**2)))
+    truth = float(ndtr(MEAN / np.sqrt(IMAGE**2 + INTERACTION**2 + RESIDUAL**2 + seed_deviation**2)))
     accuracies = [accuracy_of(scores, name) for name in drawn]
     differences = [each.gain for name, each in judged.items() if name in worth]
     return Outcome(
@@ -97,12 +103,16 @@ def outcome(seeds: int, luck: float, number: int) -> Outcome:
     )
 
 
-def answers(random: np.random.Generator, configurations: int, seeds: int, luck: float) -> Iterator[Grid]:
-    """Yield for each configuration 1.0 where a seed (row) names an image (column) rightly."""
-    ease: NDArray[np.float64] = LEVEL + random.normal(0, EASE, IMAGES)
+def drawn_predictions(
+    random: np.random.Generator, configurations: int, seeds: int, seed_deviation: float
+) -> Iterator[Grid]:
+    """Yield for each configuration 1.0 where a seed (row) predicts an image (column) correctly."""
+    image_effect: NDArray[np.float64] = MEAN + random.normal(0, IMAGE, IMAGES)
     for _ in range(configurations):
-        taste, lucky = random.normal(0, TASTE, IMAGES), random.normal(0, luck, (seeds, 1))
-        yield (ease + taste + lucky + random.normal(0, CHANCE, (seeds, IMAGES)) > 0).astype(np.float64)
+        interaction, seed_effect = random.normal(0, INTERACTION, IMAGES), random.normal(0, seed_deviation, (seeds, 1))
+        yield (image_effect + interaction + seed_effect + random.normal(0, RESIDUAL, (seeds, IMAGES)) > 0).astype(
+            np.float64
+        )
 
 
 def epochs(random: np.random.Generator, seeds: int) -> list[dict[str, Any]]:

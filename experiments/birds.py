@@ -1,12 +1,12 @@
 """Caltech-UCSD Birds: what the study makes of them, and in which time.
 
-    python -m benchmarks.birds data CUB_200_2011-128px.tgz
-    python -m benchmarks.birds study CUB_200_2011-20classes.tgz CUB_200_2011-128px.tgz FOLDER
+    python -m experiments.birds data CUB_200_2011-128px.tgz
+    python -m experiments.birds study CUB_200_2011-20classes.tgz CUB_200_2011-128px.tgz FOLDER
 
 Both take an archive of all 200 classes in the layout of the published one; `study` takes one of the first 20 at full
 size before it. `data` runs fetch, prepare and augment at 128 pixels in a temporary copy of the project; it prints
 seconds and peak memory of each stage, and the numbers that are known to be right; where one is not, it fails. `study`
-runs the published study, and more, on branches of a folder: see benchmarks/birds_study.py.
+runs the published study, and more, on branches of a folder: see experiments/birds_study.py.
 """
 
 import shutil
@@ -19,15 +19,14 @@ from tempfile import TemporaryDirectory
 
 from PIL import Image
 
-from benchmarks.birds_study import study
-from benchmarks.measuring import machine, peak_memory
-from benchmarks.studies import ENVIRONMENT, copy_project, set_params
+from experiments.birds_study import study
+from helpers.projects import ENVIRONMENT, copy_project, set_params
+from helpers.timing import machine, peak_memory
 from stages.images.shards import class_names, read_rows
 from stages.reporting.markdown import table
 from stages.runtime.files import read_csv
 
-# What is known of the archive
-RIGHT = {
+KNOWN = {
     "classes": 200,
     "training images (official)": 5994,
     "test images (official)": 5794,
@@ -63,9 +62,9 @@ def data(archive: Path) -> None:
         print(machine())
         print(stages_table(folder))
         found = facts(folder)
-    print(table(["", "found", "right"], [[name, str(found[name]), str(right)] for name, right in RIGHT.items()]))
-    if found != RIGHT:
-        sys.exit("not what is right")
+    print(table(["", "found", "known"], [[name, str(found[name]), str(known)] for name, known in KNOWN.items()]))
+    if found != KNOWN:
+        sys.exit("not what is known of the archive")
 
 
 def stages_table(folder: Path) -> str:
@@ -84,7 +83,7 @@ def stages_table(folder: Path) -> str:
 
 
 def facts(folder: Path) -> dict[str, int]:
-    """Return what the stages made of the archive, by the names in RIGHT."""
+    """Return what the stages made of the archive, by the names in KNOWN."""
     with chdir(folder):
         raw = sorted(Path("data/raw").rglob("*.jpg"))
         original, validation, test = (

@@ -1,11 +1,11 @@
-"""The study on real photographs, with and without changes on the fly, beside a plain training loop.
+"""The study on real photographs, with and without online augmentation, beside a plain training loop.
 
-    python -m benchmarks.photographs tiny-imagenet-20.tar results/photographs
+    python -m experiments.plain_loop tiny-imagenet-20.tar results/photographs
 
 Makes a study of its own in a new folder, with the images of an archive or folder and settings for training long from
 random weights on few images. There it runs, by `dvc repro`, own_cnn with three seeds and resnet50 with one; the
 runs with default hyperparameters once more with online_augmentation.enabled: false and one seed, as published;
-and the plain loop of benchmarks/ablation.py with three seeds. Prints one table and the seconds of each part, and keeps
+and the plain loop of experiments/ablation.py with three seeds. Prints one table and the seconds of each part, and keeps
 each report. Run again after an interruption, it goes on.
 """
 
@@ -18,8 +18,8 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from benchmarks.ablation import PLAIN
-from benchmarks.studies import ENVIRONMENT, copy_project, run, set_params
+from experiments.ablation import PLAIN
+from helpers.projects import ENVIRONMENT, copy_project, run, set_params
 from stages.reporting.markdown import duration, percent, table
 from stages.runtime.files import read_json
 from stages.runtime.runs import Run
@@ -31,8 +31,8 @@ EVERY_RUN = Study(
 )
 DEFAULTS = EVERY_RUN.model_copy(update={"hyperparameters": ["default"]})
 SETTINGS: dict[str, Any] = {
-    "on_the_fly__mixup": 0.2,
-    "on_the_fly__cutmix": 1,
+    "online_augmentation__mixup": 0.2,
+    "online_augmentation__cutmix": 1,
     "networks__own_cnn__epochs": 36,
     "networks__own_cnn__optimizer": "adamw",
     "networks__own_cnn__learning_rate": 1e-3,
@@ -41,7 +41,7 @@ SETTINGS: dict[str, Any] = {
     "networks__own_cnn__ema_epochs": 2,
     "networks__own_cnn__search__trials": 6,
     "networks__own_cnn__search__startup_trials": 3,
-    "networks__own_cnn__search__first_rung_epochs": 6,
+    "networks__own_cnn__search__min_resource_epochs": 6,
     "networks__resnet50__epochs": 5,
     "networks__resnet50__search__trials": 2,
 }
@@ -50,7 +50,7 @@ NO_SEARCH = {
     "networks__resnet50__search__trials": 1,
 }  # where default hyperparameters alone are trained
 PLAIN_OWN_CNN = (["own_cnn", "original"], PLAIN)
-ON_THE_FLY, AS_THEY_ARE = "varied on the fly", "as they are"
+ONLINE, NONE = "online augmentation", "none"
 
 
 def main(images: Path, folder: Path) -> None:
@@ -62,9 +62,9 @@ def main(images: Path, folder: Path) -> None:
         set_params(folder, **SETTINGS)
     own_only = {"study__networks": ["own_cnn"]}
     found: dict[tuple[str, str], list[float]] = {}
-    for way, study, own_seeds in ((ON_THE_FLY, EVERY_RUN, SEEDS), (AS_THEY_ARE, DEFAULTS, SEEDS[:1])):
+    for way, study, own_seeds in ((ONLINE, EVERY_RUN, SEEDS), (NONE, DEFAULTS, SEEDS[:1])):
         set_params(folder, **SETTINGS | (NO_SEARCH if study is DEFAULTS else {}))
-        set_params(folder, on_the_fly__enabled=way == ON_THE_FLY, study__hyperparameters=study.hyperparameters)
+        set_params(folder, online_augmentation__enabled=way == ONLINE, study__hyperparameters=study.hyperparameters)
         if len(own_seeds) > 1:
             set_params(folder, study__seeds=own_seeds, **own_only)
             repro(folder, f"{way}, own_cnn")
@@ -73,8 +73,8 @@ def main(images: Path, folder: Path) -> None:
         for configuration in study.configurations():
             seeds = own_seeds if configuration.network == "own_cnn" else [1]
             found[way, str(configuration)] = [accuracy(folder, configuration, seed) for seed in seeds]
-    set_params(folder, **SETTINGS, on_the_fly__enabled=True)
-    print(run(sys.executable, "-m", "benchmarks.ablation", "own_cnn", "original", "1,2,3", PLAIN, folder=folder))
+    set_params(folder, **SETTINGS, online_augmentation__enabled=True)
+    print(run(sys.executable, "-m", "experiments.ablation", "own_cnn", "original", "1,2,3", PLAIN, folder=folder))
     plain = plain_loops(folder)
     print(formatted(found | {("", "plain loop, own_cnn"): plain}, mean(plain)))
 
@@ -88,8 +88,8 @@ def repro(folder: Path, part: str) -> None:
 
 
 def plain_loops(folder: Path) -> list[float]:
-    """Return the test accuracies of the plain loops among what benchmarks/ablation.py has trained."""
-    trained = read_json(folder / "benchmarks/ablation.json")
+    """Return the test accuracies of the plain loops among what experiments/ablation.py has trained."""
+    trained = read_json(folder / "experiments/results/ablation.json")
     keys = {key: json.loads(key) for key in trained}
     return [trained[key]["accuracy"] for key, (*what, _, loop, _) in keys.items() if (what, loop) == PLAIN_OWN_CNN]
 
@@ -105,7 +105,7 @@ def formatted(found: dict[tuple[str, str], list[float]], plain: float) -> str:
         [configuration, way, str(len(each)), percent(mean(each)), deviation(each), f"{mean(each) / plain:.2f}"]
         for (way, configuration), each in found.items()
     ]
-    return table(["run", "training images", "seeds", "accuracy", "deviation", "times plain"], rows, left=2)
+    return table(["run", "augmentation in training", "seeds", "accuracy", "deviation", "times plain"], rows, left=2)
 
 
 def deviation(accuracies: list[float]) -> str:

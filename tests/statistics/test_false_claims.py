@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 
-from benchmarks.simulation import main, outcome
+from experiments.false_claims import main, outcome
 
 
-@pytest.mark.parametrize(("seeds", "luck"), [(1, 0.0), (3, 0.05)])
-def test_few_reports_make_a_false_claim(seeds, luck):
+@pytest.mark.parametrize(("seeds", "seed_deviation"), [(1, 0.0), (3, 0.05)])
+def test_few_reports_make_a_false_claim(seeds, seed_deviation):
     """Of 60 studies at most 6 (a twentieth, and the luck of the draw); without adjustment a quarter and more would.
 
     Their intervals hold the truth in 93 to 97 % of all studies, and in 92 to 98 % of these.
     """
-    shares = np.mean([outcome(seeds, luck, number) for number in range(60)], axis=0)
+    shares = np.mean([outcome(seeds, seed_deviation, number) for number in range(60)], axis=0)
     claims, unadjusted, differences, accuracies = shares
     assert claims <= 0.1
     assert unadjusted > 0.25

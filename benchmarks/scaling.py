@@ -1,6 +1,6 @@
 """How the stages grow with the number of images: images/s, peak memory, bytes written.
 
-    python -m benchmarks.growth 10000 100000
+    python -m benchmarks.scaling 10000 100000
 
 Makes so many JPEG images of 96 pixels in 20 classes and runs fetch, prepare and augment on them with the settings of
 params.yaml, then train until it has its first batch. That one is timed from when torch is imported, the others from
@@ -8,16 +8,14 @@ their start. Peak memory is the highest sum of the resident memory of the stage'
 second; pages that they share count for each.
 """
 
-import subprocess
 import sys
-import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from benchmarks.image_files import write_images
-from benchmarks.measuring import Held, machine, peak_memory, resident, write_results
-from benchmarks.studies import ENVIRONMENT, ROOT, set_params
+from helpers.image_files import write_jpeg_images
+from helpers.projects import ROOT, set_params
+from helpers.timing import machine, run_python, write_results
 from stages.commands.check import settings_of
 from stages.images.shards import row_count
 from stages.networks.common.contract import network_named
@@ -57,9 +55,9 @@ def main(counts: list[int]) -> None:
     """Measure each number of images in turn."""
     measured = []
     for count in counts:
-        with TemporaryDirectory(prefix="growth.") as folder:
+        with TemporaryDirectory(prefix="scaling.") as folder:
             measured += measure(count, Path(folder))
-    write_results("growth", [row._asdict() for row in measured])
+    write_results("benchmarks/results/scaling.json", [row._asdict() for row in measured])
     rows = [
         [
             f"{row.images:,}",
@@ -76,35 +74,20 @@ def main(counts: list[int]) -> None:
 
 def measure(count: int, folder: Path) -> list[Measured]:
     """Make `count` images in `folder`; return what each stage took of time, memory and disk."""
-    write_images(folder / "images", count, SIZE)
+    write_jpeg_images(folder / "images", count, SIZE)
     (folder / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     set_params(folder, dataset__source="folder", dataset__classes="all", dataset__folder__path="images")
     set_params(folder, prepare__duplicates="keep")
     measured = []
     for stage, outs in OUTS.items():
-        seconds, peak, _ = run(folder, "-m", f"stages.{stage}")
+        seconds, peak, _ = run_python(folder, "-m", f"stages.{stage}")
         files = [file for out in outs for file in (folder / "data" / out).rglob("*") if file.is_file()]
         done = len(files) if stage == "fetch" else sum(row_count(folder / "data" / out) for out in outs)
         measured.append(Measured(done, stage, seconds, peak, sum(file.stat().st_size for file in files)))
     write_json(folder / "data/hyperparameters/own_cnn/default.json", defaults())
-    _, peak, said = run(folder, "-c", UNTIL_FIRST_BATCH)
+    _, peak, printed = run_python(folder, "-c", UNTIL_FIRST_BATCH)
     trained = row_count(folder / "data/augmented")
-    return [*measured, Measured(trained, "train, to its first batch", float(said), peak, 0)]
-
-
-def run(folder: Path, *words: str, held: Held = resident) -> tuple[float, int, str]:
-    """Run Python; return its seconds, the highest sum of what its processes held in memory, and what it printed."""
-    command = [sys.executable, *words]
-    environment = ENVIRONMENT | {"PYTHONPATH": str(ROOT)}
-    start = time.perf_counter()
-    with (
-        subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True) as process,
-        peak_memory(process.pid, held) as peak,
-    ):
-        said, _ = process.communicate()
-    if process.returncode:
-        sys.exit(process.returncode)
-    return time.perf_counter() - start, peak[0], said
+    return [*measured, Measured(trained, "train, to its first batch", float(printed), peak, 0)]
 
 
 def defaults() -> dict[str, object]:

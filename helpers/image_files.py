@@ -1,4 +1,4 @@
-"""Images for measurements: clouds of colour with some noise, of the bytes that photographs of their size have."""
+"""JPEG files for measurements: clouds of colour with some noise, of the bytes that photographs of their size have."""
 
 from pathlib import Path
 
@@ -8,16 +8,16 @@ import numpy as np
 from stages.runtime.parallel import parallel_map
 
 
-def write_images(folder: Path, count: int, size: int, classes: int = 20) -> None:
+def write_jpeg_images(folder: Path, count: int, size: int, classes: int = 20) -> None:
     """Write so many JPEG files of `size` pixels a side into folder/class_00/, folder/class_01/ and so on in turn."""
     for label in range(classes):
         (folder / f"class_{label:02}").mkdir(parents=True)
     items = [(folder / f"class_{number % classes:02}/{number:06}.jpg", number, size) for number in range(count)]
-    for _ in parallel_map(write_image, items, "make"):
+    for _ in parallel_map(write_jpeg_image, items, "make"):
         pass
 
 
-def write_image(item: tuple[Path, int, int]) -> None:
+def write_jpeg_image(item: tuple[Path, int, int]) -> None:
     """Write one image, drawn from its number."""
     path, number, size = item
     cv2.setNumThreads(0)

@@ -1,6 +1,6 @@
 """More images than memory: what each stage holds, and whether training is as fast as with all in memory.
 
-    python -m benchmarks.budget 100000 [PIXELS] [stages]
+    python -m benchmarks.memory_budget 100000 [PIXELS] [stages]
 
 Makes so many JPEG images of PIXELS a side (64) in 200 classes and runs fetch, prepare, augment and one epoch of the
 own CNN, all with STUDY_MEMORY=1 (gigabytes); then, on a 25th of the images, epochs with and without that budget in
@@ -15,10 +15,10 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from benchmarks.growth import OUTS, run
-from benchmarks.image_files import write_images
-from benchmarks.measuring import machine, own, write_results
-from benchmarks.studies import ENVIRONMENT, ROOT, set_params
+from benchmarks.scaling import OUTS
+from helpers.image_files import write_jpeg_images
+from helpers.projects import ENVIRONMENT, ROOT, set_params
+from helpers.timing import machine, run_python, unshared, write_results
 from stages.images.shards import row_count
 from stages.reporting.markdown import table
 from stages.runtime.files import read_json
@@ -31,11 +31,11 @@ COLUMNS = ["stage", "images", "seconds", "images/s", "peak of own memory"]
 def main(count: int, pixels: int, last: str) -> None:
     """Measure all stages with the budget, then training with and without it."""
     ENVIRONMENT["STUDY_MEMORY"] = BUDGET  # of what run() starts
-    with TemporaryDirectory(prefix="budget.") as folder:
+    with TemporaryDirectory(prefix="memory_budget.") as folder:
         rows = [*stages(Path(folder), count, pixels)]
         if last != "stages":
             rows.append(training(Path(folder)))
-    write_results("budget", rows)
+    write_results("benchmarks/results/memory_budget.json", rows)
     shown = [
         [row[0], f"{row[1]:,}", f"{row[2]:.0f}", f"{row[1] / row[2]:,.0f}", f"{row[3] / 1e6:,.0f} MB"] for row in rows
     ]
@@ -46,14 +46,14 @@ def main(count: int, pixels: int, last: str) -> None:
 
 def stages(folder: Path, count: int, pixels: int) -> list[tuple[str, int, float, int]]:
     """Make images and run the stages that work on them; return what each took."""
-    write_images(folder / "images", count, pixels, CLASSES)
+    write_jpeg_images(folder / "images", count, pixels, CLASSES)
     (folder / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     set_params(folder, dataset__source="folder", dataset__classes="all", dataset__folder__path="images")
     set_params(folder, prepare__image_size=pixels, prepare__duplicates="keep", networks__own_cnn__epochs=1)
     set_params(folder, study__hyperparameters=["default"])
     measured = []
     for stage, outs in OUTS.items():
-        seconds, peak, _ = run(folder, "-m", f"stages.{stage}", held=own)
+        seconds, peak, _ = run_python(folder, "-m", f"stages.{stage}", held=unshared)
         done = count if stage == "fetch" else sum(row_count(folder / "data" / out) for out in outs)
         measured.append((stage, done, seconds, peak))
     return measured
@@ -62,15 +62,15 @@ def stages(folder: Path, count: int, pixels: int) -> list[tuple[str, int, float,
 def training(folder: Path) -> tuple[str, int, float, int]:
     """Train the own CNN for an epoch; return what it took, validation included."""
     (folder / "data/pretrained/own_cnn").mkdir(parents=True, exist_ok=True)
-    run(folder, "-m", "stages.tune", "own_cnn")
-    seconds, peak, _ = run(folder, "-m", "stages.train", "own_cnn", "default", "original", "1", held=own)
+    run_python(folder, "-m", "stages.tune", "own_cnn")
+    seconds, peak, _ = run_python(folder, "-m", "stages.train", "own_cnn", "default", "original", "1", held=unshared)
     return "train, one epoch", row_count(folder / "data/original"), seconds, peak
 
 
 def compare(count: int, pixels: int) -> None:
     """Train for an epoch with the budget and without, in turns; the decoded file is not in memory when it begins."""
     seconds: dict[str, list[float]] = {BUDGET: [], "": []}
-    with TemporaryDirectory(prefix="budget.") as name:
+    with TemporaryDirectory(prefix="memory_budget.") as name:
         folder = Path(name)
         stages(folder, count, pixels)
         for _ in range(ROUNDS + 1):

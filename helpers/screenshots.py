@@ -1,7 +1,7 @@
 """Images of the report's page, as docs/ shows them: data/report/index.html in a real browser without a window.
 
-    python -m benchmarks.screenshots docs          # docs/page.png and docs/page-dark.png
-    python -m benchmarks.screenshots /tmp/all all  # the whole page at 360, 768 and 1440 pixels, light and dark
+    python -m helpers.screenshots docs          # docs/page.png and docs/page-dark.png
+    python -m helpers.screenshots /tmp/all all  # the whole page at 360, 768 and 1440 pixels, light and dark
 
 Needs Selenium, which `make test` installs, and Chromium with its driver (Debian: apt-get install chromium
 chromium-driver).

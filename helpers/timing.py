@@ -1,9 +1,10 @@
-"""What benchmarks share: the sides of a comparison in processes of their own, taking turns; medians; the machine."""
+"""Measuring: sides of a comparison that take turns in processes of their own, peak memory, the machine, results."""
 
 import json
 import multiprocessing
 import os
 import platform
+import subprocess
 import sys
 import threading
 import time
@@ -19,9 +20,8 @@ from typing import Any, NamedTuple, Self
 
 import psutil
 
-from benchmarks.studies import ROOT
+from helpers.projects import ENVIRONMENT, ROOT
 
-RESULTS = ROOT / "benchmarks/results"
 SAMPLED_EVERY = 0.2  # seconds; more often would take time from what is measured
 PACKAGES = ("torch", "torchvision", "lightning", "timm", "albumentations", "dvc")
 
@@ -46,16 +46,16 @@ class Side:
         self.process = context.Process(target=_serve, args=(theirs, work, arguments))
         self.process.start()
         theirs.close()
-        self._answer()
+        self._receive()
 
     def turn(self) -> Turn:
         """Do a round."""
         with peak_memory(self.process.pid or 0) as peak:
             self.connection.send("go")
-            seconds = self._answer()
+            seconds = self._receive()
         return Turn(seconds, peak[0])
 
-    def _answer(self) -> float:
+    def _receive(self) -> float:
         try:
             return float(self.connection.recv())
         except EOFError:
@@ -130,12 +130,28 @@ def peak_memory(process: int, held: Held | None = None) -> Iterator[list[int]]:
         thread.join()
 
 
+def run_python(folder: Path, *words: str, held: Held | None = None) -> tuple[float, int, str]:
+    """Run Python in a folder; return its seconds, peak memory in bytes as `peak_memory` has it, and what it printed."""
+    environment = ENVIRONMENT | {"PYTHONPATH": str(ROOT)}
+    start = time.perf_counter()
+    with (
+        subprocess.Popen(
+            [sys.executable, *words], cwd=folder, env=environment, stdout=subprocess.PIPE, text=True
+        ) as process,
+        peak_memory(process.pid, held) as peak,
+    ):
+        printed, _ = process.communicate()
+    if process.returncode:
+        sys.exit(process.returncode)
+    return time.perf_counter() - start, peak[0], printed
+
+
 def resident(memory: Any) -> int:
     """Return the resident memory of what psutil knows of a process's memory, in bytes."""
     return int(memory.rss)
 
 
-def own(memory: Any) -> int:
+def unshared(memory: Any) -> int:
     """Return the same without the pages of mapped files, which the system takes back as it needs them (Linux)."""
     return int(memory.rss - memory.shared)
 
@@ -161,8 +177,9 @@ def machine() -> str:
     return ", ".join([*parts, f"Python {platform.python_version()}", *packages])
 
 
-def write_results(name: str, records: Any) -> None:
-    """Write benchmarks/results/<name>.json: the machine, and what was measured."""
-    RESULTS.mkdir(exist_ok=True)
+def write_results(path: str, records: Any) -> None:
+    """Write a JSON file, named from the project's folder on: the machine, and what was measured."""
+    file = ROOT / path
+    file.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"machine": machine(), "measured": records}, indent=1)
-    (RESULTS / f"{name}.json").write_text(f"{text}\n", encoding="utf-8")
+    file.write_text(f"{text}\n", encoding="utf-8")

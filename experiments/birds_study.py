@@ -1,7 +1,7 @@
 """The published study on its own birds, and what else was asked of them: a branch of one folder for each question.
 
-    python -m benchmarks.birds study CUB_200_2011-20classes.tgz CUB_200_2011-128px.tgz FOLDER
-    python -m benchmarks.birds study CUB_200_2011-20classes.tgz CUB_200_2011-128px.tgz FOLDER birds-20 birds-200
+    python -m experiments.birds study CUB_200_2011-20classes.tgz CUB_200_2011-128px.tgz FOLDER
+    python -m experiments.birds study CUB_200_2011-20classes.tgz CUB_200_2011-128px.tgz FOLDER birds-20 birds-200
 
 The second line runs these branches alone. Each branch holds its settings as one commit and its results as the next, so
 that Git and DVC compare them: `dvc metrics diff birds-20 birds-200`, `make compare WITH=birds-200`. A branch that is
@@ -15,39 +15,31 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks import imagenet
-from benchmarks.measuring import machine
-from benchmarks.studies import ENVIRONMENT, copy_project, run, set_params
+from experiments import imagenet_weights
+from helpers.projects import ENVIRONMENT, copy_project, run, set_params
+from helpers.timing import machine
 from stages.reporting.markdown import duration
 
 FINISHED = "Results"
 ARCHIVES = {"20": "CUB_200_2011-20classes.tgz", "200": "CUB_200_2011-128px.tgz"}  # by how many classes a study takes
 BIRDS: dict[str, Any] = {"dataset__source": "cub_200_2011", "dataset__cub_200_2011__checksum": "none"}
 BIRDS["dataset__cub_200_2011__url"] = f"https://localhost/{ARCHIVES['200']}"  # never asked: the file is there
-AS_PUBLISHED: dict[str, Any] = {  # nothing is varied on the fly, and copies are added steps
+AS_PUBLISHED: dict[str, Any] = {  # no online augmentation, and copies are added steps
     "prepare__image_size": 64,
-    "on_the_fly__enabled": False,
+    "online_augmentation__enabled": False,
     "training__equal_steps": False,
-    "training__loss": "cross_entropy",
     "networks__own_cnn__epochs": 20,
     "networks__own_cnn__optimizer": "adamw",
     "networks__own_cnn__learning_rate": 1e-3,
     "networks__own_cnn__dropout": 0.34,
     "networks__resnet50__epochs": 10,
 }
-AT_ITS_BEST: dict[str, Any] = {
-    "prepare__image_size": 128,
-    "networks__own_cnn__epochs": 40,
-    "networks__own_cnn__dropout": 0,
-    "networks__own_cnn__loss": "both",
-    "networks__resnet50__epochs": 10,
-}
 FROM_IMAGENET: dict[str, Any] = {
     "prepare__image_size": 128,
-    "study__networks": [imagenet.NAME],
+    "study__networks": [imagenet_weights.NAME],
     "study__hyperparameters": ["default"],
-    f"networks__{imagenet.NAME}__epochs": 8,
-    f"networks__{imagenet.NAME}__freeze": "backbone",
+    f"networks__{imagenet_weights.NAME}__epochs": 8,
+    f"networks__{imagenet_weights.NAME}__freeze": "backbone",
 }
 ALL_CLASSES: dict[str, Any] = {"dataset__classes": "all", "study__hyperparameters": ["default"]}
 FULL_SIZE: dict[str, Any] = {
@@ -59,8 +51,7 @@ BRANCHES: dict[str, dict[str, Any]] = {
     "birds-20": AS_PUBLISHED | {"study__seeds": [1, 2, 3]},
     "birds-200": AS_PUBLISHED | ALL_CLASSES | AUGMENTED,
     "birds-20-imagenet": FROM_IMAGENET | FULL_SIZE | {"study__seeds": [1, 2, 3]},
-    "birds-200-imagenet": FROM_IMAGENET | ALL_CLASSES | {f"networks__{imagenet.NAME}__input_size": "weights"},
-    "birds-20-best": AT_ITS_BEST,
+    "birds-200-imagenet": FROM_IMAGENET | ALL_CLASSES | {f"networks__{imagenet_weights.NAME}__input_size": "weights"},
 }
 
 
@@ -82,7 +73,7 @@ def make(archives: dict[str, Path], folder: Path) -> None:
     (folder / "data/downloads").mkdir(parents=True, exist_ok=True)
     for classes, archive in archives.items():
         shutil.copyfile(archive, folder / "data/downloads" / ARCHIVES[classes])
-    imagenet.main(folder)
+    imagenet_weights.main(folder)
     set_params(folder, **BIRDS)
     commit(folder, "The project, set to birds")
 
@@ -104,6 +95,6 @@ def finish(folder: Path, branch: str) -> float:
 
 def commit(folder: Path, message: str) -> None:
     """Commit all that Git does not ignore, as nobody in particular where the machine has no name for its user."""
-    who = ["-c", "user.name=benchmarks", "-c", "user.email=benchmarks@localhost"]
+    who = ["-c", "user.name=experiments", "-c", "user.email=experiments@localhost"]
     run("git", "add", "--all", folder=folder)
     run("git", *who, "commit", "-q", "-m", message, folder=folder)

@@ -9,11 +9,11 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-RESULTS = ("metrics", "dvc.lock", "tests")  # what a study that has not run lacks; and tests, which no study needs
+NOT_COPIED = ("metrics", "dvc.lock", "tests")  # what a study that has not run lacks; and tests, which no study needs
 
 # what a person's shell has: not what hides faults of __pycache__, nor what `make test` tells the makes it starts
-NOT_A_PERSONS = ("PYTHONDONTWRITEBYTECODE", "MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS")
-ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in NOT_A_PERSONS}
+REMOVED_VARIABLES = ("PYTHONDONTWRITEBYTECODE", "MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS")
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in REMOVED_VARIABLES}
 ENVIRONMENT |= {
     "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     "NO_ALBUMENTATIONS_UPDATE": "1",
@@ -24,7 +24,7 @@ def copy_project(folder: Path) -> None:
     """Copy the project's files, also those not committed yet, but for its results and tests; make it a repository."""
     listed = run("git", "ls-files", "-co", "--exclude-standard", folder=ROOT)
     for name in listed.splitlines():
-        if name.split("/")[0] not in RESULTS and (ROOT / name).is_file():
+        if name.split("/")[0] not in NOT_COPIED and (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / name, folder / name)
     run("git", "init", "-q", "-b", "main", folder=folder)

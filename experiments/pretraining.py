@@ -1,6 +1,6 @@
 """Weights of one set of photographs as a start for another: trained here, put into a study's folder.
 
-    python -m benchmarks.pretraining tiny-imagenet-200.tar STUDY own_cnn epochs=40 loss=cosine_and_cross_entropy
+    python -m experiments.pretraining tiny-imagenet-200.tar STUDY own_cnn epochs=40 loss=both
 
 Trains a network on all images of an archive or folder, in a study of its own, with the settings of params.yaml but
 for those that are named; keeps its weights as `make weights` does, and copies them to
@@ -8,7 +8,7 @@ STUDY/data/pretrained/<network>/<name of the archive>.safetensors. Prints the ne
 images. What the weights are worth is then seen in STUDY:
 
     WEIGHTS=data/pretrained/own_cnn/tiny-imagenet-200.safetensors
-    python -m benchmarks.ablation own_cnn original 1,2,3 "" weights=$WEIGHTS
+    python -m experiments.ablation own_cnn original 1,2,3 "" weights=$WEIGHTS
 """
 
 import shutil
@@ -20,8 +20,8 @@ from typing import Any
 
 import yaml
 
-from benchmarks.measuring import machine
-from benchmarks.studies import ENVIRONMENT, copy_project, run, set_params
+from helpers.projects import ENVIRONMENT, copy_project, run, set_params
+from helpers.timing import machine
 from stages.reporting.markdown import duration, percent
 from stages.runtime.files import read_json
 

@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
-from benchmarks.measuring import Pause
+from helpers.timing import Pause
 from stages.hardware import device
 from stages.kernels.accelerate import accelerate
 from stages.networks.common.contract import IMAGENET, network_named

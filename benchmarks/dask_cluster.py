@@ -1,6 +1,6 @@
 """prepare and augment on a Dask cluster: the same bytes as on one machine, and what a second worker brings.
 
-    python -m benchmarks.cluster [IMAGES]      (root, Linux, iproute2)
+    python -m benchmarks.dask_cluster [IMAGES]      (root, Linux, iproute2)
 
 Machines are network namespaces of this one, so that they share its cores: one has the study and the scheduler, the
 others a worker of one thread each, and none of the study's files.
@@ -16,10 +16,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.image_files import write_images
-from benchmarks.machines import Machine, machines
-from benchmarks.measuring import machine, write_results
-from benchmarks.studies import ROOT, set_params
+from helpers.image_files import write_jpeg_images
+from helpers.network_namespaces import Machine, machines
+from helpers.projects import ROOT, set_params
+from helpers.timing import machine, write_results
 from stages.reporting.markdown import table
 
 STAGES = ("prepare", "augment")
@@ -29,7 +29,7 @@ COLUMNS = ["computed by", *STAGES, "images/s", "bytes as on one machine"]
 
 def main(count: int) -> None:
     """Run both stages by one local process, by one and two workers, and with one of two killed."""
-    with TemporaryDirectory(prefix="cluster.") as name, machines(3) as (home, *others):
+    with TemporaryDirectory(prefix="dask_cluster.") as name, machines(3) as (home, *others):
         folder = Path(name) / "study"
         make(folder, count)
         alone = measured(folder, home, {"STUDY_WORKERS": "1"}, None)
@@ -41,7 +41,7 @@ def main(count: int) -> None:
                 seconds = measured(folder, home, {"STUDY_CLUSTER": address}, victim)
             who = f"{workers} workers" if workers > 1 else "one worker"
             rows.append((f"{who}, one killed in prepare" if killed else who, seconds, digest(folder) == expected))
-    write_results("cluster", rows)
+    write_results("benchmarks/results/dask_cluster.json", rows)
     shown = [
         [who, *(f"{each:.1f} s" for each in seconds), f"{count / sum(seconds):,.0f}", "yes" if same else "no"]
         for who, seconds, same in rows
@@ -51,7 +51,7 @@ def main(count: int) -> None:
 
 def make(folder: Path, count: int) -> None:
     """Write images as fetch leaves them."""
-    write_images(folder / "data/raw", count, 64)
+    write_jpeg_images(folder / "data/raw", count, 64)
     (folder / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     set_params(folder, prepare__duplicates="keep")
 

@@ -1,6 +1,6 @@
 """What weights that were trained on other classes are worth, against random ones with the same settings and epochs.
 
-    python -m benchmarks.transfer own_cnn 1,2,3 36
+    python -m experiments.transfer_learning own_cnn 1,2,3 36
 
 In a study that has been prepared: trains the network of params.yaml on the first half of the classes, for 36 epochs
 here, keeps it as a file of weights as `make weights` does, and trains on the other half from that file and from random
@@ -35,8 +35,8 @@ class Half(NamedTuple):
     test: ImageSet
 
 
-class Lesson(NamedTuple):
-    """What to learn, and how."""
+class TrainingPlan(NamedTuple):
+    """A training configuration and the images to train on."""
 
     config: TrainingConfig
     half: Half
@@ -50,14 +50,14 @@ def main(network: str, seeds: list[int], epochs: int) -> None:
     names = load_images("data/test", device.device()).class_names
     halves = [half_of(range(start, start + len(names) // 2)) for start in (0, len(names) // 2)]
     longer = base._replace(settings=base.settings.model_copy(update={"epochs": epochs}))
-    before, after = Lesson(longer, halves[0]), Lesson(base, halves[1])
+    before, after = TrainingPlan(longer, halves[0]), TrainingPlan(base, halves[1])
     found = zip(*(compared(network, before, after, seed) for seed in seeds), strict=True)
     for name, accuracies in zip(("random weights", "weights of the other classes"), found, strict=True):
         each = ", ".join(map(percent, accuracies))
         print(f"{network} from {name}: {percent(statistics.mean(accuracies))} ({each})")
 
 
-def compared(network: str, before: Lesson, after: Lesson, seed: int) -> tuple[float, float]:
+def compared(network: str, before: TrainingPlan, after: TrainingPlan, seed: int) -> tuple[float, float]:
     """Return the accuracy that training `after` reaches from random weights, and from those of training `before`."""
     path = Path(f"data/pretrained/{network}/transfer-benchmark.safetensors")
     try:
@@ -89,9 +89,9 @@ def only(images: ImageSet, classes: range) -> ImageSet:
     return ImageSet(images.pixels[rows], images.labels[rows] - classes.start, names, paths)
 
 
-def trained(network: str, lesson: Lesson, seed: int) -> torch.nn.Module:
+def trained(network: str, plan: TrainingPlan, seed: int) -> torch.nn.Module:
     """Return the network after a training."""
-    (config, half), names = lesson, lesson.half.training.class_names
+    (config, half), names = plan, plan.half.training.class_names
     task = Task(network_named(network), config, half.training, half.validation, seed)
     return fit(task, f"{len(names)} classes").model
 

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.studies import ENVIRONMENT
+from helpers.projects import ENVIRONMENT
 
 # of this process's own, so that several can have machines at once
 SUBNET = f"10.{64 + os.getpid() % 64}.{os.getpid() // 64 % 256}"

@@ -1,17 +1,16 @@
-"""What each part of a network's recipe is worth, beside the plain training loop that most tutorials show.
+"""What each part of a network's training configuration is worth, beside a plain training loop as in tutorials.
 
-    python -m benchmarks.ablation own_cnn original 1,2,3
-    python -m benchmarks.ablation own_cnn original 1,2,3 plain "" mixup=0,cutmix=0 epochs=30
-    python -m benchmarks.ablation own_cnn original 1,2,3 "" epochs=30 loss=cosine_and_cross_entropy
-    python -m benchmarks.ablation own_cnn unequal 1,2,3 "" class_balance=sampling
-    python -m benchmarks.ablation resnet50 original 1,2,3 "" "torch's layers"
+    python -m experiments.ablation own_cnn original 1,2,3
+    python -m experiments.ablation own_cnn original 1,2,3 plain "" mixup=0,cutmix=0 epochs=30
+    python -m experiments.ablation own_cnn unequal 1,2,3 "" class_balance=sampling
+    python -m experiments.ablation resnet50 original 1,2,3 "" "torch's layers"
 
 Trains the network of params.yaml on data/original (or data/augmented) once for each seed: by a plain loop, as the
 settings say (""), and with one part after the other switched off, or with the settings that are named; "torch's layers"
 trains as the settings say, without the faster layers of stages/kernels. `unequal` are 10 of data/original's
 images of every second class and at most 100 of every other. Prints mean and standard deviation of the accuracy on the
-test images, and the mean of their macro F1. Every result goes to benchmarks/ablation.json at once; what is there is
-not trained again.
+test images, and the mean of their macro F1. Every result goes at once to
+experiments/results/ablation.json of the study's folder; what is there is not trained again.
 """
 
 import json
@@ -42,15 +41,14 @@ from stages.runtime.seeding import derived_seed, stream
 from stages.training.loop import fit
 from stages.training.state import Task
 
-RESULTS = Path("benchmarks/ablation.json")
+RESULTS = Path("experiments/results/ablation.json")
 PLAIN, TORCH_LAYERS = "plain", "torch's layers"
 UNEQUAL, FEW, MANY = "unequal", 10, 100
 PLAIN_EPOCHS, PLAIN_BATCH, PLAIN_RATE, PLAIN_DROPOUT = 30, 32, 1e-3, 0.34  # dropout as published
 OFF = {
     "label_smoothing": "0", "ema_epochs": "0", "weight_decay": "0", "warmup_epochs": "0", "dropout": "0",
     "stochastic_depth": "0", "flip": "false", "shift": "0", "crop": "1", "mixup": "0", "cutmix": "0",
-    "enabled": "false", "loss": "cross_entropy", "class_balance": "none", "early_stopping_patience": "0",
-    "flip_tta": "false", "optimizer": "adamw",
+    "enabled": "false", "class_balance": "none", "patience": "0", "flip_tta": "false", "optimizer": "adamw",
 }  # fmt: skip
 
 
@@ -89,6 +87,7 @@ def main(network: str, data: str, seeds: list[int], wanted: list[str]) -> None:
             key = json.dumps([network, data, seed, loop, values], sort_keys=True)
             if "macro_f1" not in known.get(key, {}):
                 known[key] = measured(LOOPS[loop], network, images, values, seed)
+                RESULTS.parent.mkdir(parents=True, exist_ok=True)
                 RESULTS.write_text(json.dumps(known, indent=0), encoding="utf-8")
                 accuracy, seconds = known[key]["accuracy"], known[key]["seconds"]
                 print(f"seed {seed}, {variant or 'as set'}: {percent(accuracy)}, {seconds:.0f} s", flush=True)
@@ -108,13 +107,13 @@ def unequal(images: ImageSet) -> ImageSet:
 
 
 def switched_off(base: TrainingConfig) -> list[str]:
-    """Return a variant for each part of the recipe that is in use."""
+    """Return a variant for each part of the configuration that is in use."""
     values = base.settings.model_dump() | base.online_augmentation.model_dump()
     return [f"{name}={off}" for name, off in OFF.items() if name in values and values[name] != yaml.safe_load(off)]
 
 
 def changed(base: TrainingConfig, variant: str) -> dict[str, Any]:
-    """Return the values of a recipe with the changes that `variant` names, e.g. "mixup=0,epochs=60"."""
+    """Return the values of a configuration with the changes that `variant` names, e.g. "mixup=0,epochs=60"."""
     values = base.values()
     for change in filter(None, variant.split(",")):
         name, _, value = change.partition("=")
@@ -173,7 +172,7 @@ LOOPS: dict[str, Loop] = {"": ours, PLAIN: plain, TORCH_LAYERS: by_torch_layers}
 
 
 def formatted(found: dict[str, list[dict[str, float]]]) -> str:
-    """Return the table: each variant's means, deviation and difference from the recipe as it is set."""
+    """Return the table: each variant's means, deviation and difference from the configuration as it is set."""
     means = {variant: statistics.mean(one["accuracy"] for one in runs) for variant, runs in found.items()}
     rows = []
     for variant, runs in found.items():

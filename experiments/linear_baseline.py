@@ -1,6 +1,6 @@
 """How far a linear classifier on raw pixels gets on the prepared images: what the networks have to beat.
 
-    python -m benchmarks.linear
+    python -m experiments.linear_baseline
 
 Multinomial logistic regression on standardised pixels, regularised so that the validation accuracy is highest.
 Needs scikit-learn, which `make test` installs.

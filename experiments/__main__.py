@@ -1,0 +1,22 @@
+"""`python -m experiments`: what makes the tables of docs/results.md, with a sentence and the minutes of each."""
+
+from pathlib import Path
+
+from helpers.catalogue import catalogue
+
+MINUTES = {  # about, on two cores without a GPU; +: for each study or seed that one asks for
+    "ablation": "10+",
+    "birds": "180+",
+    "false_claims": "10",
+    "imagenet_weights": "1",
+    "kills": "5",
+    "linear_baseline": "1",
+    "plain_loop": "120",
+    "pretraining": "60+",
+    "rank_correlation": "60",
+    "transfer_learning": "20",
+    "tuning_gain": "5+",
+}
+
+if __name__ == "__main__":
+    print(catalogue(Path(__file__).parent, MINUTES))
