@@ -16,7 +16,7 @@ from pydantic import AfterValidator, Field, NonNegativeInt, PositiveFloat
 from stages.images.reading import ImageArray, decode, encode
 from stages.images.shards import Row, ShardWriter, class_names, read_rows, row_count
 from stages.runtime.command import run_stage
-from stages.runtime.config import Section, read
+from stages.runtime.config import Section, read_section
 from stages.runtime.dask_cluster import cluster_map
 from stages.runtime.files import atomic_file, atomic_folder
 from stages.runtime.seeding import uniform
@@ -44,7 +44,7 @@ class Settings(Section):
 
 def main() -> None:
     """Add altered copies to the training images: shifted, turned, in other hue and gamma."""
-    settings, seed = read("augment", Settings), read("seed", NonNegativeInt)
+    settings, seed = read_section("augment", Settings), read_section("seed", NonNegativeInt)
     make = partial(with_copies, settings=settings, seed=seed)
     names, count = class_names("data/original"), row_count("data/original")
     with atomic_folder("data/augmented") as folder, ShardWriter(folder, names, DRAWN) as writer:

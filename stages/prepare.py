@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import cv2
 from pydantic import Field, NonNegativeInt
 
-from stages.datasets.splits.duplicates import COLUMNS, Duplicates, SplitFile, Policy
+from stages.datasets.splits.duplicates import COLUMNS, Duplicates, Policy, SplitFile
 from stages.datasets.splits.splitting import SPLITS, Splitting, origins, split, table_of
 from stages.images.perceptual_hash import MAX_DISTANCE, perceptual_hash
 from stages.images.reading import FitMode, UnreadableImage, encode, load, resized
@@ -19,7 +19,7 @@ from stages.images.shards import Row, ShardWriter, read_rows, row_count
 from stages.images.shards import class_names as class_names_of
 from stages.images.white_level import white_level
 from stages.runtime.command import run_stage
-from stages.runtime.config import read
+from stages.runtime.config import read_section
 from stages.runtime.dask_cluster import cluster_map
 from stages.runtime.errors import UserError
 from stages.runtime.files import atomic_folder, write_csv, write_json
@@ -56,8 +56,8 @@ class Skipped(NamedTuple):
 
 def main() -> None:
     """Split the images, resize each once, and write them as shards."""
-    settings, raw = read("prepare", Settings), Path("data/raw")
-    split_files = split(raw, settings, read("seed", NonNegativeInt))
+    settings, raw = read_section("prepare", Settings), Path("data/raw")
+    split_files = split(raw, settings, read_section("seed", NonNegativeInt))
     bad = [Skipped(SplitFile(raw / row["file"], row["class"], ""), row["reason"]) for row in table_of(raw, "bad_files")]
     faults = {each.split_file.file: each.reason for each in bad if each.split_file.class_name}
     skipped = [each for each in bad if not each.split_file.class_name]

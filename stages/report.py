@@ -24,7 +24,7 @@ from stages.reporting.sections import (
 )
 from stages.reporting.settings import settings_section
 from stages.runtime.command import run_stage
-from stages.runtime.config import Section, read
+from stages.runtime.config import Section, read_section
 from stages.runtime.files import atomic_folder, read_csv, read_json, write_json, write_text
 from stages.runtime.study import Study
 from stages.statistics.comparisons import Records, contrasts, judge_contrasts, same_runs
@@ -68,7 +68,11 @@ class DataSummary(NamedTuple):
 
 def main() -> None:
     """Put all runs side by side."""
-    study, source, settings = read("study", Study), read("dataset.source", str), read("report", Settings)
+    study, source, settings = (
+        read_section("study", Study),
+        read_section("dataset.source", str),
+        read_section("report", Settings),
+    )
     scores, costs = (by_configuration(study, f"metrics/{name}") for name in ("runs", "costs"))
     names = qualities(scores)
     write_json("metrics/metrics.json", nested({key: means(each, names) for key, each in scores.items()}))

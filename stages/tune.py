@@ -9,7 +9,7 @@ from stages.networks.common.image_set import load_images
 from stages.networks.common.pretrained import expected_input
 from stages.networks.common.settings import OnlineAugmentation, Search, Training, TrainingConfig
 from stages.runtime.command import run_stage
-from stages.runtime.config import read, read_overridden
+from stages.runtime.config import read_merged_section, read_section
 from stages.runtime.errors import UserError
 from stages.runtime.files import atomic_folder, write_json
 from stages.training.checkpoint import Checkpoint, imported_code, on_this_hardware
@@ -26,11 +26,11 @@ def main(network: str, role: str = "") -> None:
     """Search a network's hyperparameters on the validation images."""
     if role not in ("", HELPER):
         raise UserError(f"{role} is no way to tune; say {HELPER} to help a search, or nothing")
-    chosen, seed = network_named(network), read("seed", NonNegativeInt)
-    search = read_overridden("search", Search, f"networks.{network}.search", Search)
-    settings = read_overridden("training", Training, f"networks.{network}", chosen.schema, besides=["search"])
-    defaults = TrainingConfig(settings, read("online_augmentation", OnlineAugmentation))
-    if "tuned" not in read("study.hyperparameters", list[str]):
+    chosen, seed = network_named(network), read_section("seed", NonNegativeInt)
+    search = read_merged_section("search", Search, f"networks.{network}.search", Search)
+    settings = read_merged_section("training", Training, f"networks.{network}", chosen.schema, besides=["search"])
+    defaults = TrainingConfig(settings, read_section("online_augmentation", OnlineAugmentation))
+    if "tuned" not in read_section("study.hyperparameters", list[str]):
         write_results(network, defaults, {}, [])  # nobody asks what a search would find
         return
     device.be_deterministic()

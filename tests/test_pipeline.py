@@ -24,7 +24,10 @@ CASES = [
     for source in (source_names() if name == "fetch" else ["-"])
 ]
 
-READERS = {"read": (0,), "read_overridden": (0, 2)}  # of stages/runtime/config.py: which arguments name sections
+READERS = {
+    "read_section": (0,),
+    "read_merged_section": (0, 2),
+}  # of stages/runtime/config.py: which arguments name sections
 
 # Rooms by floor: each uses only rooms below its own
 FLOORS = {
@@ -86,7 +89,7 @@ def declared_and_imported(name: str, network: str, source: str) -> tuple[set[str
 
 
 def parameters_read(path: Path) -> set[str]:
-    """Return the sections that a file's calls of `read` and its like name, with f-strings as dvc.yaml writes them."""
+    """Return the sections that a file's calls of `read_section` and its like name, as dvc.yaml writes them."""
     calls = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
     named = [(call, READERS.get(call.func.id, ())) for call in calls if isinstance(call.func, ast.Name)]
     keys = [ast.unparse(call.args[index]) for call, indices in named for index in indices]

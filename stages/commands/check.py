@@ -14,7 +14,7 @@ from stages.datasets.common.folders import fault, files
 from stages.networks.common.contract import Network, network_named
 from stages.networks.common.settings import OnlineAugmentation, Search, Training
 from stages.runtime.command import run_stage
-from stages.runtime.config import read, read_overridden, section_names
+from stages.runtime.config import read_merged_section, read_section, section_names
 from stages.runtime.errors import UserError
 from stages.runtime.files import write_text
 from stages.runtime.study import Study
@@ -46,7 +46,7 @@ def main() -> None:
     )
     schemas |= {f"dataset.{name}": fetch.source_module(name).Settings for name in fetch.source_names()}
     for key, schema in schemas.items():
-        lines += problems_of(partial(read, key, schema))
+        lines += problems_of(partial(read_section, key, schema))
     lines += network_mistakes()
     lines += problems_of(complain_of_contradictions) if not lines else []
     if lines:
@@ -72,7 +72,10 @@ def unknown_sections() -> list[str]:
 def network_mistakes() -> list[str]:
     """Return a line for each mistake in the settings or the file of a network that params.yaml speaks of."""
     try:
-        sections, named = read("networks", dict[str, dict[str, Any] | None]), read("study.networks", list[str])
+        sections, named = (
+            read_section("networks", dict[str, dict[str, Any] | None]),
+            read_section("study.networks", list[str]),
+        )
     except UserError as problem:
         return list(problem.lines)
     lines = [
@@ -82,7 +85,7 @@ def network_mistakes() -> list[str]:
     ]
     for name in dict.fromkeys([*sections, *named]):
         lines += problems_of(partial(check_settings, name))
-        lines += problems_of(partial(read_overridden, "search", Search, f"networks.{name}.search", Search))
+        lines += problems_of(partial(read_merged_section, "search", Search, f"networks.{name}.search", Search))
     return lines
 
 
@@ -94,15 +97,15 @@ def check_settings(name: str) -> None:
 def settings_of(network: Network[Any]) -> Training:
     """Return a network's settings, as params.yaml has them for all networks and for this one."""
     key = f"networks.{network.name}"
-    settings: Training = read_overridden("training", Training, key, network.schema, besides=["search"])
+    settings: Training = read_merged_section("training", Training, key, network.schema, besides=["search"])
     return settings
 
 
 def complain_of_contradictions() -> None:
     """Raise UserError for each valid setting that another setting or the disk contradicts."""
-    study, source = read("study", Study), read("dataset.source", str)
+    study, source = read_section("study", Study), read_section("dataset.source", str)
     lines = []
-    if not Path(path := read("dataset.folder.path", str)).exists():
+    if not Path(path := read_section("dataset.folder.path", str)).exists():
         wanted = "name a folder or an archive" if source == "folder" else "DVC watches it whatever the source is"
         lines.append(f"params.yaml: dataset.folder.path = {path} does not exist; {wanted}")
     elif Path(path).is_dir():
@@ -114,7 +117,7 @@ def complain_of_contradictions() -> None:
     for name in study.networks:
         network = network_named(name)
         make_weights_folder(name)
-        lines += network_contradictions(network, settings_of(network), read("prepare.image_size", int))
+        lines += network_contradictions(network, settings_of(network), read_section("prepare.image_size", int))
     if lines:
         raise UserError(*lines)
 
@@ -144,11 +147,11 @@ def check_weights(network: Network[Any], settings: Training, size: int) -> None:
 
 def size_of_study() -> Size:
     """Return what the study's needs of memory and disk follow from; no images where nobody knows their number."""
-    study, source = read("study", Study), read("dataset.source", str)
-    per_class = read("dataset.synthetic.images_per_class", int)
+    study, source = read_section("study", Study), read_section("dataset.source", str)
+    per_class = read_section("dataset.synthetic.images_per_class", int)
     counts: dict[str, Callable[[], tuple[int, int]]] = {
-        "folder": lambda: images_in(Path(read("dataset.folder.path", str))),
-        "synthetic": lambda: (read("dataset.synthetic.species", int) * per_class, 0),
+        "folder": lambda: images_in(Path(read_section("dataset.folder.path", str))),
+        "synthetic": lambda: (read_section("dataset.synthetic.species", int) * per_class, 0),
         "cub_200_2011": lambda: (11_788, 1_200_000_000),
         "tiny_imagenet_200": lambda: (110_000, 240_000_000),
     }
@@ -157,8 +160,8 @@ def size_of_study() -> Size:
     return Size(
         images,
         source_bytes,
-        image_size=read("prepare.image_size", int),
-        copies=read("augment.copies", int) if "augmented" in study.data else 0,
+        image_size=read_section("prepare.image_size", int),
+        copies=read_section("augment.copies", int) if "augmented" in study.data else 0,
         batch_size=max(each.batch_size for each in settings),
         parameters=LARGEST_NETWORK,
         runs=len(study.configurations()) * len(study.seeds),

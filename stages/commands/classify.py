@@ -186,10 +186,10 @@ def record_of(run: str) -> dict[str, float]:
 def best_run() -> str:
     """Return the run with the highest test accuracy: the first seed's of the study's best configuration."""
     from stages.reporting.records import best_of
-    from stages.runtime.config import read
+    from stages.runtime.config import read_section
     from stages.runtime.study import Study
 
-    study = read("study", Study)
+    study = read_section("study", Study)
     scores = {each: [record_of(f"{each}-{seed}") for seed in study.seeds] for each in study.configurations()}
     return f"{best_of(scores)}-{study.seeds[0]}"
 
@@ -198,10 +198,10 @@ def preparation_of_study() -> Preparation:
     """Return how the study's images were prepared."""
     from stages.prediction.inputs import Preparation
     from stages.prepare import Settings
-    from stages.runtime.config import read
+    from stages.runtime.config import read_section
     from stages.runtime.files import read_json
 
-    settings = read("prepare", Settings)
+    settings = read_section("prepare", Settings)
     white = read_json("data/composition.json")["white_level"]
     return Preparation(settings.image_size, settings.fit, settings.jpeg_quality, settings.pixel_limit, white)
 

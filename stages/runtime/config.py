@@ -21,7 +21,7 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-def read(key: str, schema: type[Value]) -> Value:
+def read_section(key: str, schema: type[Value]) -> Value:
     """Return the value at the dotted `key` of params.yaml as `schema` defines it.
 
     Raises UserError with one line per mistake, each naming file, line, key, value and what is allowed.
@@ -38,13 +38,13 @@ def read(key: str, schema: type[Value]) -> Value:
         raise UserError(*(_line(root, steps, error, schema) for error in invalid.errors())) from None
 
 
-def read_overridden(
+def read_merged_section(
     common: str, shared: type[BaseModel], own: str, schema: type[Value], besides: Collection[str] = ()
 ) -> Value:
     """Return the section `common` with what the section `own` has instead or besides, as `schema` defines both.
 
     `shared` is the schema of what `common` may hold. `own` may be missing; its keys `besides` are for others to read.
-    Raises UserError as `read` does.
+    Raises UserError as `read_section` does.
     """
     root = _document()
     whole = _value(root)
