@@ -31,7 +31,7 @@ def lines_for(text: str, key: str = "oven", schema: type = Oven) -> tuple[str, .
 
 
 def test_a_section_is_read_as_its_schema_says():
-    """Numbers may be written as YAML's 1e-3, which PyYAML takes for text."""
+    """Numbers may be written as 1e1."""
     Path("params.yaml").write_text("oven: {degrees: 200, minutes: 1e1, mode: fan}")
     assert read_section("oven", Oven) == Oven(degrees=200, minutes=10.0, mode="fan")
 
