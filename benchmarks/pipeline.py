@@ -36,7 +36,7 @@ FIRST_WORK = {  # of each stage: the function in its module that reads its first
 }
 UNTIL_FIRST_WORK = """
 import importlib, os, sys
-from stages.runtime.guard import age
+from stages.runtime.parent import age
 name, function, *arguments = sys.argv[1:]
 module = importlib.import_module(f"stages.{name}")
 def first_work(*_, **__):

@@ -11,7 +11,7 @@ from typing import Any
 
 from stages.runtime.cores import wants_several
 from stages.runtime.files import read_json, write_json
-from stages.runtime.guard import parents, start_of
+from stages.runtime.parent import parents
 
 FILE = Path(".dvc/tmp/done.json")
 
@@ -41,7 +41,7 @@ def _runner() -> list[float]:
     """
     above = parents() if os.environ.get("DVC_STAGE") and not wants_several() else []
     is_dvc = bool(above) and any(Path(word).name == "dvc" for word in above[-1].cmdline())
-    return [above[-1].pid, start_of(above[-1])] if is_dvc else []
+    return [above[-1].pid, above[-1].create_time()] if is_dvc else []
 
 
 def _read(runner: list[float]) -> dict[str, Any]:

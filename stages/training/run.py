@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from stages.hardware import device, distributed
-from stages.hardware.torchrun import together
+from stages.hardware.torchrun import with_torchrun
 from stages.networks.common.contract import network_named
 from stages.networks.common.image_set import load_images
 from stages.networks.common.pretrained import expected_input
@@ -17,7 +17,7 @@ from stages.training.results import trained
 from stages.training.state import Task
 
 
-@together
+@with_torchrun
 def train(network: str, hyperparameters: str, data: str, seed: str) -> None:
     """Train a run, given as the words of its stage, and put what comes of it into data/trained.
 
