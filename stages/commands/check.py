@@ -1,4 +1,4 @@
-"""Check all that can be known before anything runs: `python -m stages`. Each stage checks its own sections as well."""
+"""Check all that can be known before anything runs; each stage checks its own sections as well."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -9,14 +9,14 @@ from typing import Any
 from pydantic import NonNegativeInt
 
 from stages import augment, fetch, prepare, report
-from stages.commands.estimate import Size, images_in, warnings_about
+from stages.commands.estimate import Size, images_in, largest_pixels, warnings_about
 from stages.datasets.common.folders import fault, files
 from stages.networks.common.contract import Network, network_named
 from stages.networks.common.settings import OnlineAugmentation, Search, Training
 from stages.runtime.command import run_stage
 from stages.runtime.config import read_merged_section, read_section, section_names
 from stages.runtime.errors import UserError
-from stages.runtime.files import write_text
+from stages.runtime.lock_file import mend_lock_file
 from stages.runtime.study import Study
 
 LARGEST_NETWORK = 28_000_000  # parameters: of those in stages/networks, ConvNeXt-Tiny's
@@ -35,7 +35,12 @@ SECTIONS = (
 
 
 def main() -> None:
-    """Read every section through its schema, look at networks and files; raise one UserError with all mistakes."""
+    """Read every section through its schema, look at networks and files; raise one UserError with all mistakes.
+
+    A dvc.lock that a kill has cut is mended first, for DVC would stop at it.
+    """
+    if mended := mend_lock_file():
+        print(f"warning: {mended}", file=sys.stderr)
     lines = [f"params.yaml: {name} is no section; there are {', '.join(SECTIONS)}" for name in unknown_sections()]
     schemas: dict[str, Any] = {"seed": NonNegativeInt, "study": Study, "dataset": fetch.Dataset}
     schemas.update(
@@ -46,16 +51,16 @@ def main() -> None:
     )
     schemas |= {f"dataset.{name}": fetch.source_module(name).Settings for name in fetch.source_names()}
     for key, schema in schemas.items():
-        lines += problems_of(partial(read_section, key, schema))
-    lines += network_mistakes()
-    lines += problems_of(complain_of_contradictions) if not lines else []
+        lines += lines_of(partial(read_section, key, schema))
+    lines += network_faults()
+    lines += lines_of(check_contradictions) if not lines else []
     if lines:
         raise UserError(*dict.fromkeys(lines))
     for line in warnings_about(size_of_study()):
         print(f"warning: {line}", file=sys.stderr)
 
 
-def problems_of(check: Callable[[], object]) -> list[str]:
+def lines_of(check: Callable[[], object]) -> list[str]:
     """Return the lines of the UserError that a check raises, if any."""
     try:
         check()
@@ -69,7 +74,7 @@ def unknown_sections() -> list[str]:
     return [name for name in section_names() if name not in SECTIONS]
 
 
-def network_mistakes() -> list[str]:
+def network_faults() -> list[str]:
     """Return a line for each mistake in the settings or the file of a network that params.yaml speaks of."""
     try:
         sections, named = (
@@ -84,8 +89,8 @@ def network_mistakes() -> list[str]:
         if name not in sections
     ]
     for name in dict.fromkeys([*sections, *named]):
-        lines += problems_of(partial(check_settings, name))
-        lines += problems_of(partial(read_merged_section, "search", Search, f"networks.{name}.search", Search))
+        lines += lines_of(partial(check_settings, name))
+        lines += lines_of(partial(read_merged_section, "search", Search, f"networks.{name}.search", Search))
     return lines
 
 
@@ -101,7 +106,7 @@ def settings_of(network: Network[Any]) -> Training:
     return settings
 
 
-def complain_of_contradictions() -> None:
+def check_contradictions() -> None:
     """Raise UserError for each valid setting that another setting or the disk contradicts."""
     study, source = read_section("study", Study), read_section("dataset.source", str)
     lines = []
@@ -116,7 +121,6 @@ def complain_of_contradictions() -> None:
         ]
     for name in study.networks:
         network = network_named(name)
-        make_weights_folder(name)
         lines += network_contradictions(network, settings_of(network), read_section("prepare.image_size", int))
     if lines:
         raise UserError(*lines)
@@ -130,7 +134,7 @@ def network_contradictions(network: Network[Any], settings: Training, size: int)
     if size < network.smallest_image:
         yield f"params.yaml: prepare.image_size = {size}, but {network.name} needs {network.smallest_image} or more"
     elif settings.weights != "none":
-        yield from problems_of(partial(check_weights, network, settings, size))
+        yield from lines_of(partial(check_weights, network, settings, size))
 
 
 def check_weights(network: Network[Any], settings: Training, size: int) -> None:
@@ -157,6 +161,7 @@ def size_of_study() -> Size:
     }
     images, source_bytes = counts.get(source, lambda: (0, 0))()
     settings = [settings_of(network_named(name)) for name in study.networks]
+    pixels = largest_pixels(Path(read_section("dataset.folder.path", str)))
     return Size(
         images,
         source_bytes,
@@ -165,18 +170,8 @@ def size_of_study() -> Size:
         batch_size=max(each.batch_size for each in settings),
         parameters=LARGEST_NETWORK,
         runs=len(study.configurations()) * len(study.seeds),
+        largest_image=min(read_section("prepare.pixel_limit", int), pixels) if source == "folder" else 0,
     )
-
-
-def make_weights_folder(name: str) -> None:
-    """Make the folder for a network's files of weights, on which tune and train depend, where it is missing."""
-    path = Path(f"data/pretrained/{name}/README.md")
-    if not path.parent.is_dir():
-        write_text(
-            path,
-            f"Put files with weights for {name} here (.safetensors, .pt or .pth) and name one as"
-            f" `networks.{name}.weights` in params.yaml.\n",
-        )
 
 
 if __name__ == "__main__":

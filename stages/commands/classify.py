@@ -103,10 +103,10 @@ def classify(words: list[str]) -> int:
 
 def leave_cores_to_decoders() -> None:
     """Have torch's threads wait for work in a loop for a moment only: others decode the next images meanwhile."""
-    from stages.hardware import FEW_TURNS  # without torch, which reads this when it is imported
+    from stages.hardware import SHORT_SPINCOUNT  # without torch, which reads this when it is imported
 
     if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", FEW_TURNS)
+        os.environ.setdefault("GOMP_SPINCOUNT", SHORT_SPINCOUNT)
 
 
 def export(words: list[str]) -> int:

@@ -5,11 +5,16 @@ Factors are rounded up from measurements (docs/speed.md); an estimate is a warni
 
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
+from heapq import nlargest
 from math import inf
 from pathlib import Path
 from typing import NamedTuple
 
+from PIL import Image
+
 from stages.hardware.memory import GIGABYTE, SHARE_OF_IMAGES, free_bytes
+from stages.runtime.cores import worker_count
 
 # of one training image, by the bytes of a number: all that is kept for the gradient
 STEP_BYTES_A_PIXEL = {2: 1_400, 4: 2_800}
@@ -18,6 +23,8 @@ STATES = 4  # what is held of each parameter in training: itself, its gradient, 
 JPEG_BYTES_A_PIXEL = 0.7  # of a shard's images at quality 95, detailed ones
 FLOAT_BYTES = 4
 COPIES_ON_DISK = 2  # in data/ and in DVC's cache
+READ_BYTES_A_PIXEL = 12  # of an image of 16 bits a channel while it is read, turned and resized
+LOOKED_AT = 20  # files of a folder, the largest ones
 ARCHIVED_BYTES = 100_000  # of a photograph in an archive, to guess how many there are
 
 
@@ -32,6 +39,7 @@ class Size(NamedTuple):
     parameters: int  # of the largest network
     runs: int
     bytes_a_number: int = FLOAT_BYTES  # 2 where training computes in bfloat16
+    largest_image: int = 0  # pixels, as it comes
 
 
 class Needs(NamedTuple):
@@ -60,7 +68,7 @@ def needs(size: Size, memory: float = inf) -> Needs:
 def warnings_about(size: Size) -> list[str]:
     """Return a line for each thing of which this machine has less than the study in this folder needs."""
     there = machine(Path())
-    return list(shortfalls(needs(size, there.memory), there))
+    return [*shortfalls(needs(size, there.memory), there), *worker_shortfalls(size.largest_image, there.memory)]
 
 
 def machine(project: Path) -> Needs:
@@ -75,6 +83,27 @@ def images_in(path: Path) -> tuple[int, int]:
         return round(path.stat().st_size / ARCHIVED_BYTES), path.stat().st_size
     sizes = [file.stat().st_size for file in path.rglob("*") if file.is_file()]
     return len(sizes), sum(sizes)
+
+
+def largest_pixels(folder: Path) -> int:
+    """Return the pixels of the largest image among the largest files of a folder; 0 where none can be read."""
+    files = [file for file in folder.rglob("*") if file.is_file()]
+    pixels = [0]
+    for file in nlargest(LOOKED_AT, files, key=lambda each: each.stat().st_size):
+        with suppress(OSError, ValueError, SyntaxError, Image.DecompressionBombError), Image.open(file) as image:
+            pixels.append(image.width * image.height)
+    return max(pixels)
+
+
+def worker_shortfalls(pixels: int, memory: float) -> Iterable[str]:
+    """Yield a line where all workers that each read an image of so many pixels have too little memory."""
+    needed = worker_count() * pixels * READ_BYTES_A_PIXEL
+    if needed > memory:
+        yield (
+            f"memory: {worker_count()} workers that read images of {pixels / 1e6:.0f} megapixels at once need about"
+            f" {_gigabytes(needed)} GB and {_gigabytes(memory)} GB are free; set STUDY_WORKERS lower, or"
+            " prepare.pixel_limit in params.yaml"
+        )
 
 
 def shortfalls(wanted: Needs, there: Needs) -> Iterable[str]:

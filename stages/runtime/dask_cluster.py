@@ -16,6 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from stages.runtime.errors import UserError
 from stages.runtime.parallel import CHUNK, CHUNKS_PER_WORKER, Item, Result, parallel_map, with_bar
@@ -25,6 +26,7 @@ SCHEDULER_TIMEOUT = "10s"  # for the scheduler's first answer
 WORKER_TIMEOUT = (
     30  # seconds to wait for a worker: those of a job start beside the study, and others take the place of lost ones
 )
+ENCRYPTED = ("tls://", "wss://")
 SCHEMES = ("tcp://", "tls://", "ucx://", "ws://", "wss://")
 LIBRARIES = ("albumentations", "numpy", "opencv-python-headless", "pi-heif", "pillow", "scipy")  # that shape images
 CODE = Path(__file__).resolve().parents[1]
@@ -116,6 +118,13 @@ def _client(address: str) -> Any:
         raise UserError(f"{ADDRESS_VARIABLE} is set, but Dask is not installed; `make install` brings it") from None
     if not address.startswith(SCHEMES):
         raise UserError(f"{ADDRESS_VARIABLE} is {address}; give a Dask scheduler's address, e.g. tcp://scheduler:8786")
+    host = urlsplit(address).hostname or ""
+    is_private = address.startswith(ENCRYPTED) or host == "localhost" or host.startswith("127.") or host == "::1"
+    if not is_private and os.environ.get("STUDY_TRUSTED_NETWORK") != "1":
+        raise UserError(
+            f"{ADDRESS_VARIABLE} is {address}: whoever reaches it runs code on it; give a tls:// address"
+            " (docs/recipes/slurm.sh makes certificates), or set STUDY_TRUSTED_NETWORK=1 where only you do"
+        )
     try:
         return Client(address, timeout=SCHEDULER_TIMEOUT, set_as_default=False)  # type: ignore[no-untyped-call]  # Dask has no types
     except (OSError, ValueError) as error:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.runtime.errors import UserError
+from stages.runtime.lock_file import keep_lock_file
 from stages.runtime.parent import POLL_SECONDS, age, end_with_parent
 from stages.runtime.runs import parse_address
 from stages.runtime.yaml_files import read_yaml
@@ -35,6 +36,7 @@ def guard_stage(address: str) -> Iterator[None]:
     name, words = parse_address(address)
     stage = "@".join([name, *(["-".join(words)] if words else [])])
     with exclusive_lock(stage):
+        keep_lock_file()
         before = fingerprints(name, words)
         late = edited_since_start(before)
         yield

@@ -1,4 +1,4 @@
-"""`python -m stages`: every mistake in params.yaml is named before anything runs."""
+"""`make` checks first: every mistake in params.yaml is named before anything runs."""
 
 import os
 import subprocess
@@ -113,3 +113,17 @@ def test_the_reports_section_is_checked(project):
     """Before anything runs, with what is allowed."""
     set_params(project, report__published_study="sometimes")
     assert "report.published_study = 'sometimes' is not allowed" in lines()[0]
+
+
+def test_nothing_is_made_that_dvc_needs(project):
+    """A bare `dvc repro` finds the same folders as one after a check; a missing one for weights is no mistake."""
+    before = sorted(project.rglob("*"))
+    main()
+    assert sorted(project.rglob("*")) == before
+
+
+def test_a_cut_lock_is_mended_before_dvc_stumbles(project, capsys):
+    """With a line that says so."""
+    (project / "dvc.lock").write_text("schema", encoding="utf-8")
+    main()
+    assert "warning: dvc.lock was cut off" in capsys.readouterr().err

@@ -18,6 +18,7 @@ PIPELINE = """
 stages:
   fetch:
     cmd: mkdir -p data/raw/crow && echo bird > data/raw/crow/1.jpg && echo table > data/skipped.csv
+    deps: [seed.txt]
     outs: [data/raw, data/skipped.csv]
 """
 CONFIG = "[core]\n    remote = shared\n['remote \"shared\"']\n    url = {}\n    verify = true\n"
@@ -30,6 +31,7 @@ def pushed(tmp_path_factory) -> Path:
     study = folder / "study"
     study.mkdir()
     (study / "dvc.yaml").write_text(PIPELINE, encoding="utf-8")
+    (study / "seed.txt").write_text("1", encoding="utf-8")
     run("git", "init", "-q", folder=study)
     run("dvc", "init", "-q", folder=study)
     (study / ".dvc/config").write_text(CONFIG.format("../../remote"), encoding="utf-8")

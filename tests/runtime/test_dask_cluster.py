@@ -169,3 +169,11 @@ def test_an_address_without_a_cluster_is_said_in_words(study, scheduler, monkeyp
     assert done.returncode == 1
     assert "nonsense://x" in done.stderr
     assert "Traceback" not in done.stderr, done.stderr
+
+
+def test_a_cluster_that_others_may_reach_is_refused(monkeypatch):
+    """Unless it is encrypted, or somebody says that nobody else does."""
+    monkeypatch.setenv("STUDY_CLUSTER", "tcp://10.0.0.7:8786")
+    monkeypatch.delenv("STUDY_TRUSTED_NETWORK", raising=False)
+    with pytest.raises(UserError, match="whoever reaches it runs code on it; give a tls:// address"):
+        list(dask_cluster.cluster_map(str, [1], "test"))
