@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from benchmarks.studies import ENVIRONMENT, ROOT, copy_project, run
-from tests.conftest import write_pictures
+from tests.conftest import write_images
 
 # as if all had been installed: the programs are those of these tests
 MAKE = ("make", "-o", "install", "-o", ".venv/installed")
@@ -79,7 +79,7 @@ def test_clean_removes_what_the_study_made_and_nothing_else(project):
 
 def test_pictures_given_to_dvc_survive_a_clean(project):
     """`make images` gives them; other versions of them are in DVC's cache alone, which therefore stays."""
-    write_pictures(project / "data/pictures", {"crow": 2, "jay": 2})
+    write_images(project / "data/pictures", {"crow": 2, "jay": 2})
     run(*MAKE, "repository", "images", folder=project)
     assert run("git", "diff", "--cached", "--name-only", folder=project).splitlines()[-1] == "data/pictures.dvc"
     shutil.rmtree(project / "data/pictures")
