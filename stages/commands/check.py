@@ -20,18 +20,16 @@ from stages.runtime.lock_file import mend_lock_file
 from stages.runtime.study import Study
 
 LARGEST_NETWORK = 28_000_000  # parameters: of those in stages/networks, ConvNeXt-Tiny's
-SECTIONS = (
-    "seed",
-    "study",
-    "dataset",
-    "prepare",
-    "augment",
-    "search",
-    "training",
-    "online_augmentation",
-    "report",
-    "networks",
-)
+SCHEMAS: dict[str, Any] = {
+    "seed": NonNegativeInt,
+    "study": Study,
+    "dataset": fetch.Dataset,
+    "prepare": prepare.Settings,
+    "augment": augment.Settings,
+    "online_augmentation": OnlineAugmentation,
+    "report": report.Settings,
+}
+SECTIONS = (*SCHEMAS, "search", "training", "networks")
 
 
 def main() -> None:
@@ -41,16 +39,13 @@ def main() -> None:
     """
     if mended := mend_lock_file():
         print(f"warning: {mended}", file=sys.stderr)
-    lines = [f"params.yaml: {name} is no section; there are {', '.join(SECTIONS)}" for name in unknown_sections()]
-    schemas: dict[str, Any] = {"seed": NonNegativeInt, "study": Study, "dataset": fetch.Dataset}
-    schemas.update(
-        prepare=prepare.Settings,
-        augment=augment.Settings,
-        online_augmentation=OnlineAugmentation,
-        report=report.Settings,
-    )
-    schemas |= {f"dataset.{name}": fetch.source_module(name).Settings for name in fetch.source_names()}
-    for key, schema in schemas.items():
+    lines = [
+        f"params.yaml: {name} is no section; there are {', '.join(SECTIONS)}"
+        for name in section_names()
+        if name not in SECTIONS
+    ]
+    sources = {f"dataset.{name}": fetch.source_module(name).Settings for name in fetch.source_names()}
+    for key, schema in (SCHEMAS | sources).items():
         lines += lines_of(partial(read_section, key, schema))
     lines += network_faults()
     lines += lines_of(check_contradictions) if not lines else []
@@ -69,18 +64,11 @@ def lines_of(check: Callable[[], object]) -> list[str]:
     return []
 
 
-def unknown_sections() -> list[str]:
-    """Return the first-level keys that no stage reads."""
-    return [name for name in section_names() if name not in SECTIONS]
-
-
 def network_faults() -> list[str]:
     """Return a line for each mistake in the settings or the file of a network that params.yaml speaks of."""
     try:
-        sections, named = (
-            read_section("networks", dict[str, dict[str, Any] | None]),
-            read_section("study.networks", list[str]),
-        )
+        sections = read_section("networks", dict[str, dict[str, Any] | None])
+        named = read_section("study.networks", list[str])
     except UserError as problem:
         return list(problem.lines)
     lines = [

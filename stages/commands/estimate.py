@@ -55,26 +55,29 @@ def needs(size: Size, memory: float = inf) -> Needs:
     Images that are too many for so many bytes of `memory` lie on the disk instead.
     """
     pixels = size.image_size**2
-    held = size.images * (1 + size.copies) * pixels * 3
+    decoded = size.images * (1 + size.copies) * pixels * 3
     step = size.batch_size * pixels * STEP_BYTES_A_PIXEL[size.bytes_a_number]
     network = size.parameters * FLOAT_BYTES
     shards = size.images * (2 + size.copies) * pixels * JPEG_BYTES_A_PIXEL
     disk = COPIES_ON_DISK * (size.source_bytes + shards + size.runs * network) + STATES * network
-    in_memory = held <= SHARE_OF_IMAGES * memory
-    both = (held, 0) if in_memory else (0, held)
-    return Needs(RESIDENT_BYTES + step + STATES * network + both[0], int(disk) + both[1])
+    in_memory = decoded <= SHARE_OF_IMAGES * memory
+    in_ram, on_disk = (decoded, 0) if in_memory else (0, decoded)
+    return Needs(RESIDENT_BYTES + step + STATES * network + in_ram, int(disk) + on_disk)
 
 
 def warnings_about(size: Size) -> list[str]:
     """Return a line for each thing of which this machine has less than the study in this folder needs."""
-    there = machine(Path())
-    return [*shortfalls(needs(size, there.memory), there), *worker_shortfalls(size.largest_image, there.memory)]
+    available = machine(Path())
+    return [
+        *shortfalls(needs(size, available.memory), available),
+        *worker_shortfalls(size.largest_image, available.memory),
+    ]
 
 
 def machine(project: Path) -> Needs:
     """Return the memory that is free, within a container's limit, and the disk: free, or already the study's."""
-    held = sum(images_in(project / name)[1] for name in ("data", ".dvc/cache"))
-    return Needs(free_bytes(), shutil.disk_usage(project).free + held)
+    own = sum(images_in(project / name)[1] for name in ("data", ".dvc/cache"))
+    return Needs(free_bytes(), shutil.disk_usage(project).free + own)
 
 
 def images_in(path: Path) -> tuple[int, int]:
@@ -106,9 +109,9 @@ def worker_shortfalls(pixels: int, memory: float) -> Iterable[str]:
         )
 
 
-def shortfalls(wanted: Needs, there: Needs) -> Iterable[str]:
+def shortfalls(wanted: Needs, available: Needs) -> Iterable[str]:
     """Yield a line for each thing of which there is less, with what to lower."""
-    memory, disk = there
+    memory, disk = available
     if wanted.memory > memory:
         yield (
             f"memory: the largest step needs about {_gigabytes(wanted.memory)} GB and {_gigabytes(memory)} GB are free;"

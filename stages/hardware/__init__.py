@@ -8,7 +8,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from stages.hardware.lazy_compiler import import_late
+from stages.hardware.lazy_compiler import defer_compiler_import
 
 # OpenMP's own 300,000 turns are right where steps are short: on an Intel Xeon with AMX, training in bfloat16, few cost
 # the own CNN a quarter of its speed alone, and gain nothing beside another program. Elsewhere a thread that waits keeps
@@ -29,4 +29,4 @@ def _has_amx() -> bool:
 if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys() and not _has_amx():
     os.environ["GOMP_SPINCOUNT"] = SHORT_SPINCOUNT
 gc.set_threshold(GC_THRESHOLD)
-import_late()
+defer_compiler_import()

@@ -61,8 +61,8 @@ def run_agent(module: str, *words: str) -> None:
 
     options = rendezvous(module, *words)
     os.environ.pop("DVC_STAGE", None)  # this process guards the stage; those below it would wait for it
-    here = run.determine_local_world_size(os.environ.get("PET_NPROC_PER_NODE", "1"))
-    for name, value in (DEFAULTS | {"OMP_NUM_THREADS": str(max(1, available_cores() // here))}).items():
+    local_count = run.determine_local_world_size(os.environ.get("PET_NPROC_PER_NODE", "1"))
+    for name, value in (DEFAULTS | {"OMP_NUM_THREADS": str(max(1, available_cores() // local_count))}).items():
         os.environ.setdefault(name, value)
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
     with tempfile.TemporaryDirectory() as folder:

@@ -23,6 +23,7 @@ REMEDIES = {
     errno.EROFS: "it lies on what can only be read; work in a copy elsewhere",
     errno.ENAMETOOLONG: "give it a shorter name",
     errno.ENOENT: "`dvc repro` makes what is missing, `dvc checkout` brings it back",
+    errno.ELOOP: "a link lies there, which is not followed; remove it",
     errno.EMFILE: "raise the number of open files: `ulimit -n 4096`",
 }
 

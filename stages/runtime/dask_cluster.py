@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from stages.runtime.errors import UserError
-from stages.runtime.parallel import CHUNK, CHUNKS_PER_WORKER, Item, Result, parallel_map, with_bar
+from stages.runtime.parallel import CHUNK, CHUNKS_PER_WORKER, Item, Result, parallel_map, with_progress_bar
 
 ADDRESS_VARIABLE = "STUDY_CLUSTER"
 SCHEDULER_TIMEOUT = "10s"  # for the scheduler's first answer
@@ -51,7 +51,7 @@ def cluster_map(
     address = os.environ.get(ADDRESS_VARIABLE)
     if not address:
         return parallel_map(function, items, description, total)
-    return with_bar(_on_cluster(address, function, items, reads), items, description, total)
+    return with_progress_bar(_on_cluster(address, function, items, reads), items, description, total)
 
 
 def _on_cluster(

@@ -2,11 +2,14 @@
 
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 from stages.runtime.files import atomic_file, write_text
 
 LOCK, BACKUP, CUT = Path("dvc.lock"), Path(".dvc/tmp/dvc.lock.bak"), Path(".dvc/tmp/dvc.lock.cut")
+
+WRITING_SECONDS = 1.0  # DVC writes it in about a tenth of that
 
 
 def keep_lock_file() -> None:
@@ -20,6 +23,9 @@ def mend_lock_file() -> str:
     """Put the last copy, or else Git's, in the place of a cut dvc.lock; return what was done, in words, or nothing."""
     if not LOCK.exists() or _is_whole(LOCK):
         return ""
+    time.sleep(WRITING_SECONDS)
+    if not LOCK.exists() or _is_whole(LOCK):
+        return ""  # another DVC was just writing it
     show = ("git", "show", f"HEAD:./{LOCK}")
     committed = subprocess.run(show, capture_output=True, text=True, check=False)  # noqa: S603 - no shell
     CUT.parent.mkdir(parents=True, exist_ok=True)

@@ -33,10 +33,12 @@ def parallel_map(
     `function` must be importable by name (worker processes load its module). An exception in a worker is raised here.
     """
     results = _with_workers(function, items) if worker_count() > 1 else map(function, items)
-    return with_bar(results, items, description, total)
+    return with_progress_bar(results, items, description, total)
 
 
-def with_bar(results: Iterable[Result], items: Iterable[Item], description: str, total: int | None) -> Iterator[Result]:
+def with_progress_bar(
+    results: Iterable[Result], items: Iterable[Item], description: str, total: int | None
+) -> Iterator[Result]:
     """Yield what became of items, with a progress bar on a terminal; `total` is their number, if they do not say it."""
     if total is None and isinstance(items, Sized):
         total = len(items)

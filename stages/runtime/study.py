@@ -3,9 +3,10 @@
 from itertools import product
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import AfterValidator, Field, NonNegativeInt
+from pydantic import AfterValidator, Field, NonNegativeInt, StringConstraints
 
 from stages.runtime.config import Section
+from stages.runtime.runs import ALLOWED
 
 
 def _all_different(values: list[Any]) -> list[Any]:
@@ -25,10 +26,13 @@ class Configuration(NamedTuple):
         return "-".join(self)
 
 
+Network = Annotated[str, StringConstraints(pattern=f"^{ALLOWED['network'][0]}$")]  # - would part the words of a run
+
+
 class Study(Section):
     """params.yaml's section `study`: the values of each axis that take part."""
 
-    networks: Annotated[list[str], Field(min_length=1), AfterValidator(_all_different)]
+    networks: Annotated[list[Network], Field(min_length=1), AfterValidator(_all_different)]
     hyperparameters: Annotated[list[Literal["default", "tuned"]], Field(min_length=1), AfterValidator(_all_different)]
     data: Annotated[list[Literal["original", "augmented"]], Field(min_length=1), AfterValidator(_all_different)]
     seeds: Annotated[list[NonNegativeInt], Field(min_length=1), AfterValidator(_all_different)]

@@ -65,6 +65,12 @@ def test_a_network_without_a_module_is_named(project):
     )
 
 
+def test_a_network_whose_name_is_no_word_of_a_run_is_named(project):
+    """A dash would part it, and what a shell reads has no place in it."""
+    set_params(project, study__networks=["own-cnn"])
+    assert "study.networks.0 = 'own-cnn' is not allowed" in lines()[0]
+
+
 def test_freezing_what_no_weights_brought_is_a_contradiction(project):
     """A backbone of random weights that never learns is nobody's wish."""
     set_params(project, networks__resnet50__freeze="backbone")

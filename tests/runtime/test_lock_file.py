@@ -1,5 +1,6 @@
 """A kill while DVC writes dvc.lock stops no study."""
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -49,3 +50,13 @@ def test_a_conflict_in_the_lock_is_left_to_its_owner():
     BACKUP.write_text(WHOLE, encoding="utf-8")
     assert mend_lock_file() == ""
     assert Path("dvc.lock").read_text(encoding="utf-8").startswith("<<<")
+
+
+def test_a_lock_that_dvc_is_just_writing_is_left_alone():
+    """It is whole a moment later, with what DVC has to record."""
+    LOCK.write_text(WHOLE[:-3], encoding="utf-8")
+    writer = threading.Timer(0.3, LOCK.write_text, (WHOLE,), {"encoding": "utf-8"})
+    writer.start()
+    assert mend_lock_file() == ""
+    writer.join()
+    assert not CUT.exists()
