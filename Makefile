@@ -11,20 +11,25 @@ export NO_ALBUMENTATIONS_UPDATE = 1
 .DEFAULT_GOAL := study
 MADE = raw original validation test augmented skipped.csv duplicates.csv composition.json hyperparameters trained \
 	checkpoints decoded predictions report plots copies.parquet
+CODE = stages dvc.yaml params.yaml requirements.lock
 GIVEN = $(wildcard data/*.dvc data/pretrained/*/*.dvc)
-.PHONY: study parallel join install repository images test test-fast test-trust bench weights compare plots check lock upgrade clean help
+.PHONY: study parallel pull install repository images test test-fast test-trust bench weights compare plots check lock upgrade clean help
 
 study: repository install ## Install, run what changed of the study, and show the results (plain `make`)
-	@python -m stages
+	@python -m stages.commands.check
 	@$(or $(RUN_BY),dvc repro)
 	@echo && sed -n '3,/^## /{/^\*\*/p;/^- /p;}' metrics/report.md
 	@echo && sed -n '/^## Results/,/^The interval/{/^|/p;}' metrics/report.md
 	@echo && echo "To look at: data/report/index.html   All tables: metrics/report.md   Numbers: metrics/metrics.json, cost.json"
+	@echo "Code: $$(git rev-parse -q --verify --short HEAD || echo no commit), edited since: $$(git status --porcelain \
+		-- $(CODE) | cut -c 4- | paste -s -d ' ' - | sed 's/^$$/nothing/')"
 
 repository:
 	@command -v git > /dev/null || { echo "error: git is needed, for DVC works with it; install it"; exit 1; }
-	@git rev-parse --git-dir > /dev/null 2>&1 || { git init -q && echo "This folder was no Git repository, as a download \
-	without history is none: now it is one, as DVC needs it. git add -A && git commit keeps what you do."; }
+	@said=$$(LC_ALL=C git rev-parse --git-dir 2>&1) || case "$$said" in \
+		*"not a git repository"*) git init -q && echo "This folder was no Git repository, as a download \
+	without history is none: now it is one, as DVC needs it. git add -A && git commit keeps what you do.";; \
+		*) echo "$$said"; exit 1;; esac
 
 install: $(INSTALLED) ## Put the locked dependencies into .venv
 
@@ -45,8 +50,8 @@ $(FOR_TESTS): requirements-dev.lock $(INSTALLED)
 parallel: RUN_BY = python -m stages.commands.parallel $(PROCESSES)
 parallel: study ## The same, with trainings side by side, one a device or core: make parallel PROCESSES=4
 
-join: install ## Take part in the trainings of another machine that shares this folder: docs/scale.md
-	@python -m stages.commands.join
+pull: install ## Bring results from the remote, after a look at what they would write; make pull RUN_CACHE=1: all of them
+	@python -m stages.commands.pull $(if $(RUN_CACHE),run-cache)
 
 test: $(FOR_TESTS) ## Install and run the tests; show how much of stages/ they have run
 	@OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile --ignore tests/trust --cov --cov-report=term
@@ -61,7 +66,7 @@ bench: $(FOR_TESTS) ## Measure everything against what a user would take instead
 	uv pip install --quiet --python $(VENV)/bin/python --require-hashes -r requirements-bench.lock
 	@python -m benchmarks all
 
-pictures: repository install ## Give data/pictures to DVC: colleagues who pull have them, and so has `dvc exp run --temp`
+images: repository install ## Give data/pictures to DVC: colleagues who pull have them, and so has `dvc exp run --temp`
 	@git rm -q --ignore-unmatch data/pictures/README.md
 	@dvc add data/pictures
 	@git add data/pictures.dvc data/.gitignore && echo "Keep it so: git commit"

@@ -38,7 +38,7 @@ def main(count: int) -> None:
         for workers, killed in ((1, False), (2, False), (2, True)):
             with cluster(home, others[:workers], Path(name)) as (address, processes):
                 victim = processes[0] if killed else None
-                seconds = measured(folder, home, {"STUDY_CLUSTER": address}, victim)
+                seconds = measured(folder, home, {"STUDY_CLUSTER": address, "STUDY_TRUSTED_NETWORK": "1"}, victim)
             who = f"{workers} workers" if workers > 1 else "one worker"
             rows.append((f"{who}, one killed in prepare" if killed else who, seconds, digest(folder) == expected))
     write_results("benchmarks/results/dask_cluster.json", rows)

@@ -36,7 +36,7 @@ WORDS = {  # of each stage: its command line
 }
 UNTIL_FIRST_WORK = """
 import importlib, os, sys
-from stages.runtime.guard import age
+from stages.runtime.parent import age
 def end_at_data(event, arguments):
     looks = event in ("open", "os.scandir", "os.listdir", "os.mkdir")
     if looks and str(arguments[0]).startswith(("data/", "metrics/")):

@@ -21,7 +21,7 @@ from stages.images.shards import row_count
 from stages.networks.common.contract import network_named
 from stages.networks.common.settings import OnlineAugmentation, TrainingConfig
 from stages.reporting.markdown import table
-from stages.runtime.config import read
+from stages.runtime.config import read_section
 from stages.runtime.files import write_json
 
 SIZE = 96
@@ -93,7 +93,7 @@ def measure(count: int, folder: Path) -> list[Measured]:
 def defaults() -> dict[str, object]:
     """Return the own CNN's hyperparameters as params.yaml has them."""
     return TrainingConfig(
-        settings_of(network_named("own_cnn")), read("online_augmentation", OnlineAugmentation)
+        settings_of(network_named("own_cnn")), read_section("online_augmentation", OnlineAugmentation)
     ).values()
 
 

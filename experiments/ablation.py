@@ -36,7 +36,7 @@ from stages.networks.common.prediction import predict
 from stages.networks.common.pretrained import expected_input
 from stages.networks.common.settings import OnlineAugmentation, TrainingConfig, config_from
 from stages.reporting.markdown import percent, points, table
-from stages.runtime.config import read
+from stages.runtime.config import read_section
 from stages.runtime.seeding import derived_seed, stream
 from stages.training.loop import fit
 from stages.training.state import Task
@@ -77,7 +77,7 @@ def main(network: str, data: str, seeds: list[int], wanted: list[str]) -> None:
     )
     if data == UNEQUAL:
         images = images._replace(training=unequal(images.training))
-    base = TrainingConfig(settings, read("online_augmentation", OnlineAugmentation))
+    base = TrainingConfig(settings, read_section("online_augmentation", OnlineAugmentation))
     known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     found: dict[str, list[dict[str, float]]] = {}
     for seed in seeds:

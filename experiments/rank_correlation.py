@@ -29,7 +29,7 @@ from stages.networks.common.prediction import predict
 from stages.networks.common.pretrained import expected_input
 from stages.networks.common.settings import OnlineAugmentation, TrainingConfig, config_from
 from stages.reporting.markdown import percent, table
-from stages.runtime.config import read
+from stages.runtime.config import read_section
 from stages.training import loop
 from stages.training.loop import DivergedError, fit
 from stages.training.state import Task
@@ -49,7 +49,7 @@ def main(network: str, count: int) -> None:
     settings = settings_of(chosen)
     expected = expected_input(chosen, settings)
     sets = [load_images(f"data/{name}", device.device(), *expected) for name in ("original", "validation", "test")]
-    defaults = TrainingConfig(settings, read("online_augmentation", OnlineAugmentation)).values()
+    defaults = TrainingConfig(settings, read_section("online_augmentation", OnlineAugmentation)).values()
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
     known: dict[str, Record] = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     whole: list[Record] = []

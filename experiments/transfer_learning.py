@@ -22,7 +22,7 @@ from stages.networks.common.prediction import predict
 from stages.networks.common.settings import OnlineAugmentation, TrainingConfig
 from stages.networks.common.weights import Trained, save_weights
 from stages.reporting.markdown import percent
-from stages.runtime.config import read
+from stages.runtime.config import read_section
 from stages.training.loop import fit
 from stages.training.state import Task
 
@@ -46,7 +46,7 @@ def main(network: str, seeds: list[int], epochs: int) -> None:
     """Compare both starts for each seed; the weights come from a training of so many epochs."""
     device.be_deterministic()
     device.keep_freed_memory()
-    base = TrainingConfig(settings_of(network_named(network)), read("online_augmentation", OnlineAugmentation))
+    base = TrainingConfig(settings_of(network_named(network)), read_section("online_augmentation", OnlineAugmentation))
     names = load_images("data/test", device.device()).class_names
     halves = [half_of(range(start, start + len(names) // 2)) for start in (0, len(names) // 2)]
     longer = base._replace(settings=base.settings.model_copy(update={"epochs": epochs}))

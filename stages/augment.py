@@ -17,7 +17,7 @@ from pydantic import AfterValidator, Field, NonNegativeInt, PositiveFloat
 from stages.images.reading import ImageArray, decode, encode
 from stages.images.shards import Row, ShardWriter, class_names, preparation, read_rows, row_count
 from stages.runtime.command import run_stage
-from stages.runtime.config import Section, read
+from stages.runtime.config import Section, read_section
 from stages.runtime.dask_cluster import cluster_map
 from stages.runtime.files import atomic_file, atomic_folder
 from stages.runtime.seeding import uniform
@@ -45,7 +45,7 @@ class AugmentSettings(Section):
 
 def main() -> None:
     """Add altered copies to the training images: shifted, rotated, in other hue and gamma."""
-    settings, seed = read("augment", AugmentSettings), read("seed", NonNegativeInt)
+    settings, seed = read_section("augment", AugmentSettings), read_section("seed", NonNegativeInt)
     originals, count = read_rows("data/original"), row_count("data/original")
     images = cluster_map(partial(augmented, settings=settings, seed=seed), originals, "augment", count)
     write_shards(chain.from_iterable(images))

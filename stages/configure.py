@@ -5,22 +5,22 @@ from pydantic import NonNegativeInt
 from stages.networks.common.contract import network_named
 from stages.networks.common.settings import OnlineAugmentation, Search, TrainingConfig, TrainingSettings
 from stages.runtime.command import run_stage
-from stages.runtime.config import read, read_overridden
+from stages.runtime.config import read_merged_section, read_section
 from stages.runtime.files import atomic_folder, write_json
 from stages.runtime.study import Study
 
 
 def main() -> None:
     """Work out the settings of each network from params.yaml: what its section says, else what holds for all."""
-    study, online_augmentation = read("study", Study), read("online_augmentation", OnlineAugmentation)
-    seed = read("seed", NonNegativeInt)
+    study, online_augmentation = read_section("study", Study), read_section("online_augmentation", OnlineAugmentation)
+    seed = read_section("seed", NonNegativeInt)
     with atomic_folder("data/settings") as folder:
         for name in study.networks:
             network = network_named(name)
-            settings = read_overridden(
+            settings = read_merged_section(
                 "training", TrainingSettings, f"networks.{name}", network.schema, besides=["search"]
             )
-            search = read_overridden("search", Search, f"networks.{name}.search", Search)
+            search = read_merged_section("search", Search, f"networks.{name}.search", Search)
             start = settings.model_dump(include={"weights", "freeze", "input_size"})
             write_json(folder / name / "start.json", start)
             write_json(folder / name / "training.json", TrainingConfig(settings, online_augmentation).values())

@@ -17,14 +17,14 @@ from stages.networks.common.prediction import normalised
 from stages.networks.common.weights import required_metadata, restore
 from stages.reporting.records import best_run, records_of_study
 from stages.runtime.command import run_stage
-from stages.runtime.config import read
+from stages.runtime.config import read_section
 from stages.runtime.study import Study
 from stages.statistics.temperature import scaled_probabilities
 
 
 def main() -> None:
     """Show what the best run got wrong, and where it looked."""
-    study = read("study", Study)
+    study = read_section("study", Study)
     run = best_run(records_of_study(study, "metrics/runs"), study)
     weights = Path(f"data/trained/{run}/weights.safetensors")
     metadata = required_metadata(weights)

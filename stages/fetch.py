@@ -13,7 +13,7 @@ from stages import datasets
 from stages.datasets.common.archives import Limits
 from stages.datasets.common.selection import Classes, MaxImages, Selection
 from stages.runtime.command import run_stage
-from stages.runtime.config import Section, read
+from stages.runtime.config import Section, read_section
 from stages.runtime.files import atomic_folder, write_csv
 from stages.runtime.names import natural_order, printable
 
@@ -22,17 +22,17 @@ SHOWN_CLASSES = 12
 
 def main() -> None:
     """Bring the images, a folder per class."""
-    name = read("dataset.source", Source)
+    name = read_section("dataset.source", Source)
     source = source_module(name)
-    settings = read(f"dataset.{name}", source.Settings)
+    settings = read_section(f"dataset.{name}", source.Settings)
     selection = Selection(
-        read("dataset.classes", CLASSES),
-        read("dataset.max_images_per_class", MaxImages),
-        read("dataset.limits", Limits),
-        read("dataset.min_images_per_class", NonNegativeInt),
+        read_section("dataset.classes", CLASSES),
+        read_section("dataset.max_images_per_class", MaxImages),
+        read_section("dataset.limits", Limits),
+        read_section("dataset.min_images_per_class", NonNegativeInt),
     )
     with atomic_folder("data/raw") as folder:
-        source.fetch(settings, selection, read("seed", NonNegativeInt), folder)
+        source.fetch(settings, selection, read_section("seed", NonNegativeInt), folder)
         if selection.left_out:
             rows = ({"class": name, "images": count} for name, count in selection.left_out.items())
             write_csv(folder / "small_classes.csv", ["class", "images"], rows)

@@ -20,7 +20,7 @@ from stages.images.reading import INTERPOLATION, FitMode, UnreadableImage, load,
 from stages.images.shards import Row, ShardWriter, class_names, preparation, read_rows, row_count
 from stages.images.white_level import find_white_level
 from stages.runtime.command import run_stage
-from stages.runtime.config import read
+from stages.runtime.config import read_section
 from stages.runtime.dask_cluster import cluster_map
 from stages.runtime.errors import UserError
 from stages.runtime.files import atomic_folder, write_csv, write_json
@@ -59,8 +59,8 @@ class Skipped(NamedTuple):
 
 def main() -> None:
     """Split the images, resize each once, and write them as shards."""
-    settings = read("prepare", PrepareSettings)
-    files = split(RAW, settings, read("seed", NonNegativeInt))
+    settings = read_section("prepare", PrepareSettings)
+    files = split(RAW, settings, read_section("seed", NonNegativeInt))
     unreadable, of_no_class = unreadable_files()
     how = preparation_for([file.path for file in files if file.path not in unreadable], settings)
     duplicates = Duplicates(settings.duplicates, settings.near_duplicate_distance)

@@ -33,7 +33,7 @@ from stages.reporting.sections import (
 )
 from stages.reporting.settings import settings_section
 from stages.runtime.command import run_stage
-from stages.runtime.config import Section, read
+from stages.runtime.config import Section, read_section
 from stages.runtime.files import atomic_folder, read_csv, read_json, write_json, write_text
 from stages.runtime.study import Study
 from stages.statistics.comparisons import Records, contrasts, judge_contrasts, same_runs
@@ -77,7 +77,11 @@ class DataSummary(NamedTuple):
 
 def main() -> None:
     """Put all runs side by side."""
-    study, source, settings = read("study", Study), read("dataset.source", str), read("report", Settings)
+    study, source, settings = (
+        read_section("study", Study),
+        read_section("dataset.source", str),
+        read_section("report", Settings),
+    )
     scores, costs = (records_of_study(study, f"metrics/{name}") for name in ("runs", "costs"))
     costs = {key: [with_timing(each, key) for each in records] for key, records in costs.items()}
     names = qualities(scores)

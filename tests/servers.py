@@ -128,7 +128,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _trickle(self, body: bytes, seconds: float) -> None:
         for byte in body:
-            if self.told.ended.wait(seconds):
+            if self.served.ended.wait(seconds):
                 return
             self.wfile.write(bytes([byte]))
 

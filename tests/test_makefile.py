@@ -38,6 +38,21 @@ def test_a_project_within_a_repository_stays_a_part_of_it(project):
     assert "fetch" in run("dvc", "status", folder=project)
 
 
+def test_what_git_says_of_another_users_repository_is_shown(project):
+    """In a container or under sudo: no second repository is made, and the remedy is Git's own."""
+    (project / "bin").mkdir()
+    (project / "bin/git").write_text(
+        "#!/bin/sh\necho fatal: detected dubious ownership >&2\nexit 128\n", encoding="utf-8"
+    )
+    (project / "bin/git").chmod(0o755)
+    environment = ENVIRONMENT | {"PATH": f"{project / 'bin'}:{ENVIRONMENT['PATH']}"}
+    words = (*MAKE, "VENV=none", "repository")
+    done = subprocess.run(words, cwd=project, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "fatal: detected dubious ownership" in done.stdout
+    assert not (project / ".git").exists()
+
+
 def test_without_git_it_is_said(project):
     """In words, not as a command that is not found."""
     words = [shutil.which("make"), "repository"]
@@ -63,9 +78,9 @@ def test_clean_removes_what_the_study_made_and_nothing_else(project):
 
 
 def test_pictures_given_to_dvc_survive_a_clean(project):
-    """`make pictures` gives them; other versions of them are in DVC's cache alone, which therefore stays."""
+    """`make images` gives them; other versions of them are in DVC's cache alone, which therefore stays."""
     write_images(project / "data/pictures", {"crow": 2, "jay": 2})
-    run(*MAKE, "repository", "pictures", folder=project)
+    run(*MAKE, "repository", "images", folder=project)
     assert run("git", "diff", "--cached", "--name-only", folder=project).splitlines()[-1] == "data/pictures.dvc"
     shutil.rmtree(project / "data/pictures")
     assert "kept .dvc/cache for data/pictures.dvc" in run("make", "clean", folder=project)

@@ -27,7 +27,10 @@ CASES = [
     for source in (source_names() if name == "fetch" else ["-"])
 ]
 
-READERS = {"read": (0,), "read_overridden": (0, 2)}  # of stages/runtime/config.py: which arguments name sections
+READERS = {
+    "read_section": (0,),
+    "read_merged_section": (0, 2),
+}  # of stages/runtime/config.py: which arguments name sections
 
 # Rooms that every stage stands on. A stage may use a part of one: they are seldom edited, and whoever edits them should
 # see that all still ends in the same bytes. Of other rooms the files are listed that a stage declares and does not use
@@ -80,7 +83,7 @@ def declared_and_imported(name: str, network: str, source: str) -> tuple[set[str
 
 
 def parameters_read(path: Path) -> set[str]:
-    """Return the sections that a file's calls of `read` and its like name, with f-strings as dvc.yaml writes them."""
+    """Return the sections that a file's calls of `read_section` and its like name, as dvc.yaml writes them."""
     calls = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
     named = [(call, READERS.get(call.func.id, ())) for call in calls if isinstance(call.func, ast.Name)]
     keys = [ast.unparse(call.args[index]) for call, indices in named for index in indices]
@@ -149,9 +152,8 @@ def test_every_file_directly_in_stages_is_a_stage():
 
 @pytest.mark.parametrize("name", STAGES)
 def test_command_runs_the_module_of_the_same_name(name):
-    """Stage and module share a name, stages/run finds the Python, and the words behind it are the stage's matrix."""
-    words = "".join(f" ${{item.{axis}}}" for axis in STAGES[name].get("matrix", {}))
-    assert STAGES[name]["cmd"] == f"/bin/sh stages/run {name}{words}"
+    """Stage and module share a name, stages/run finds the Python, and no word of params.yaml reaches a shell."""
+    assert STAGES[name]["cmd"] == f"/bin/sh stages/run {name}"
 
 
 @pytest.mark.parametrize(("name", "network", "source"), CASES)

@@ -107,3 +107,65 @@ def test_without_any_python_the_line_says_what_to_do(study):
     assert done.stderr == (
         "error: no Python found to run stages.hello in; start DVC as .venv/bin/dvc, or activate the environment\n"
     )
+
+
+WORDS = """
+from stages.runtime.command import run_stage
+
+def main(network, hyperparameters, data, seed):
+    with open(f"out-{network}-{hyperparameters}-{data}-{seed}", "w") as file:
+        file.write(data)
+
+if __name__ == "__main__":
+    run_stage(main)
+"""
+MATRIX = """
+stages:
+  train:
+    matrix: {network: "${study.networks}", hyperparameters: [default], data: [original], seed: "${study.seeds}"}
+    cmd: /bin/sh stages/run train
+    params: [study]
+    outs: ["out-${item.network}-${item.hyperparameters}-${item.data}-${item.seed}"]
+"""
+
+
+@pytest.fixture
+def matrix(study) -> Path:
+    """A pipeline whose stages are told by DVC alone who they are."""
+    shutil.copytree(ROOT / "stages/runtime", study / "stages/runtime")
+    (study / "stages/train.py").write_text(WORDS, encoding="utf-8")
+    (study / "dvc.yaml").write_text(MATRIX, encoding="utf-8")
+    (study / "params.yaml").write_text("study: {networks: [own_cnn], seeds: [1, 2]}", encoding="utf-8")
+    return study
+
+
+@pytest.mark.parametrize(
+    ("folder", "words"),
+    [
+        (".", ()),
+        (".", ("train@own_cnn-default-original-1", "dvc.yaml:train@own_cnn-default-original-2")),
+        (".", ("--glob", "train@*")),
+        (".", ("-R", ".")),
+        ("sub/folder", ("-P",)),
+        ("sub", ("../dvc.yaml:train",)),
+        ("sub", ("-s", "../dvc.yaml:train@own_cnn-default-original-1", "../dvc.yaml:train@own_cnn-default-original-2")),
+    ],
+)
+def test_a_stage_takes_its_words_from_dvc_however_it_was_asked_for(matrix, folder, words):
+    """By name, by file and name, by a pattern, by folder, all of them; from the top or a sub-folder."""
+    run("dvc", "repro", *words, folder=matrix / folder)
+    assert sorted(path.name for path in matrix.glob("out-*")) == [
+        f"out-own_cnn-default-original-{seed}" for seed in (1, 2)
+    ]
+
+
+@pytest.mark.parametrize(
+    "values", ['networks: [own_cnn], seeds: ["1; touch x; true"]', 'networks: ["$(touch x)"], seeds: [1]']
+)
+def test_nothing_of_params_yaml_reaches_a_shell(matrix, values):
+    """A stranger's branch may name anything; the stage says that it is no seed, and no network."""
+    (matrix / "params.yaml").write_text(f"study: {{{values}}}", encoding="utf-8")
+    done = subprocess.run(("dvc", "repro"), cwd=matrix, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "is not allowed; give" in done.stderr
+    assert not list(matrix.rglob("x"))

@@ -5,11 +5,16 @@ Factors are rounded up from measurements (docs/speed.md); an estimate is a warni
 
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
+from heapq import nlargest
 from math import inf
 from pathlib import Path
 from typing import NamedTuple
 
+from PIL import Image
+
 from stages.hardware.memory import GIGABYTE, SHARE_OF_IMAGES, free_bytes
+from stages.runtime.cores import worker_count
 
 # of one training image, by the bytes of a number: all that is kept for the gradient
 STEP_BYTES_A_PIXEL = {2: 1_400, 4: 2_800}
@@ -18,6 +23,8 @@ STATES = 4  # what is held of each parameter in training: itself, its gradient, 
 JPEG_BYTES_A_PIXEL = 0.7  # of a shard's images at quality 95, detailed ones
 FLOAT_BYTES = 4
 COPIES_ON_DISK = 2  # in data/ and in DVC's cache
+READ_BYTES_A_PIXEL = 12  # of an image of 16 bits a channel while it is read, turned and resized
+LOOKED_AT = 20  # files of a folder, the largest ones
 ARCHIVED_BYTES = 100_000  # of a photograph in an archive, to guess how many there are
 
 
@@ -26,12 +33,14 @@ class Size(NamedTuple):
 
     images: int
     source_bytes: int  # of the images as they come
-    image_size: int  # pixels a side
+    image_size: int  # pixels a side, as stored
+    input_size: int  # pixels a side, as the networks see them that train
     copies: int  # altered ones of each training image
     batch_size: int  # the largest of all networks
     parameters: int  # of the largest network
     runs: int
     bytes_a_number: int = FLOAT_BYTES  # 2 where training computes in bfloat16
+    largest_image: int = 0  # pixels, as it comes
 
 
 class Needs(NamedTuple):
@@ -46,27 +55,30 @@ def needs(size: Size, memory: float = inf) -> Needs:
 
     Images that are too many for so many bytes of `memory` lie on the disk instead.
     """
-    pixels = size.image_size**2
-    held = size.images * (1 + size.copies) * pixels * 3
-    step = size.batch_size * pixels * STEP_BYTES_A_PIXEL[size.bytes_a_number]
+    pixels, seen = size.image_size**2, size.input_size**2
+    decoded = size.images * (1 + size.copies) * seen * 3
+    step = size.batch_size * seen * STEP_BYTES_A_PIXEL[size.bytes_a_number]
     network = size.parameters * FLOAT_BYTES
     shards = size.images * (2 + size.copies) * pixels * JPEG_BYTES_A_PIXEL
     disk = COPIES_ON_DISK * (size.source_bytes + shards + size.runs * network) + STATES * network
-    in_memory = held <= SHARE_OF_IMAGES * memory
-    both = (held, 0) if in_memory else (0, held)
-    return Needs(RESIDENT_BYTES + step + STATES * network + both[0], int(disk) + both[1])
+    in_memory = decoded <= SHARE_OF_IMAGES * memory
+    in_ram, on_disk = (decoded, 0) if in_memory else (0, decoded)
+    return Needs(RESIDENT_BYTES + step + STATES * network + in_ram, int(disk) + on_disk)
 
 
 def warnings_about(size: Size) -> list[str]:
     """Return a line for each thing of which this machine has less than the study in this folder needs."""
-    there = machine(Path())
-    return list(shortfalls(needs(size, there.memory), there))
+    available = machine(Path())
+    return [
+        *shortfalls(needs(size, available.memory), available),
+        *worker_shortfalls(size.largest_image, available.memory),
+    ]
 
 
 def machine(project: Path) -> Needs:
     """Return the memory that is free, within a container's limit, and the disk: free, or already the study's."""
-    held = sum(images_in(project / name)[1] for name in ("data", ".dvc/cache"))
-    return Needs(free_bytes(), shutil.disk_usage(project).free + held)
+    own = sum(images_in(project / name)[1] for name in ("data", ".dvc/cache"))
+    return Needs(free_bytes(), shutil.disk_usage(project).free + own)
 
 
 def images_in(path: Path) -> tuple[int, int]:
@@ -77,9 +89,30 @@ def images_in(path: Path) -> tuple[int, int]:
     return len(sizes), sum(sizes)
 
 
-def shortfalls(wanted: Needs, there: Needs) -> Iterable[str]:
+def largest_pixels(folder: Path) -> int:
+    """Return the pixels of the largest image among the largest files of a folder; 0 where none can be read."""
+    files = [file for file in folder.rglob("*") if file.is_file()]
+    pixels = [0]
+    for file in nlargest(LOOKED_AT, files, key=lambda each: each.stat().st_size):
+        with suppress(OSError, ValueError, SyntaxError, Image.DecompressionBombError), Image.open(file) as image:
+            pixels.append(image.width * image.height)
+    return max(pixels)
+
+
+def worker_shortfalls(pixels: int, memory: float) -> Iterable[str]:
+    """Yield a line where all workers that each read an image of so many pixels have too little memory."""
+    needed = worker_count() * pixels * READ_BYTES_A_PIXEL
+    if needed > memory:
+        yield (
+            f"memory: {worker_count()} workers that read images of {pixels / 1e6:.0f} megapixels at once need about"
+            f" {_gigabytes(needed)} GB and {_gigabytes(memory)} GB are free; set STUDY_WORKERS lower, or"
+            " prepare.pixel_limit in params.yaml"
+        )
+
+
+def shortfalls(wanted: Needs, available: Needs) -> Iterable[str]:
     """Yield a line for each thing of which there is less, with what to lower."""
-    memory, disk = there
+    memory, disk = available
     if wanted.memory > memory:
         yield (
             f"memory: the largest step needs about {_gigabytes(wanted.memory)} GB and {_gigabytes(memory)} GB are free;"

@@ -1,44 +1,39 @@
-"""`make parallel`: what a study trains runs side by side first, a device or a few cores each; then `dvc repro` as ever.
-
-DVC runs one stage after the other. What tune and train compute they keep beyond it: DVC's own run of a stage then takes
-what is there already, so that dvc.lock is written as if nothing had run but `dvc repro`.
-"""
+"""`make parallel`: stages of one kind side by side, a device or a few cores each, as several `dvc repro -s`."""
 
 import json
 import os
 import queue
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import count
+from itertools import groupby
 
 import torch
 
+from stages.commands.dvc import dvc_command, dvc_output
 from stages.hardware import device
 from stages.runtime.command import run_stage
 from stages.runtime.cores import available_cores
 from stages.runtime.errors import UserError
-from stages.runtime.progress import stage_names
 
-VISIBLE = {"cuda": "CUDA_VISIBLE_DEVICES", "xpu": "ZE_AFFINITY_MASK"}  # AMD's torch takes CUDA's as well
-ONLY_TRIALS = "only-trials"  # of tune: the search is left for DVC's run to write down
+DEVICES = {"cuda": "CUDA_VISIBLE_DEVICES", "xpu": "ZE_AFFINITY_MASK"}  # AMD's torch takes CUDA's as well
+ATTEMPTS = 100  # while another DVC is writing, a second each
 Environment = dict[str, str]
 
 
 def main(processes: str = "") -> None:
-    """Tune and train side by side, so many at a time, what `dvc repro` would run; then run that."""
+    """Run what `dvc repro` would run, so many stages at a time as PROCESSES says; then `dvc repro` itself."""
     if processes and not (processes.isdigit() and int(processes)):
         raise UserError(f"PROCESSES={processes}: give a number of trainings that run at a time, or nothing")
-    places = environments(int(processes or 0))
-    threads = {name: value for name, value in places[0].items() if name == "OMP_NUM_THREADS"}
-    _repro(threads, *_named("augment"))
-    for kind, extra in (("tune", (ONLY_TRIALS,)), ("train", ())):
-        stages = changed(_named(kind))
-        print(f"{kind}: {len(stages)} to run, {min(len(places), len(stages))} at a time")
-        run_all([(kind, *name.partition("@")[2].split("-"), *extra) for name in stages], places)
-        _repro(threads, *_named(kind))
-    _repro(threads)
+    slots = environments(int(processes or 0))
+    for kind, names in groupby(dvc_output("stage", "list", "--name-only").split(), lambda name: name.split("@")[0]):
+        changed = json.loads(dvc_output("status", "--json", *(group := list(names))))
+        if stages := [name for name in group if name in changed]:
+            print(f"{kind}: {len(stages)} to run, {min(len(slots), len(stages))} at a time")
+            run_all(stages, slots)
+    subprocess.run(dvc_command("repro"), env=os.environ | slots[0], check=True)  # noqa: S603 - no shell
 
 
 def environments(processes: int) -> list[Environment]:
@@ -47,60 +42,38 @@ def environments(processes: int) -> list[Environment]:
     With 0, as many as there are accelerators, or on a CPU cores, with a thread each.
     """
     kind = device.device().type
-    if kind in VISIBLE:
-        given = os.environ.get(VISIBLE[kind], "")
+    if kind in DEVICES:
+        given = os.environ.get(DEVICES[kind], "")
         devices = given.split(",") if given else [str(number) for number in range(torch.accelerator.device_count())]
-        return [{VISIBLE[kind]: devices[place % len(devices)]} for place in range(processes or len(devices))]
-    at_a_time = processes or available_cores()
-    threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, available_cores() // at_a_time))
-    return [{"OMP_NUM_THREADS": threads} for _ in range(at_a_time)]
+        return [{DEVICES[kind]: devices[slot % len(devices)]} for slot in range(processes or len(devices))]
+    count = processes or available_cores()
+    threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, available_cores() // count))
+    return [{"OMP_NUM_THREADS": threads}] * count
 
 
-def changed(stages: Sequence[str]) -> list[str]:
-    """Return those of the stages that `dvc repro` would run, in its order."""
-    done = subprocess.run(_dvc("status", "--json", *stages), capture_output=True, text=True, check=False)  # noqa: S603
-    if done.returncode:
-        raise UserError(*(done.stderr.strip().removeprefix("ERROR: ").splitlines() or ["dvc status failed"]))
-    stale = json.loads(done.stdout)
-    return [name for name in stages if name in stale]
-
-
-def run_all(calls: Sequence[Sequence[str]], places: Sequence[Environment]) -> None:
-    """Run stages outside of DVC, each as soon as a place is free.
-
-    One that fails is left to DVC's own run of it, which says so in its place.
-    """
+def run_all(stages: Sequence[str], slots: Sequence[Environment]) -> None:
+    """Run each stage as soon as a slot is free. Raises UserError with those that failed, once all have ended."""
     free: queue.SimpleQueue[Environment] = queue.SimpleQueue()
-    for place in places:
-        free.put(place)
-    numbers = count(1)
+    for slot in slots:
+        free.put(slot)
 
-    def run(call: Sequence[str]) -> None:
-        place = free.get()
-        environment = {name: value for name, value in os.environ.items() if name != "DVC_STAGE"}
-        command = [sys.executable, "-m", f"stages.{call[0]}", *call[1:]]
-        quiet = {"TQDM_DISABLE": "1"}  # bars of several would overwrite each other
-        done = subprocess.run(command, env=environment | place | quiet, check=False)  # noqa: S603 - no shell
-        print(f"{next(numbers)} of {len(calls)}: {' '.join(call)} {'failed' if done.returncode else 'is done'}")
-        free.put(place)
+    def fails(stage: str) -> bool:
+        slot = free.get()
+        words = dvc_command("--wait-for-lock", "repro", "--single-item", stage)
+        environment = os.environ | slot | {"TQDM_DISABLE": "1"}  # bars of several would overwrite each other
+        for _ in range(ATTEMPTS):
+            done = subprocess.run(words, env=environment, stderr=subprocess.PIPE, text=True, check=False)  # noqa: S603
+            if not done.returncode or ("busy" not in done.stderr and "acquire lock" not in done.stderr):
+                break
+            time.sleep(1)
+        sys.stderr.write(done.stderr)
+        free.put(slot)
+        return bool(done.returncode)
 
-    with ThreadPoolExecutor(len(places)) as threads:
-        for _ in threads.map(run, calls):
-            pass  # an error is raised here
-
-
-def _named(kind: str) -> list[str]:
-    return [name for name in stage_names() if name.partition("@")[0] == kind]
-
-
-def _repro(environment: Environment, *stages: str) -> None:
-    done = subprocess.run(_dvc("repro", *stages), env=os.environ | environment, check=False)  # noqa: S603 - no shell
-    if done.returncode:
-        raise UserError("dvc repro failed; what it said stands above")
-
-
-def _dvc(*words: str) -> list[str]:
-    return [sys.executable, "-m", "dvc", *words]
+    with ThreadPoolExecutor(len(slots)) as threads:
+        failed = [stage for stage, is_failed in zip(stages, threads.map(fails, stages), strict=True) if is_failed]
+    if failed:
+        raise UserError(f"failed, as is said above: {', '.join(failed)}")
 
 
 if __name__ == "__main__":

@@ -4,11 +4,11 @@ DVC's own page loads its scripts from a server; here they lie within.
 """
 
 import subprocess
-import sys
 from pathlib import Path
 
 import vl_convert
 
+from stages.commands.dvc import dvc_output
 from stages.runtime.command import run_stage
 from stages.runtime.errors import UserError
 from stages.runtime.files import atomic_file
@@ -38,11 +38,8 @@ def main(revision: str = "") -> None:
     scripts = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").replace("</script", "<\\/script")
     with atomic_file(TEMPLATE) as unfinished:
         unfinished.write_text(HTML % scripts, encoding="utf-8")
-    asked = ["diff", revision] if revision else ["show"]
-    command = [sys.executable, "-m", "dvc", "plots", *asked, "--html-template", str(TEMPLATE), "-o", str(PAGE)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - no shell
-    if done.returncode:
-        raise UserError(*(done.stderr.strip().removeprefix("ERROR: ").splitlines() or ["dvc plots failed"]))
+    words = ["diff", revision] if revision else ["show"]
+    dvc_output("plots", *words, "--html-template", str(TEMPLATE), "-o", str(PAGE))
     print(f"{PAGE / 'index.html'}")
 
 

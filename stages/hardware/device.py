@@ -25,10 +25,10 @@ def device() -> torch.device:
 def description() -> str:
     """Return what to call the device in a table, e.g. "NVIDIA H200", "CPU, 2 threads" or "4 x CPU, 1 threads"."""
     several = f"{distributed.count()} x " if distributed.count() > 1 else ""
-    return several + _one()
+    return several + _device_name()
 
 
-def _one() -> str:
+def _device_name() -> str:
     if device().type == "cpu":
         return f"CPU, {torch.get_num_threads()} threads"
     name = getattr(_backend(), "get_device_name", None)  # Apple's has none
@@ -49,8 +49,8 @@ def precision() -> torch.dtype:
     Torch may not where ATEN_CPU_CAPABILITY holds it to less than the processor has.
     """
     if device().type == "cpu":
-        is_held = torch.backends.cpu.get_cpu_capability() in ("AVX2", "DEFAULT")
-        is_fast = is_fast_in_bfloat16(torch.cpu.get_capabilities()) and not is_held
+        is_limited = torch.backends.cpu.get_cpu_capability() in ("AVX2", "DEFAULT")
+        is_fast = is_fast_in_bfloat16(torch.cpu.get_capabilities()) and not is_limited
         return torch.bfloat16 if is_fast else torch.float32
     supports = getattr(_backend(), "is_bf16_supported", None)
     return torch.bfloat16 if supports and supports(including_emulation=False) else torch.float32

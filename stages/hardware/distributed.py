@@ -54,12 +54,12 @@ def all_reduce(values: Tensor) -> Tensor:
 
 
 def differentiable_all_reduce(values: Tensor) -> Tensor:
-    """Return what `summed` does, for what gradients must come back through."""
-    total: Tensor = _Summed.apply(values)
+    """Return what `all_reduce` does, for what gradients must come back through."""
+    total: Tensor = _AllReduce.apply(values)
     return total
 
 
-class _Summed(torch.autograd.Function):
+class _AllReduce(torch.autograd.Function):
     @staticmethod
     def forward(_: Any, values: Tensor) -> Tensor:
         return all_reduce(values)
@@ -69,13 +69,13 @@ class _Summed(torch.autograd.Function):
         return all_reduce(gradient.contiguous())
 
 
-def broadcast_from_first(ask: Callable[[], Value]) -> Value:
-    """Return what the first process is told by `ask`, which may read files that no other machine has."""
+def broadcast_from_first(compute: Callable[[], Value]) -> Value:
+    """Return what `compute` returns in the first process, where it may read files that no other machine has."""
     if count() == 1:
-        return ask()
-    told = [ask() if is_rank_zero() else None]
-    dist.broadcast_object_list(told)
-    return told[0]  # type: ignore[return-value]  # of the others' None nothing is left
+        return compute()
+    values = [compute() if is_rank_zero() else None]
+    dist.broadcast_object_list(values)
+    return values[0]  # type: ignore[return-value]  # of the others' None nothing is left
 
 
 def distributed_model(model: nn.Module) -> nn.Module:

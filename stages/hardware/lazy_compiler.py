@@ -13,20 +13,20 @@ from typing import Any
 NAMES = ("torch._dynamo", "torch._dynamo.utils")
 
 
-class _NotYet(ModuleType):
+class _Placeholder(ModuleType):
     def __getattr__(self, name: str) -> Any:
         is_package = self.__name__ == NAMES[0]  # others of its modules may be imported
         if name.startswith("__") and not (name == "__path__" and is_package):  # what Python asks of every module
             raise AttributeError(name)
-        _make_way()
+        _remove_placeholders()
         return getattr(import_module(self.__name__), name)
 
 
-def import_late() -> None:
+def defer_compiler_import() -> None:
     """Have torch's compiler be imported no sooner than it is used."""
     if any(name in sys.modules for name in NAMES):
         return
-    compiler, utils = (_NotYet(name) for name in NAMES)
+    compiler, utils = (_Placeholder(name) for name in NAMES)
     compiler.disable = lambda fn=None, *_, **__: fn  # type: ignore[attr-defined]
     compiler.graph_break = lambda *_: None  # type: ignore[attr-defined]
     compiler.utils = utils  # type: ignore[attr-defined]
@@ -36,10 +36,10 @@ def import_late() -> None:
     sys.modules.update(zip(NAMES, (compiler, utils), strict=True))
 
 
-def _make_way() -> None:
+def _remove_placeholders() -> None:
     for name in NAMES:
-        if isinstance(sys.modules.get(name), _NotYet):
+        if isinstance(sys.modules.get(name), _Placeholder):
             del sys.modules[name]
     torch = sys.modules.get("torch")
-    if torch is not None and isinstance(vars(torch).get("_dynamo"), _NotYet):
+    if torch is not None and isinstance(vars(torch).get("_dynamo"), _Placeholder):
         del torch._dynamo

@@ -3,20 +3,25 @@
 import os
 import resource
 import sys
+from math import inf
 from pathlib import Path
 
 import psutil
 
+from stages.runtime.cgroups import control_groups, read_numbers
 from stages.runtime.errors import UserError
 
-LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+CGROUP_FILES = (  # of version 2 and 1: limit, what is used of it, and which of its statistics can be taken back
+    ("memory.max", "memory.current", "inactive_file"),
+    ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+)
 GIGABYTE = 1e9
 SHARE_OF_IMAGES = 0.5  # of the memory that is left, for all the images of one folder; the rest is for what trains
 
 
-def free_bytes() -> int:
-    """Return the bytes that are free on this machine, and no more than a container's limit."""
-    return min(psutil.virtual_memory().available, *map(_limit, LIMITS))
+def free_bytes(root: Path = Path("/")) -> int:
+    """Return the bytes that are free on this machine, and no more than is left of its container's or job's limit."""
+    return int(min([psutil.virtual_memory().available, *map(_left_in, control_groups("memory", root))]))
 
 
 def left_bytes() -> float:
@@ -36,12 +41,21 @@ def left_bytes() -> float:
     return min(free_bytes(), max(granted - psutil.Process().memory_info().rss, 0.0))
 
 
-def _limit(path: str) -> int:
-    """Return a control group's limit in bytes; one without says "max", or in version 1 a number beyond all memory."""
+def _left_in(group: Path) -> float:
+    """Return the bytes that a control group still grants; what it caches of files counts as free."""
+    for limit, usage, cached in CGROUP_FILES:
+        granted, used = read_numbers(group / limit), read_numbers(group / usage)
+        if granted and used:
+            return max(0, granted[0] - max(0, used[0] - _statistic(group, cached)))
+    return inf
+
+
+def _statistic(group: Path, name: str) -> float:
     try:
-        return int(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return sys.maxsize
+        lines = (group / "memory.stat").read_text(encoding="utf-8").splitlines()
+        return next((float(line.split()[1]) for line in lines if line.startswith(f"{name} ")), 0)
+    except OSError:
+        return 0
 
 
 def peak_resident_megabytes() -> int:

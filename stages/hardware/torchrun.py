@@ -1,37 +1,40 @@
 """Training in several processes on one machine or many, started as torchrun's own environment says.
 
 PET_NPROC_PER_NODE and PET_NNODES are what torchrun reads; dvc.yaml and params.yaml know nothing of them, for where a
-study runs must not change what it records.
+study runs must not change what it records. The other ones of several machines run torchrun by hand: docs/scale.md.
 """
 
 import os
 import signal
 import sys
 import tempfile
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.distributed as dist
 
 from stages.hardware import distributed
-from stages.runtime.cores import OF_ONE, available_cores, wants_several
+from stages.runtime.cores import ONE, available_cores, wants_several
 from stages.runtime.errors import UserError
 from stages.runtime.files import read_json, write_json
-from stages.runtime.guard import end_with_parent
+from stages.runtime.parent import end_with_parent
 
-CALL = Path(".dvc/tmp/together.json")  # what the other machines are to run as well; the folder is shared with them
-PROBLEM = "STUDY_PROBLEM"  # of the environment: the file in which a machine's first process says what stands in its way
-RESTARTS = "3"  # of all processes, after one has died; they go on from the last epoch
-HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)  # by torchrun, which leaves it so
+ERROR_FILE = "STUDY_ERROR_FILE"  # of the environment: where a machine's first process writes why it cannot train
+TRUSTED = "STUDY_TRUSTED_NETWORK"  # of the environment: 1 where only the study's machines reach each other
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)  # torchrun leaves handlers of its own
+DEFAULTS = {
+    "PET_MAX_RESTARTS": "3",  # of all processes, after one has died; they go on from the last epoch
+    "PET_RDZV_BACKEND": "c10d",
+    # else those that are started anew find the addresses of those that died
+    "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",
+}
 Main = Callable[..., None]
 
 
-def together(main: Main) -> Main:
+def with_torchrun(main: Main) -> Main:
     """Return a stage's `main` as all the processes run it that torchrun's environment asks for.
 
     Raises UserError where they cannot end what they began.
@@ -40,46 +43,31 @@ def together(main: Main) -> Main:
     @wraps(main)
     def run(*words: str) -> None:
         if "TORCHELASTIC_RUN_ID" in os.environ:
-            with _joined():
+            with _process_group():
                 main(*words)
         elif wants_several():
-            launch(_module(), *words)
+            run_agent(sys.modules["__main__"].__spec__.name, *words)  # type: ignore[union-attr]  # -m stages.train
         else:
             main(*words)
 
     return run
 
 
-def launch(module: str, *words: str) -> None:
-    """Run a module in all processes of this machine, and have the other machines join, until it ends."""
-    identity = uuid.uuid4().hex
-    if os.environ.get("PET_NNODES", "") in OF_ONE:
-        run_agent(["--standalone"], module, *words)
-        return
-    write_json(CALL, {"id": identity, "module": module, "words": words})
-    try:
-        run_agent([f"--rdzv-id={identity}"], module, *words)
-    finally:
-        CALL.unlink(missing_ok=True)
-
-
-def run_agent(options: list[str], module: str, *words: str) -> None:
-    """Run torchrun's agent: it starts this machine's processes, and starts them anew where one has died."""
+def run_agent(module: str, *words: str) -> None:
+    """Run torchrun's agent: it starts this machine's processes of a module, and starts them anew where one has died."""
     from torch.distributed import run  # takes half a second to import
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
+    options = rendezvous(module, *words)
     os.environ.pop("DVC_STAGE", None)  # this process guards the stage; those below it would wait for it
-    os.environ.setdefault("PET_MAX_RESTARTS", RESTARTS)
-    os.environ.setdefault("PET_RDZV_BACKEND", "c10d")
-    # else those that are started anew find the addresses of those that died
-    os.environ.setdefault("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
-    here = run.determine_local_world_size(os.environ.get("PET_NPROC_PER_NODE", "1"))
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, available_cores() // here)))
+    local_count = run.determine_local_world_size(os.environ.get("PET_NPROC_PER_NODE", "1"))
+    for name, value in (DEFAULTS | {"OMP_NUM_THREADS": str(max(1, available_cores() // local_count))}).items():
+        os.environ.setdefault(name, value)
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
     with tempfile.TemporaryDirectory() as folder:
-        said = Path(folder) / "problem.json"
-        os.environ[PROBLEM] = str(said)
-        handlers = {number: signal.getsignal(number) for number in HANDLED}
+        error_file = Path(folder) / "error.json"
+        os.environ[ERROR_FILE] = str(error_file)
         try:
             run.run(run.parse_args([*options, "--module", module, *words]))  # type: ignore[no-untyped-call]
         except SignalException as stopped:
@@ -93,12 +81,29 @@ def run_agent(options: list[str], module: str, *words: str) -> None:
         finally:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
-        if said.exists():
-            raise UserError(*read_json(said))
+        if error_file.exists():
+            raise UserError(*read_json(error_file))
+
+
+def rendezvous(module: str, *words: str) -> list[str]:
+    """Return torchrun's options for where processes meet: of several machines under the stage's name in DVC.
+
+    Raises UserError where machines would meet on a network that nobody has called safe.
+    """
+    if os.environ.get("PET_NNODES", "") in ONE:
+        return ["--standalone"]
+    if not os.environ.get("PET_RDZV_ENDPOINT"):
+        raise UserError("say where the machines meet: PET_RDZV_ENDPOINT=host:29400, on each of them")
+    if os.environ.get(TRUSTED) != "1":
+        raise UserError(
+            "torch listens on all networks of this machine (0.0.0.0), and runs what it is sent there; where a firewall"
+            f" or the job's own network lets only the study's machines in, set {TRUSTED}=1"
+        )
+    return [f"--rdzv-id={module.rpartition('.')[2]}@{'-'.join(words)}"]
 
 
 @contextmanager
-def _joined() -> Iterator[None]:
+def _process_group() -> Iterator[None]:
     """Make this process one of those that train together while the block runs."""
     end_with_parent()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # who waits for the others would not come to Python's own handler
@@ -111,15 +116,7 @@ def _joined() -> Iterator[None]:
     try:
         yield
     except UserError as problem:  # no accident, so that to start anew would not help
-        if (
-            distributed.is_local_rank_zero()
-        ):  # each machine's agent looks for it, wherever the first of all processes is
-            write_json(os.environ[PROBLEM], problem.lines)
+        if distributed.is_local_rank_zero():  # each machine's agent looks for it
+            write_json(os.environ[ERROR_FILE], problem.lines)
     finally:
         dist.destroy_process_group()
-
-
-def _module() -> str:
-    """Return the name of the module that Python was asked to run, e.g. stages.train."""
-    main: Any = sys.modules["__main__"]
-    return str(main.__spec__.name)

@@ -1,6 +1,7 @@
-"""What every stage's `python -m stages.<stage>` does around its `main`."""
+"""What every `python -m stages.<stage>`, and every other command, does around its `main`."""
 
 import errno
+import inspect
 import os
 import signal
 import sys
@@ -12,42 +13,60 @@ from io import TextIOWrapper
 from stages.runtime.errors import UserError
 from stages.runtime.fast_exit import leave
 from stages.runtime.guard import guard_stage
-from stages.runtime.progress import told
+from stages.runtime.runs import check_words, parse_address
 
 INTERRUPTED, TERMINATED = 130, 143  # as shells report them: 128 + the signal's number
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+REMEDIES = {
+    errno.EACCES: "it, or its folder, may not be written, or belongs to another user; see ls -l",
+    errno.EPERM: "it, or its folder, may not be written, or belongs to another user; see ls -l",
+    errno.EROFS: "it lies on what can only be read; work in a copy elsewhere",
+    errno.ENAMETOOLONG: "give it a shorter name",
+    errno.ENOENT: "`dvc repro` makes what is missing, `dvc checkout` brings it back",
+    errno.ELOOP: "a link lies there, which is not followed; remove it",
+    errno.EMFILE: "raise the number of open files: `ulimit -n 4096`",
+}
 
 
 def run_stage(main: Callable[..., None]) -> None:
-    """Call `main` with the command line's words; show a UserError as plain lines and exit with 1.
+    """Call `main` with the command line's words, or those of DVC's name of the stage; show errors in plain lines.
 
     Where DVC runs the stage, its inputs are guarded. SIGTERM unwinds as Ctrl-C does, so that half files are removed.
-    Where Python was asked to run the module, its process ends here.
+    Where Python was asked to run the module, its process ends here. A UserError or OSError ends it with 1.
     """
-    asked, main = main, _importable(main)
+    called, main = main, _importable(main)
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # who watches through a pipe sees each line at once
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
-    stage = os.environ.get("DVC_STAGE")
+    address = os.environ.get("DVC_STAGE")
     try:
-        with told(stage) if stage else nullcontext(), guard_stage(stage) if stage else nullcontext():
-            main(*sys.argv[1:])
+        words = _words(main, sys.argv[1:] or parse_address(address or "")[1])
+        with guard_stage(address) if address else nullcontext():
+            main(*words)
     except UserError as problem:
         _fail(*problem.lines)
     except OSError as error:
-        if error.errno not in DISK_FULL:
-            raise
-        _fail(
-            f"the disk is full: {error.filename or 'a file'} could not be written; make room and run `dvc repro` again"
-        )
+        _fail(_in_words(error))
     except KeyboardInterrupt:
         print(
             "interrupted; `dvc repro` goes on: tuning after its last finished trial, training after its last epoch",
             file=sys.stderr,
         )
         sys.exit(INTERRUPTED)
-    if main is not asked:
+    if main is not called:
         leave()
+
+
+def _words(main: Callable[..., None], words: list[str]) -> list[str]:
+    """Return the words that `main` is to be called with. Raises UserError where it takes others."""
+    signature = inspect.signature(main)
+    try:
+        bound = signature.bind(*words)
+    except TypeError:
+        named = " ".join(name.upper() for name in signature.parameters) or "no words"
+        raise UserError(f"expected {named}, not {' '.join(words) or 'nothing'}") from None
+    check_words(bound.arguments)
+    return words
 
 
 def _importable(main: Callable[..., None]) -> Callable[..., None]:
@@ -57,6 +76,17 @@ def _importable(main: Callable[..., None]) -> Callable[..., None]:
         return main
     imported: Callable[..., None] = getattr(import_module(spec.name), main.__name__)
     return imported
+
+
+def _in_words(error: OSError) -> str:
+    """Return one line for what the system has refused."""
+    file = error.filename or "a file"
+    if error.errno is None:
+        return str(error) or type(error).__name__
+    if error.errno in DISK_FULL:
+        return f"the disk is full: {file} could not be written; make room and run `dvc repro` again"
+    remedy = REMEDIES.get(error.errno)
+    return f"{file}: {error.strerror}" + (f"; {remedy}" if remedy else "")
 
 
 def _fail(*lines: str) -> None:

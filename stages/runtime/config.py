@@ -5,13 +5,15 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
+from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from stages.runtime.errors import UserError
+from stages.runtime.yaml_files import compose, construct
 
 FILE = Path("params.yaml")
+SHOWN_CHARACTERS = 100  # of a value that is not allowed
 Value = TypeVar("Value")
 
 
@@ -21,13 +23,13 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-def read(key: str, schema: type[Value]) -> Value:
+def read_section(key: str, schema: type[Value]) -> Value:
     """Return the value at the dotted `key` of params.yaml as `schema` defines it.
 
     Raises UserError with one line per mistake, each naming file, line, key, value and what is allowed.
     """
     root = _document()
-    value, node = _value(root), root
+    value, node = construct(root), root
     for part in (steps := key.split(".")):
         if not isinstance(value, dict) or part not in value:
             raise UserError(f"{FILE}: {key} is missing; add the key (git log -p {FILE} shows how it was)")
@@ -38,16 +40,16 @@ def read(key: str, schema: type[Value]) -> Value:
         raise UserError(*(_line(root, steps, error, schema) for error in invalid.errors())) from None
 
 
-def read_overridden(
+def read_merged_section(
     common: str, shared: type[BaseModel], own: str, schema: type[Value], besides: Collection[str] = ()
 ) -> Value:
     """Return the section `common` with what the section `own` has instead or besides, as `schema` defines both.
 
     `shared` is the schema of what `common` may hold. `own` may be missing; its keys `besides` are for others to read.
-    Raises UserError as `read` does.
+    Raises UserError as `read_section` does.
     """
     root = _document()
-    whole = _value(root)
+    whole = construct(root)
     settings, overrides = (_section(whole, key) for key in (common, own))
     overrides = {name: value for name, value in overrides.items() if name not in besides}
     errors = [
@@ -75,46 +77,35 @@ def _section(whole: Any, key: str) -> dict[str, Any]:
     for step in key.split("."):
         whole = whole.get(step) if isinstance(whole, dict) else None
     if whole is not None and not isinstance(whole, dict):
-        raise UserError(f"{FILE}: {key} = {whole!r} is no section; write `name: value` lines below {key}")
+        raise UserError(f"{FILE}: {key} = {_shown(whole)} is no section; write `name: value` lines below {key}")
     return whole or {}
 
 
 def section_names() -> list[str]:
     """Return the keys on the first level of params.yaml."""
-    return list(_value(_document()))
+    return [str(name) for name in construct(_document())]
 
 
-def _document() -> yaml.Node:
-    try:
-        node = yaml.compose(FILE.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    except FileNotFoundError:
-        raise UserError(f"{FILE} is missing; run from the project's top folder") from None
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise UserError(f"{FILE}, line {line}: not valid YAML: {error.problem}") from None
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{FILE}: not valid YAML: {error}") from None
-    if not isinstance(node, yaml.MappingNode):
+def _document() -> Node:
+    if not FILE.exists():
+        raise UserError(f"{FILE} is missing; run from the project's top folder")
+    node = compose(FILE)
+    if not isinstance(node, MappingNode):
         raise UserError(f"{FILE}: expected `key: value` lines")
     return node
 
 
-def _value(node: yaml.Node) -> Any:
-    loader = yaml.SafeLoader("")
-    return loader.construct_document(node)
-
-
-def _child(node: yaml.Node, step: str | int) -> yaml.Node:
+def _child(node: Node, step: str | int) -> Node:
     """Return the node below `node` at `step`, or `node` itself where there is none."""
-    if isinstance(node, yaml.MappingNode):
+    if isinstance(node, MappingNode):
         return next((value for name, value in node.value if name.value == str(step)), node)
-    if isinstance(node, yaml.SequenceNode) and isinstance(step, int):
-        children: list[yaml.Node] = node.value
+    if isinstance(node, SequenceNode) and isinstance(step, int):
+        children: list[Node] = node.value
         return children[step]
     return node
 
 
-def _line(root: yaml.Node, steps: list[str], error: ErrorDetails, schema: object) -> str:
+def _line(root: Node, steps: list[str], error: ErrorDetails, schema: object) -> str:
     node, path = root, [*steps, *error["loc"]]
     named: list[str] = []
     for step in path:
@@ -128,7 +119,12 @@ def _line(root: yaml.Node, steps: list[str], error: ErrorDetails, schema: object
         return f"{where} is not a setting; {_allowed(path, schema)}"
     if error["type"] == "missing":
         return f"{where} is missing; add it"
-    return f"{where} = {error['input']!r} is not allowed: {_sentence(error['msg'])}"
+    return f"{where} = {_shown(error['input'])} is not allowed: {_sentence(error['msg'])}"
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}..."
 
 
 def _allowed(path: list[Any], schema: object) -> str:

@@ -2,14 +2,16 @@
 
 import os
 from math import ceil, inf
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-WANTED, OF_ONE = ("PET_NPROC_PER_NODE", "PET_NNODES"), ("", "1", "1:1")  # torchrun's
+from stages.runtime.cgroups import control_groups, read_numbers
+
+TORCHRUN_COUNTS, ONE = ("PET_NPROC_PER_NODE", "PET_NNODES"), ("", "1", "1:1")
 
 
 def wants_several() -> bool:
     """Say whether torchrun's environment asks for several processes that train a network together."""
-    return any(os.environ.get(name, "") not in OF_ONE for name in WANTED)
+    return any(os.environ.get(name, "") not in ONE for name in TORCHRUN_COUNTS)
 
 
 def worker_count() -> int:
@@ -26,29 +28,11 @@ def available_cores() -> int:
 
 def quota(root: Path = Path("/")) -> float:
     """Return how many cores' time the control groups of this process grant it (Linux), or infinity."""
-    try:
-        lines = (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return inf
-    return min((_granted(root / "sys/fs/cgroup", *line.split(":", 2)[1:]) for line in lines), default=inf)
+    return min(map(_quota, control_groups("cpu", root)), default=inf)
 
 
-def _granted(mounted: Path, controllers: str, group: str) -> float:
-    """Return the least quota of a group and those above it; within a container all but its own are out of sight."""
-    if controllers and "cpu" not in controllers.split(","):
-        return inf
-    tops = [mounted / controllers, mounted / "cpu"] if controllers else [mounted, mounted / "unified"]
-    paths = [PurePosixPath(group.lstrip("/")), *PurePosixPath(group.lstrip("/")).parents]
-    return min(_written(top / path) for top in tops for path in paths)
-
-
-def _written(group: Path) -> float:
-    try:
-        if (both := group / "cpu.max").exists():  # version 2: "200000 100000", or "max 100000"
-            time, period = both.read_text(encoding="utf-8").split()
-        else:
-            time = (group / "cpu.cfs_quota_us").read_text(encoding="utf-8").strip()
-            period = (group / "cpu.cfs_period_us").read_text(encoding="utf-8").strip()
-        return int(time) / int(period) if int(time) > 0 else inf  # -1: no limit
-    except (OSError, ValueError):
-        return inf
+def _quota(group: Path) -> float:
+    granted = read_numbers(group / "cpu.max")  # version 2: "200000 100000", or "max 100000"
+    granted = granted or [*read_numbers(group / "cpu.cfs_quota_us"), *read_numbers(group / "cpu.cfs_period_us")]
+    has_limit = len(granted) == 2 and granted[0] > 0  # -1: no limit
+    return granted[0] / granted[1] if has_limit else inf

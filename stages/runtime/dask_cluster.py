@@ -14,14 +14,18 @@ from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from stages.runtime.errors import UserError
 from stages.runtime.fingerprint import code_and_libraries
-from stages.runtime.parallel import AHEAD, CHUNK, Item, Result, parallel_map, with_bar
+from stages.runtime.parallel import CHUNK, CHUNKS_PER_WORKER, Item, Result, parallel_map, with_progress_bar
 
-VARIABLE = "STUDY_CLUSTER"
-PATIENCE = "10s"  # for the scheduler's first answer
-LATE = 30  # seconds to wait for a worker: those of a job start beside the study, and others take the place of lost ones
+ADDRESS_VARIABLE = "STUDY_CLUSTER"
+SCHEDULER_TIMEOUT = "10s"  # for the scheduler's first answer
+WORKER_TIMEOUT = (
+    30  # seconds to wait for a worker: those of a job start beside the study, and others take the place of lost ones
+)
+ENCRYPTED = ("tls://", "wss://")
 SCHEMES = ("tcp://", "tls://", "ucx://", "ws://", "wss://")
 LIBRARIES = ("albumentations", "numpy", "opencv-python-headless", "pi-heif", "pillow", "scipy")  # that shape images
 
@@ -42,10 +46,10 @@ def cluster_map(
     `reads` names the file, below the working directory, that `function` reads for an item. Raises UserError where there
     is no cluster at that address, or one of other versions.
     """
-    address = os.environ.get(VARIABLE)
+    address = os.environ.get(ADDRESS_VARIABLE)
     if not address:
         return parallel_map(function, items, description, total)
-    return with_bar(_on_cluster(address, function, items, reads), items, description, total)
+    return with_progress_bar(_on_cluster(address, function, items, reads), items, description, total)
 
 
 def _on_cluster(
@@ -69,7 +73,7 @@ def _on_cluster(
         futures: deque[Any] = deque()
         try:
             while True:
-                ahead = AHEAD * _threads(client, address)
+                ahead = CHUNKS_PER_WORKER * _threads(client, address)
                 futures.extend(islice(waiting, max(0, ahead - len(futures))))
                 if not futures:
                     return
@@ -84,9 +88,9 @@ def _threads(client: Any, address: str) -> int:
     """Return how many threads the workers there have now, at least one: without any, wait for the first."""
     threads: int = sum(client.nthreads().values())
     if not threads:
-        print(f"waiting up to {LATE} s for workers of {address}", file=sys.stderr)
+        print(f"waiting up to {WORKER_TIMEOUT} s for workers of {address}", file=sys.stderr)
         try:
-            client.wait_for_workers(1, timeout=LATE)
+            client.wait_for_workers(1, timeout=WORKER_TIMEOUT)
         except TimeoutError:
             raise UserError(
                 f"the scheduler at {address} has no workers; start `dask worker {address}` where they are"
@@ -99,7 +103,7 @@ def _result(future: Any, client: Any, address: str) -> Any:
     """Return what a worker made of a chunk; as long as it takes, but not for ever after the last worker is gone."""
     while not future.done():
         try:
-            return future.result(timeout=LATE)
+            return future.result(timeout=WORKER_TIMEOUT)
         except TimeoutError:
             _threads(client, address)
     return future.result()
@@ -109,14 +113,21 @@ def _client(address: str) -> Any:
     try:
         from distributed import Client
     except ImportError:
-        raise UserError(f"{VARIABLE} is set, but Dask is not installed; `make install` brings it") from None
+        raise UserError(f"{ADDRESS_VARIABLE} is set, but Dask is not installed; `make install` brings it") from None
     if not address.startswith(SCHEMES):
-        raise UserError(f"{VARIABLE} is {address}; give a Dask scheduler's address, e.g. tcp://scheduler:8786")
+        raise UserError(f"{ADDRESS_VARIABLE} is {address}; give a Dask scheduler's address, e.g. tcp://scheduler:8786")
+    host = urlsplit(address).hostname or ""
+    is_private = address.startswith(ENCRYPTED) or host == "localhost" or host.startswith("127.") or host == "::1"
+    if not is_private and os.environ.get("STUDY_TRUSTED_NETWORK") != "1":
+        raise UserError(
+            f"{ADDRESS_VARIABLE} is {address}: whoever reaches it runs code on it; give a tls:// address"
+            " (docs/recipes/slurm.sh makes certificates), or set STUDY_TRUSTED_NETWORK=1 where only you do"
+        )
     try:
-        return Client(address, timeout=PATIENCE, set_as_default=False)  # type: ignore[no-untyped-call]  # Dask has no types
+        return Client(address, timeout=SCHEDULER_TIMEOUT, set_as_default=False)  # type: ignore[no-untyped-call]  # Dask has no types
     except (OSError, ValueError) as error:
         reason = str(error).partition("\n")[0]
-        raise UserError(f"{VARIABLE}: no Dask scheduler answers at {address}: {reason}") from None
+        raise UserError(f"{ADDRESS_VARIABLE}: no Dask scheduler answers at {address}: {reason}") from None
 
 
 def apply(

@@ -1,6 +1,7 @@
 """Write files and folders so that what exists is complete: under another name first, renamed when done."""
 
 import csv
+import errno
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -8,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+FAILED_WRITES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 UNFINISHED = ".unfinished"  # suffix of what is being written; data/.gitignore and .dvcignore pass over it
 
 
@@ -47,7 +49,7 @@ def _named_in_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.filename is None:  # a failed write, unlike a failed open, does not say where
+        if error.filename is None and error.errno in FAILED_WRITES:  # unlike a failed open they do not say where
             error.filename = str(path)
         raise
 

@@ -3,18 +3,16 @@
 from itertools import product
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import AfterValidator, Field, NonNegativeInt
+from pydantic import AfterValidator, Field, NonNegativeInt, StringConstraints
 
 from stages.runtime.config import Section
+from stages.runtime.runs import ALLOWED
 
 
 def _all_different(values: list[Any]) -> list[Any]:
     if len(set(values)) < len(values):
         raise ValueError("must name each value once")
     return values
-
-
-NetworkName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]  # a dash stands between the words of a run's name
 
 
 class Configuration(NamedTuple):
@@ -26,6 +24,9 @@ class Configuration(NamedTuple):
 
     def __str__(self) -> str:
         return "-".join(self)
+
+
+NetworkName = Annotated[str, StringConstraints(pattern=f"^{ALLOWED['network'][0]}$")]  # - would part the words of a run
 
 
 class Study(Section):

@@ -8,7 +8,6 @@ from typing import Any
 from torch import nn
 
 from stages.hardware import device, distributed
-from stages.hardware.torchrun import together
 from stages.images.shards import preparation_of
 from stages.networks.common import graph
 from stages.networks.common.contract import network_named
@@ -30,7 +29,7 @@ from stages.training.loop import DivergedError, TrainingResult, fit
 from stages.training.state import Task
 
 
-@together
+@with_torchrun
 def train(network: str, hyperparameters: str, data: str, seed: str) -> None:
     """Train a run, given as the words of its stage, and write what comes of it into data/trained.
 

@@ -1,4 +1,4 @@
-"""`python -m stages`: every mistake in params.yaml is named before anything runs."""
+"""`make` checks first: every mistake in params.yaml is named before anything runs."""
 
 import os
 import subprocess
@@ -65,6 +65,12 @@ def test_a_network_without_a_module_is_named(project):
     )
 
 
+def test_a_network_whose_name_is_no_word_of_a_run_is_named(project):
+    """A dash would part it, and what a shell reads has no place in it."""
+    set_params(project, study__networks=["own-cnn"])
+    assert "study.networks.0 = 'own-cnn' is not allowed" in lines()[0]
+
+
 def test_freezing_what_no_weights_brought_is_a_contradiction(project):
     """A backbone of random weights that never learns is nobody's wish."""
     set_params(project, networks__resnet50__freeze="backbone")
@@ -113,3 +119,17 @@ def test_the_reports_section_is_checked(project):
     """Before anything runs, with what is allowed."""
     set_params(project, report__published_study="sometimes")
     assert "report.published_study = 'sometimes' is not allowed" in lines()[0]
+
+
+def test_nothing_is_made_that_dvc_needs(project):
+    """A bare `dvc repro` finds the same folders as one after a check; a missing one for weights is no mistake."""
+    before = sorted(project.rglob("*"))
+    main()
+    assert sorted(project.rglob("*")) == before
+
+
+def test_a_cut_lock_is_mended_before_dvc_stumbles(project, capsys):
+    """With a line that says so."""
+    (project / "dvc.lock").write_text("schema", encoding="utf-8")
+    main()
+    assert "warning: dvc.lock was cut off" in capsys.readouterr().err

@@ -3,9 +3,20 @@
 import shutil
 
 import pytest
+from PIL import Image
 
 from stages.commands import estimate
-from stages.commands.estimate import Needs, Size, images_in, machine, needs, shortfalls, warnings_about
+from stages.commands.estimate import (
+    Needs,
+    Size,
+    images_in,
+    largest_pixels,
+    machine,
+    needs,
+    shortfalls,
+    warnings_about,
+    worker_shortfalls,
+)
 from tests.conftest import write_images
 
 OWN_CNN = 1_700_000  # parameters
@@ -81,3 +92,15 @@ def test_images_are_counted(tmp_path):
     assert size == sum(file.stat().st_size for file in tmp_path.rglob("*.png"))
     (tmp_path / "birds.zip").write_bytes(bytes(1_000_000))
     assert images_in(tmp_path / "birds.zip") == (10, 1_000_000)
+
+
+def test_every_worker_may_hold_the_largest_image(tmp_path, monkeypatch):
+    """Before it dies of that: a small file may have many pixels; what is no image does not count."""
+    write_images(tmp_path, {"crow": 2})
+    Image.new("RGB", (4000, 3000)).save(tmp_path / "crow/large.jpg")
+    (tmp_path / "notes.txt").write_bytes(bytes(1_000_000))
+    assert largest_pixels(tmp_path) == 12_000_000
+    monkeypatch.setenv("STUDY_WORKERS", "10")
+    assert list(worker_shortfalls(12_000_000, 1.5e9)) == []
+    (line,) = worker_shortfalls(12_000_000, 1.4e9)
+    assert line.startswith("memory: 10 workers that read images of 12 megapixels at once need about 1.4 GB")

@@ -7,12 +7,45 @@ from stages.hardware import memory
 from stages.runtime.errors import UserError
 
 
-def test_a_container_s_limit_is_the_memory_there_is(tmp_path, monkeypatch):
-    """Whatever the machine around it has free."""
-    (tmp_path / "limit").write_text("1000000\n", encoding="utf-8")
-    (tmp_path / "none").write_text("max\n", encoding="utf-8")
-    monkeypatch.setattr(memory, "LIMITS", [str(tmp_path / name) for name in ("none", "limit", "missing")])
-    assert memory.free_bytes() == 1_000_000
+@pytest.mark.parametrize(
+    ("files", "left"),
+    [
+        ({"proc/self/cgroup": "0::/", "sys/fs/cgroup/memory.max": "max", "sys/fs/cgroup/memory.current": "5"}, None),
+        (  # a container of Docker, and what its processes and their files take
+            {
+                "proc/self/cgroup": "0::/",
+                "sys/fs/cgroup/memory.max": "1000000",
+                "sys/fs/cgroup/memory.current": "700000",
+                "sys/fs/cgroup/memory.stat": "anon 300000\ninactive_file 400000\n",
+            },
+            700_000,
+        ),
+        (  # a step of a SLURM job: the limit is the job's, two groups above
+            {
+                "proc/self/cgroup": "0::/job_7/step_0/task_0",
+                "sys/fs/cgroup/job_7/memory.max": "1000000",
+                "sys/fs/cgroup/job_7/memory.current": "200000",
+                "sys/fs/cgroup/job_7/step_0/memory.max": "max",
+                "sys/fs/cgroup/job_7/step_0/memory.current": "200000",
+            },
+            800_000,
+        ),
+        (
+            {
+                "proc/self/cgroup": "3:cpu:/a\n4:memory:/docker/1f",
+                "sys/fs/cgroup/memory/memory.limit_in_bytes": "500000",
+                "sys/fs/cgroup/memory/memory.usage_in_bytes": "600000",
+            },
+            0,
+        ),
+    ],
+)
+def test_the_memory_there_is_is_what_is_left_of_a_limit(tmp_path, files, left):
+    """Of a container, a job or a service, however deep it lies, in both versions of control groups."""
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text + "\n", encoding="utf-8")
+    assert memory.free_bytes(tmp_path) == (left if left is not None else pytest.approx(memory.free_bytes(), rel=0.2))
 
 
 def test_a_budget_grants_what_the_process_has_not_taken(monkeypatch):

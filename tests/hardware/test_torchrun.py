@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from helpers.projects import ROOT
+from stages.hardware.torchrun import rendezvous
+from stages.runtime.errors import UserError
 
 # two have kernels of our own for what they normalise
 CASES = [("own_cnn", 2), ("own_cnn", 4), ("resnet50", 4), ("mobilenet_v3_large", 4)]
@@ -64,3 +66,16 @@ def test_what_stands_in_the_way_is_said_once_and_not_tried_again(tmp_path):
     assert done.returncode == 1
     assert done.stderr.count("error: nothing to train\nerror: say which network\n") == 1
     assert "Traceback" not in done.stderr
+
+
+def test_several_machines_meet_only_where_somebody_has_called_the_network_safe(monkeypatch):
+    """Torch listens on every network, and runs what it is sent; under the name that DVC has for the stage."""
+    assert rendezvous("stages.train", "own_cnn", "1") == ["--standalone"]
+    monkeypatch.setenv("PET_NNODES", "2")
+    with pytest.raises(UserError, match="say where the machines meet: PET_RDZV_ENDPOINT=host:29400"):
+        rendezvous("stages.train", "own_cnn", "1")
+    monkeypatch.setenv("PET_RDZV_ENDPOINT", "first:29400")
+    with pytest.raises(UserError, match="set STUDY_TRUSTED_NETWORK=1"):
+        rendezvous("stages.train", "own_cnn", "1")
+    monkeypatch.setenv("STUDY_TRUSTED_NETWORK", "1")
+    assert rendezvous("stages.train", "own_cnn", "1") == ["--rdzv-id=train@own_cnn-1"]

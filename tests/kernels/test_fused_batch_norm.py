@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, max_pool2d, relu
 from torchvision.models.resnet import Bottleneck
 
-from benchmarks.studies import ROOT
+from helpers.projects import ROOT
 from stages.kernels.accelerate import accelerate
 from stages.kernels.batch_norm import mean_and_variance
 from stages.kernels.fused_batch_norm import FusedBottleneck, FusedConvBlocks, is_conv_blocks

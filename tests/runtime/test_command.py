@@ -39,11 +39,29 @@ def test_a_problem_is_its_lines_and_exit_code_1(capsys):
     assert ended(failing(UserError("this", "that")), capsys) == (1, "error: this\nerror: that\n")
 
 
-def test_a_full_disk_is_said_in_words(capsys):
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (
+            OSError(errno.ENOSPC, "No space left on device", "data/big"),
+            "the disk is full: data/big could not be written; make room and run `dvc repro` again",
+        ),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "data/raw"),
+            "data/raw: Permission denied; it, or its folder, may not be written, or belongs to another user; see ls -l",
+        ),
+        (
+            OSError(errno.EROFS, "Read-only file system", "data"),
+            "data: Read-only file system; it lies on what can only be read; work in a copy elsewhere",
+        ),
+        (OSError(errno.ENAMETOOLONG, "File name too long", "aaa"), "aaa: File name too long; give it a shorter name"),
+        (OSError(errno.EIO, "Input/output error", "data/raw"), "data/raw: Input/output error"),
+        (OSError("no answer"), "no answer"),
+    ],
+)
+def test_what_the_system_refuses_is_said_in_words(capsys, error, line):
     """With the file, and what to do."""
-    code, text = ended(failing(OSError(errno.ENOSPC, "No space left on device", "data/big")), capsys)
-    assert code == 1
-    assert text == "error: the disk is full: data/big could not be written; make room and run `dvc repro` again\n"
+    assert ended(failing(error), capsys) == (1, f"error: {line}\n")
 
 
 def test_an_interruption_says_that_work_is_kept(capsys):
@@ -59,8 +77,6 @@ def test_other_errors_keep_their_traceback():
     """A fault of ours must be seen whole."""
     with pytest.raises(ZeroDivisionError):
         run_stage(failing(ZeroDivisionError()))
-    with pytest.raises(PermissionError):
-        run_stage(failing(PermissionError(errno.EACCES, "denied")))
 
 
 def test_the_words_of_the_command_line_are_the_arguments(monkeypatch):
@@ -69,6 +85,24 @@ def test_the_words_of_the_command_line_are_the_arguments(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["stage", "own_cnn", "default"])
     run_stage(lambda *words: seen.extend(words))
     assert seen == ["own_cnn", "default"]
+
+
+def test_words_that_no_stage_is_called_with_are_named(monkeypatch, capsys):
+    """All of them, before anything runs; and how many there must be."""
+
+    def main(network: str, hyperparameters: str, data: str, seed: str) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(sys, "argv", ["stage", "own-cnn", "best", "../data", "1; touch x"])
+    assert ended(main, capsys) == (
+        1,
+        "error: network 'own-cnn' is not allowed; give small letters, digits and _, as files in stages/networks are"
+        " named\nerror: hyperparameters 'best' is not allowed; give default or tuned\n"
+        "error: data '../data' is not allowed; give original or augmented\n"
+        "error: seed '1; touch x' is not allowed; give a whole number\n",
+    )
+    monkeypatch.setattr(sys, "argv", ["stage", "own_cnn"])
+    assert ended(main, capsys) == (1, "error: expected NETWORK HYPERPARAMETERS DATA SEED, not own_cnn\n")
 
 
 def test_sigterm_unwinds_so_that_half_files_are_removed(tmp_path):

@@ -6,7 +6,7 @@ from typing import Literal
 import pytest
 from pydantic import Field
 
-from stages.runtime.config import Section, read
+from stages.runtime.config import Section, read_section
 from stages.runtime.errors import UserError
 
 
@@ -26,14 +26,14 @@ def _in_an_empty_folder(tmp_path, monkeypatch):
 def lines_for(text: str, key: str = "oven", schema: type = Oven) -> tuple[str, ...]:
     Path("params.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(UserError) as raised:
-        read(key, schema)
+        read_section(key, schema)
     return raised.value.lines
 
 
 def test_a_section_is_read_as_its_schema_says():
-    """Numbers may be written as YAML's 1e-3, which PyYAML takes for text."""
+    """Numbers may be written as 1e1."""
     Path("params.yaml").write_text("oven: {degrees: 200, minutes: 1e1, mode: fan}")
-    assert read("oven", Oven) == Oven(degrees=200, minutes=10.0, mode="fan")
+    assert read_section("oven", Oven) == Oven(degrees=200, minutes=10.0, mode="fan")
 
 
 def test_every_mistake_is_named_at_once():
@@ -86,11 +86,11 @@ def test_a_file_that_is_no_mapping_in_yaml_is_one_line(text):
 def test_a_missing_file_says_where_to_be():
     """Run in the wrong folder, a stage says so."""
     with pytest.raises(UserError, match="top folder"):
-        read("oven", Oven)
+        read_section("oven", Oven)
 
 
 def test_a_value_without_a_section_is_read_too():
     """`seed` is a plain number."""
     Path("params.yaml").write_text("seed: 3")
-    assert read("seed", int) == 3
+    assert read_section("seed", int) == 3
     assert lines_for("seed: x", "seed", int)[0].startswith("params.yaml, line 1: seed = 'x' is not allowed")

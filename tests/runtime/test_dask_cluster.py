@@ -138,14 +138,14 @@ def test_a_worker_of_other_code_is_refused_in_words(study, scheduler, worker, tm
 
 def test_workers_that_start_after_the_study_are_waited_for_and_lost_ones_not_for_ever(scheduler, worker, monkeypatch):
     """As in a job of a cluster, where all start at once, and one ends when its time is up."""
-    monkeypatch.setattr(dask_cluster, "LATE", 60)
+    monkeypatch.setattr(dask_cluster, "WORKER_TIMEOUT", 60)
     monkeypatch.setenv(dask_cluster.VARIABLE, scheduler)
     lengths = dask_cluster.cluster_map(len, ["a", "bc", "def"], "lengths")
     with ThreadPoolExecutor(1) as beside:
         first = beside.submit(next, lengths)
         started = worker()
         assert [first.result(), *lengths] == [1, 2, 3]
-        monkeypatch.setattr(dask_cluster, "LATE", 1)
+        monkeypatch.setattr(dask_cluster, "WORKER_TIMEOUT", 1)
         sleeping = beside.submit(next, dask_cluster.cluster_map(time.sleep, [600], "naps"))
         time.sleep(2)
         os.kill(started.pid, signal.SIGKILL)
@@ -155,7 +155,7 @@ def test_workers_that_start_after_the_study_are_waited_for_and_lost_ones_not_for
 
 def test_an_address_without_a_cluster_is_said_in_words(study, scheduler, monkeypatch):
     """No scheduler, no workers, no address at all."""
-    monkeypatch.setattr(dask_cluster, "LATE", 1)
+    monkeypatch.setattr(dask_cluster, "WORKER_TIMEOUT", 1)
     monkeypatch.setattr(dask_cluster, "PATIENCE", "1s")
     for address, said in {
         scheduler: f"the scheduler at {scheduler} has no workers",
@@ -169,3 +169,11 @@ def test_an_address_without_a_cluster_is_said_in_words(study, scheduler, monkeyp
     assert done.returncode == 1
     assert "nonsense://x" in done.stderr
     assert "Traceback" not in done.stderr, done.stderr
+
+
+def test_a_cluster_that_others_may_reach_is_refused(monkeypatch):
+    """Unless it is encrypted, or somebody says that nobody else does."""
+    monkeypatch.setenv("STUDY_CLUSTER", "tcp://10.0.0.7:8786")
+    monkeypatch.delenv("STUDY_TRUSTED_NETWORK", raising=False)
+    with pytest.raises(UserError, match="whoever reaches it runs code on it; give a tls:// address"):
+        list(dask_cluster.cluster_map(str, [1], "test"))

@@ -1,5 +1,6 @@
 """A stage's inputs, as dvc.yaml declares them, must not change while it runs."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -92,6 +93,23 @@ def test_an_edit_between_the_start_and_the_first_look_is_found():
     assert bake() == ("code/low.py", "stages/room")
 
 
+def test_after_a_clock_was_set_back_nothing_counts_as_edited(monkeypatch):
+    """What was written before it was lies in the future then, by the system's own record too."""
+    moment = time.time()
+    monkeypatch.setattr(guard.time, "time", lambda: moment - 3600)
+    Path("code/low.py").write_text("heat = 1\n")
+    assert bake() == ()
+
+
+@pytest.mark.parametrize(
+    "address", ["dvc.yaml:bake@small-low", "../dvc.yaml:bake@small-low", "../../dvc.yaml:bake@small-low"]
+)
+def test_however_dvc_calls_the_stage_its_inputs_are_known(address):
+    """From a sub-folder DVC names the file too."""
+    with pytest.raises(UserError, match=r"code/low\.py changed while bake@small-low"), guard.guard_stage(address):
+        Path("code/low.py").write_text("heat = 3\n")
+
+
 @pytest.mark.parametrize("path", ["code/low.py", "params.yaml", "stages/room/table.py", "data/a/flour.txt"])
 def test_a_date_in_the_future_is_no_change(path, monkeypatch):
     """A clock was put right, or an archive unpacked from a machine ahead: nobody has edited anything."""
@@ -105,7 +123,7 @@ def test_a_date_in_the_future_is_no_change(path, monkeypatch):
 def test_the_age_of_a_process_is_known_to_a_tenth_of_a_second():
     """Else an edit just before a stage starts would look like one made while it runs."""
     start = time.time()
-    code = "import time; first = time.time(); from stages.runtime.guard import age; print(time.time() - age(), first)"
+    code = "import time; first = time.time(); from stages.runtime.parent import age; print(time.time() - age(), first)"
     printed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True).stdout
     began, first = map(float, printed.split())
     assert start - 0.1 < began < first + 0.1
@@ -113,7 +131,7 @@ def test_the_age_of_a_process_is_known_to_a_tenth_of_a_second():
 
 def test_two_processes_never_run_one_stage(monkeypatch):
     """The second waits for a moment, then says so; once the first has ended, it may."""
-    monkeypatch.setattr(guard, "HANDOVER", 0.1)
+    monkeypatch.setattr(guard, "LOCK_TIMEOUT", 0.1)
     with guard.exclusive_lock("bake"):
         with pytest.raises(UserError, match="another process is running bake"), guard.exclusive_lock("bake"):
             pass
@@ -123,9 +141,36 @@ def test_two_processes_never_run_one_stage(monkeypatch):
         pass
 
 
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK])
+def test_where_a_file_system_has_no_locks_a_stage_runs_without(monkeypatch, capsys, number):
+    """And says so once; nobody waits for a process that is not there."""
+
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(guard.fcntl, "flock", refuse)
+    assert bake() == ()
+    assert capsys.readouterr().err == (
+        "warning: this file system has no locks (flock); start no second `dvc repro` here\n"
+    )
+
+
+def test_a_link_planted_as_a_lock_is_not_followed():
+    """Its target keeps what it holds, and none is made; the file of a lock keeps its content as well."""
+    Path("mine.txt").write_text("mine")
+    Path(".dvc/tmp").mkdir(parents=True)
+    for target in ("mine.txt", "new.txt"):
+        Path(".dvc/tmp/bake.running").unlink(missing_ok=True)
+        Path(".dvc/tmp/bake.running").symlink_to(Path(target).absolute())
+        with pytest.raises(OSError, match="symbolic links"), guard.exclusive_lock("bake"):
+            pass
+    assert Path("mine.txt").read_text() == "mine"
+    assert not Path("new.txt").exists()
+
+
 def test_a_stage_whose_dvc_died_before_it_began_ends_at_once(tmp_path):
     """Imports take seconds; who started it may be gone by then, and the shell between them still there."""
-    code = "import time; time.sleep(1); from stages.runtime.guard import end_with_parent as end; end(); time.sleep(60)"
+    code = "import time; time.sleep(1); from stages.runtime.parent import end_with_parent as end; end(); time.sleep(60)"
     script = f"echo $$ > {tmp_path}/shell; {sys.executable} -c '{code}'; echo $? > {tmp_path}/status"
     middle = (
         "import subprocess, sys; subprocess.Popen(['sh', '-c', sys.argv[1]])"  # as DVC that is killed: gone at once

@@ -1,14 +1,18 @@
 """Work spread over processes gives what a loop gives: the same results, order and errors, in bounded memory."""
 
+import errno
 import itertools
 import multiprocessing
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
-from stages.runtime.parallel import AHEAD, CHUNK, parallel_map
+from stages.runtime import parallel
+from stages.runtime.errors import UserError
+from stages.runtime.parallel import CHUNK, CHUNKS_PER_WORKER, parallel_map
 
 
 @pytest.fixture(params=[1, 2])
@@ -67,7 +71,7 @@ def test_items_are_pulled_only_a_little_ahead(workers):
     pulled = itertools.count()
     results = parallel_map(square, pulled, "test")
     assert [next(results) for _ in range(100)] == [item * item for item in range(100)]
-    assert next(pulled) <= 100 + CHUNK * (AHEAD * workers + 1)
+    assert next(pulled) <= 100 + CHUNK * (CHUNKS_PER_WORKER * workers + 1)
     results.close()
     assert multiprocessing.active_children() == []
 
@@ -83,3 +87,31 @@ def test_ctrl_c_is_for_the_parent_alone(monkeypatch):
     """Ctrl-C stops the stage with one line: the workers ignore it and are stopped by their parent."""
     monkeypatch.setenv("STUDY_WORKERS", "2")
     assert set(parallel_map(handler_of_interrupts, range(4), "test")) == {signal.SIG_IGN}
+
+
+def die_at_20(item):
+    if item == Path("20.jpg"):
+        os.kill(os.getpid(), signal.SIGKILL)  # as the system does to whoever wants more memory than there is
+    return item
+
+
+def test_the_death_of_a_worker_is_said_with_its_files(monkeypatch):
+    """What may have been too large, how many shared the memory, and which settings help."""
+    monkeypatch.setenv("STUDY_WORKERS", "2")
+    with pytest.raises(UserError) as raised:
+        list(parallel_map(die_at_20, [Path(f"{number}.jpg") for number in range(100)], "test"))
+    assert "STUDY_WORKERS=1 for fewer, or lower prepare.pixel_limit" in raised.value.lines[0]
+    assert "  20.jpg" in raised.value.lines
+    assert len(raised.value.lines) <= 1 + 2 * CHUNK
+
+
+def test_shared_memory_that_cannot_be_written_is_named(monkeypatch):
+    """And no folder of the study that is being written."""
+
+    def refuse(*_, **__):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setenv("STUDY_WORKERS", "2")
+    monkeypatch.setattr(parallel, "ProcessPoolExecutor", refuse)
+    with pytest.raises(UserError, match="no worker processes can be started: Read-only file system; make /dev/shm"):
+        list(parallel_map(square, [1], "test"))

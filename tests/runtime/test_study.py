@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.studies import set_params
+from helpers.projects import set_params
 from stages.runtime.config import read
 from stages.runtime.errors import UserError
 from stages.runtime.study import Study

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from stages.hardware import device, distributed
-from stages.hardware.torchrun import together
+from stages.hardware.torchrun import with_torchrun
 from stages.networks.common.contract import network_named
 from stages.networks.common.image_set import ImageSet
 from stages.networks.common.settings import OnlineAugmentation, TrainingConfig
@@ -32,7 +32,7 @@ def images(count: int, seed: int) -> ImageSet:
     return ImageSet(drawn + 60 * labels[:, None, None, None].byte(), labels, ["a", "b"], [""] * count)
 
 
-@together
+@with_torchrun
 def main(file: str, network: str) -> None:
     """Train for two epochs, with a last batch of two images."""
     if network == "none":

@@ -5,7 +5,7 @@ import pytest
 from helpers.projects import set_params
 from stages import fetch
 from stages.datasets.common.selection import Selection
-from stages.runtime.config import read
+from stages.runtime.config import read_section
 from stages.runtime.errors import UserError
 
 ALLOWED = "must be all, a whole number of 2 or more, or a list of two or more names"
@@ -43,7 +43,7 @@ def test_classes_that_are_not_what_they_look_like_are_one_line(project, text, sh
     """YAML takes some names for numbers and truth values: the line says how to write them."""
     set_classes(project, text)
     with pytest.raises(UserError) as raised:
-        read("dataset", fetch.Dataset)
+        read_section("dataset", fetch.Dataset)
     (line,) = raised.value.lines
     assert line.split(": ", 1)[1] == f"dataset.classes = {shown} is not allowed: {why}"
 
@@ -58,7 +58,7 @@ def test_classes_that_are_not_what_they_look_like_are_one_line(project, text, sh
 def test_classes_are_what_they_look_like(project, text, classes):
     """A number is how many, a list is names."""
     set_classes(project, text)
-    assert read("dataset", fetch.Dataset).classes == classes
+    assert read_section("dataset", fetch.Dataset).classes == classes
 
 
 def chosen(classes, *names: str, smallest: int = 0, **counts: int) -> list[str]:
