@@ -4,19 +4,23 @@ import time
 from pathlib import Path
 
 from stages.networks.common.engine import Engine
-from stages.networks.common.features import write_features
+from stages.networks.common.features import write_features, write_no_features
 from stages.networks.common.starting_point import starting_point
 from stages.runtime.command import run_stage
 from stages.runtime.files import atomic_folder, write_json
 
 
 def main(network: str, images: str) -> None:
-    """Compute the features of a frozen backbone, once for each image and its mirror image."""
+    """Compute the features of a frozen backbone, once for each image and its mirror image; of others nothing."""
     began, start = time.perf_counter(), starting_point(network)
-    engine = Engine(Path(f"data/weights/{network}/graph.onnx")) if start.frozen else None
+    timing = {"seconds": 0.0, "images": 0}
     with atomic_folder(f"data/features/{network}/{images}") as folder:
-        count = write_features(folder, engine, f"data/{images}", start.image_size)
-    timing = {"seconds": round(time.perf_counter() - began, 3) if count else 0.0, "images": count}
+        if start.frozen:
+            engine = Engine(Path(f"data/weights/{network}/graph.onnx"))
+            count = write_features(folder, engine, f"data/{images}", start.image_size)
+            timing = {"seconds": round(time.perf_counter() - began, 3), "images": count}
+        else:
+            write_no_features(folder, f"data/{images}")
     write_json(f"data/features/{network}/{images}.json", timing)
 
 

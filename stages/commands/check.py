@@ -25,8 +25,8 @@ SCHEMAS: dict[str, Any] = {
     "seed": NonNegativeInt,
     "study": Study,
     "dataset": fetch.Dataset,
-    "prepare": prepare.Settings,
-    "augment": augment.Settings,
+    "prepare": prepare.PrepareSettings,
+    "augment": augment.AugmentSettings,
     "online_augmentation": OnlineAugmentation,
     "report": report.Settings,
 }

@@ -6,9 +6,7 @@ python -m stages.commands.keep_weights own_cnn-tuned-augmented-1 birds
 import shutil
 from pathlib import Path
 
-from safetensors import SafetensorError
-
-from stages.networks.common.weights import described
+from stages.networks.common.weights import required_metadata
 from stages.runtime.command import run_stage
 from stages.runtime.errors import UserError
 from stages.runtime.files import atomic_file
@@ -22,16 +20,13 @@ def main(run: str = "", name: str = "") -> None:
     if not name or Path(name).name != name:
         raise UserError(f"NAME={name} cannot be a file's name; say NAME=birds, for example")
     source = Path(f"data/trained/{run}/weights.safetensors")
-    try:
-        metadata = described(source)
-    except (SafetensorError, ValueError) as error:
-        raise UserError(f"{source} cannot be read ({error}); `dvc checkout` brings it back") from None
-    network, size = metadata["network"], metadata["image_size"]
-    target = Path(f"data/pretrained/{network}/{name}.safetensors")
+    metadata = required_metadata(source)
+    target = Path(f"data/pretrained/{metadata.network}/{name}.safetensors")
     with atomic_file(target) as unfinished:
         shutil.copyfile(source, unfinished)
-    print(f"{target}: {network}, trained on {len(metadata['class_names'])} classes at {size} pixels")
-    print(f"to start from it, set networks.{network}.weights: {target} in params.yaml")
+    size = metadata.image_size
+    print(f"{target}: {metadata.network}, trained on {len(metadata.class_names)} classes at {size} pixels")
+    print(f"to start from it, set networks.{metadata.network}.weights: {target} in params.yaml")
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ def test_outputs(network: str, folder: Path, metadata: Metadata) -> Outputs:
         return np.asarray(powered @ weight.T + bias, np.float32)
 
     both = [logits(features.features), *([logits(features.mirrored)] if metadata.settings["flip_tta"] else [])]
-    return Outputs(sum(both) / np.float32(len(both)), features.labels, features.paths, features.groups)
+    return Outputs(np.mean(both, axis=0, dtype=np.float32), features.labels, features.paths, features.groups)
 
 
 def record_of(outputs: Outputs, metadata: Metadata, folder: Path) -> dict[str, Any]:

@@ -89,9 +89,9 @@ def cross_validated(
         x = powered(features, power)
         x -= x.mean(axis=0)
         if len(x) < features.shape[1]:  # rotated into as many dimensions as there are rows, which changes no score
-            x = np.linalg.qr(x.T, mode="r").T
+            x = np.asarray(np.linalg.qr(x.T, mode="r")).T
         parts = {fold: _moments(x[folds == fold], labels[folds == fold], classes) for fold in np.unique(folds)}
-        whole = _Moments(*(sum(each) for each in zip(*parts.values(), strict=True)))
+        whole = _Moments(*(np.sum(each, axis=0) for each in zip(*parts.values(), strict=True)))
         for fold, part in parts.items():
             rest = _Moments(*(a - b for a, b in zip(whole, part, strict=True)))
             prior[folds == fold] = _log_prior(rest.counts)
@@ -154,7 +154,7 @@ def _discriminants(data: _Moments, shrinkage: float, features: int) -> tuple[NDA
     covariance = (1 - shrinkage) * within
     covariance[np.diag_indices_from(covariance)] += shrinkage * variance
     weight = np.linalg.solve(covariance, means.T).T
-    return weight, -0.5 * (means * weight).sum(axis=1)
+    return np.asarray(weight, np.float64), np.asarray(-0.5 * (means * weight).sum(axis=1), np.float64)
 
 
 def _log_prior(counts: NDArray[np.float64]) -> NDArray[np.float64]:

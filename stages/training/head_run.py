@@ -47,7 +47,7 @@ def load_head_data(network: str, data: str, seed: int, *, flip_tta: bool) -> Hea
 
 def views(features: FeatureSet, *, flip_tta: bool) -> NDArray[np.float32]:
     """Return the features (n, d) of images, or their means with those of the mirror images."""
-    return (features.features + features.mirrored) / 2 if flip_tta else features.features
+    return np.asarray((features.features + features.mirrored) / 2, np.float32) if flip_tta else features.features
 
 
 def cross_validate(data: HeadData, settings: Sequence[HeadSettings]) -> list[CrossValidation]:

@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from stages.hardware import device, distributed
+from stages.hardware.torchrun import with_torchrun
 from stages.images.shards import preparation_of
 from stages.networks.common import graph
 from stages.networks.common.contract import network_named

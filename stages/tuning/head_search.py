@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from optuna.distributions import FloatDistribution
+from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, create_trial
 
 from stages.networks.common.settings import TrainingConfig
@@ -56,7 +56,7 @@ def _changed(default: HeadSettings, settings: HeadSettings) -> dict[str, Any]:
 
 
 def _trial(changed: dict[str, Any], loss: float) -> FrozenTrial:
-    distributions = {name: SPACE[name] for name in changed}
+    distributions: dict[str, BaseDistribution] = {name: SPACE[name] for name in changed}
     return create_trial(
         value=loss,
         params=changed,

@@ -31,32 +31,38 @@ class FeatureSet(NamedTuple):
     class_names: list[str]
 
 
-def write_features(folder: Path, engine: Engine | None, shards: str, size: int) -> int:
-    """Write the features of a folder of shards; return of how many images. None for an engine: of no image."""
-    metadata = {"class_names": json.dumps(class_names(shards), ensure_ascii=False)}
+def write_features(folder: Path, engine: Engine, shards: str, size: int) -> int:
+    """Write the features of a folder of shards; return of how many images."""
     writer, count = None, 0
-    for rows, images in decoded_batches(read_rows(shards), size) if engine else ():
-        both = [engine.run(each, "features")[0] for each in (images, np.ascontiguousarray(images[:, :, ::-1]))]
+    for rows, images in decoded_batches(read_rows(shards), size):
+        mirrored = np.ascontiguousarray(images[:, :, ::-1])
         table = pa.table(
             {
                 "path": pa.array([row.path for row in rows]),
                 "label": pa.array([row.label for row in rows], pa.int64()),
                 "group": pa.array([row.group for row in rows]),
                 "is_copy": pa.array([row.transform is not None for row in rows]),
-                "features": _lists(both[0]),
-                "mirrored": _lists(both[1]),
+                "features": _lists(engine.run(images, "features")[0]),
+                "mirrored": _lists(engine.run(mirrored, "features")[0]),
             },
-            metadata=metadata,
+            metadata=_metadata(shards),
         )
         writer = writer or pq.ParquetWriter(folder / FILE, table.schema, compression="NONE", use_dictionary=False)
         writer.write_table(table)
         count += len(rows)
-    if writer is None:
-        types = {"path": pa.string(), "label": pa.int64(), "group": pa.string(), "is_copy": pa.bool_()}
-        empty = pa.schema(types, metadata=metadata)
-        writer = pq.ParquetWriter(folder / FILE, empty)
-    writer.close()
+    if writer is not None:
+        writer.close()
     return count
+
+
+def write_no_features(folder: Path, shards: str) -> None:
+    """Write a file without rows, of a network whose backbone learns, so that every network has its folder."""
+    types = {"path": pa.string(), "label": pa.int64(), "group": pa.string(), "is_copy": pa.bool_()}
+    pq.write_table(pa.schema(types, metadata=_metadata(shards)).empty_table(), folder / FILE)
+
+
+def _metadata(shards: str) -> dict[str, str]:
+    return {"class_names": json.dumps(class_names(shards), ensure_ascii=False)}
 
 
 def read_features(folder: str | Path) -> FeatureSet:
@@ -72,6 +78,12 @@ def read_features(folder: str | Path) -> FeatureSet:
         table["is_copy"].to_numpy(),
         json.loads(table.schema.metadata[b"class_names"]),
     )
+
+
+def _features(engine: Engine | None, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    if engine is None:
+        raise ValueError("no engine for images")
+    return engine.run(np.ascontiguousarray(images), "features")[0]
 
 
 def _lists(values: NDArray[np.float32]) -> pa.FixedSizeListArray:

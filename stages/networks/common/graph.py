@@ -57,7 +57,7 @@ def export_graph(model: "nn.Module", head: str, normalisation: "Normalisation", 
         torch.onnx.export(
             WithPreprocessing().eval(),
             (torch.zeros(2, image_size, image_size, 3, dtype=torch.uint8),),
-            written,
+            written,  # type: ignore[arg-type]  # a file object will do, as its documentation says
             input_names=["images"],
             output_names=["features", "logits"],
             dynamic_axes={name: {0: "n"} for name in ("images", "features", "logits")},

@@ -35,12 +35,13 @@ def fetch_weights(network: Network[Any], weights: str) -> StartingWeights:
     if file is None:
         known = _known(weights, network)
         state = _downloaded(weights, known, network)
-        size, normalisation, source = known.image_size(), known.normalisation(), known.source
+        size: int | None = known.image_size()
+        normalisation, source = known.normalisation(), known.source
     else:
         state, description = _read(file, network)
         size, normalisation, source = network.weights_image_size, network.normalisation, str(file)
         if description:  # a network of this project
-            size, normalisation = description.input_size, description.normalisation
+            size, normalisation = description.image_size, description.normalisation
     return StartingWeights(without_head(state, network.head), size, normalisation, source)
 
 

@@ -78,7 +78,7 @@ class _HubWeights:
 
     def normalisation(self) -> Normalisation:
         mean, deviation = self.configuration.mean, self.configuration.std
-        return Normalisation(*(tuple(255 * value for value in each) for each in (mean, deviation)))  # type: ignore[arg-type]
+        return Normalisation(*(tuple(255 * value for value in each) for each in (mean, deviation)))
 
     def fetch(self) -> dict[str, Tensor]:
         import timm

@@ -55,7 +55,7 @@ class _TorchvisionWeights:
 
     def normalisation(self) -> Normalisation:
         given = self.member.transforms()
-        return Normalisation(*(tuple(255 * value for value in each) for each in (given.mean, given.std)))  # type: ignore[arg-type]
+        return Normalisation(*(tuple(255 * value for value in each) for each in (given.mean, given.std)))
 
     def fetch(self) -> dict[str, Tensor]:
         return dict(self.member.get_state_dict(progress=True, check_hash=True))
