@@ -12,6 +12,7 @@ from stages import configure, embed, evaluate, fetch, prepare, train, tune, weig
 from stages.hardware import device
 from stages.networks.common.contract import network_named
 from stages.networks.common.image_set import load_images
+from stages.networks.common.prediction import predict
 from stages.networks.common.settings import config_from
 from stages.networks.common.starting_point import new_network, starting_point
 from stages.runtime.files import read_json, write_json
@@ -67,10 +68,15 @@ def write_untrained(network: str, seed: int = 0) -> str:
     images = [load_images(f"data/{name}", cpu, start.image_size, start.normalisation) for name in ("original", "validation")]
     torch.manual_seed(seed)
     model = new_network(chosen, config.settings, len(images[0].class_names), start.image_size)
+    head = model.eval().get_submodule(chosen.head.rstrip("."))
+    with torch.no_grad():  # whose answers differ from image to image
+        logits = predict(model, images[1])
+        head.weight /= logits.std(0)[:, None]
+        head.bias.sub_(logits.mean(0)).div_(logits.std(0))
     history = [Epoch(1, 0.001, 1.0, 0.5, 1.0, 0.5, 1.0)]
     folder = Path(f"data/trained/{run}")
     folder.mkdir(parents=True, exist_ok=True)
-    write_training(Task(chosen, config, *images, 1), TrainingResult(model.eval(), history, 1.0), folder)
+    write_training(Task(chosen, config, *images, 1), TrainingResult(model, history, 1.0), folder)
     write_json(f"data/hyperparameters/{network}/default.json", config.values())
     evaluate.main(*map(str, run))
     return str(run)
