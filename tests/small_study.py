@@ -65,7 +65,9 @@ def write_untrained(network: str, seed: int = 0) -> str:
     run, chosen = Run(network, "default", "original", 1), network_named(network)
     config = config_from(chosen.schema, read_json(f"data/settings/{network}/training.json"))
     start, cpu = starting_point(network), device.device()
-    images = [load_images(f"data/{name}", cpu, start.image_size, start.normalisation) for name in ("original", "validation")]
+    images = [
+        load_images(f"data/{name}", cpu, start.image_size, start.normalisation) for name in ("original", "validation")
+    ]
     torch.manual_seed(seed)
     model = new_network(chosen, config.settings, len(images[0].class_names), start.image_size)
     head = model.eval().get_submodule(chosen.head.rstrip("."))

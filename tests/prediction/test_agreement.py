@@ -132,9 +132,13 @@ def test_all_ways_to_an_answer_agree(run, capsys, monkeypatch, tmp_path):
     assert names == CLASSES
     ways = {
         "classify": classified(paths, capsys, monkeypatch, "--run", run),
-        "a copied file of weights": classified(paths, capsys, monkeypatch, "--weights", tmp_path / "copied.safetensors"),
+        "a copied file of weights": classified(
+            paths, capsys, monkeypatch, "--weights", tmp_path / "copied.safetensors"
+        ),
         "ONNX": np.array(exported),
     }
     apart = {way: float(np.abs(found - expected).max()) for way, found in ways.items()}
-    assert {way: int((found.argmax(1) == expected.argmax(1)).sum()) for way, found in ways.items()} == dict.fromkeys(ways, 100), apart
+    assert {way: int((found.argmax(1) == expected.argmax(1)).sum()) for way, found in ways.items()} == dict.fromkeys(
+        ways, 100
+    ), apart
     assert max(apart.values()) < 1e-4, apart
