@@ -29,8 +29,17 @@ def _with_mirror_image(model: nn.Module, images: tuple[Tensor], logits: Tensor) 
 
 
 def raise_features_to_power(head: nn.Module, power: float) -> None:
-    """Have a head be given sign(x) * |x| ** power of each feature x, as it was fitted."""
-    head.register_forward_pre_hook(lambda _, given: (given[0].sign() * given[0].abs() ** power,))
+    """Have a head be given sign(x) * |x| ** power of each feature x, as it was fitted.
+
+    Its slope at 0, which is infinite, counts as 0: a feature that an image lacks is no reason for its class.
+    """
+
+    def raised(_: nn.Module, given: tuple[Tensor]) -> tuple[Tensor]:
+        (features,) = given
+        sizes = features.abs().clamp(min=torch.finfo(features.dtype).tiny)
+        return (features.sign() * sizes**power,)
+
+    head.register_forward_pre_hook(raised)
 
 
 def normalised(pixels: Tensor, normalisation: Normalisation) -> Tensor:
