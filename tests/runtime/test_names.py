@@ -41,13 +41,13 @@ def test_names_that_look_the_same_are_shown_apart():
 
 @pytest.mark.parametrize(
     ("name", "shown"),
-    [("a\x1b[2Jb", "a\\x1b[2Jb"), ("a\x9b2Jb", "a\\x9b2Jb"), ("a\u202eb", "a\\u202eb"), ("a\rb\nc", "a\\rb\\nc")],
+    [("a\x1b[2Jb", "a\\x1b[2Jb"), ("a\x9b2Jb", "a\\x9b2Jb"), ("a\u202eb", "a\\u202eb"), ("a\rb", "a\\rb")],
 )
 def test_what_would_change_a_terminal_is_spelled_out(name, shown):
     """Escape sequences, their form of one character, and marks that turn a text around; in every UserError."""
     assert has_control_characters(name)
     assert printable(name) == shown
-    assert UserError(name).lines == (shown,)
+    assert UserError(name, f"{name}\nmore").lines == (shown, f"{shown} more")
 
 
 @pytest.mark.parametrize("name", ["bl\u00e5mes", "\u0645\u06cc\u200c\u062e\u0648\u0627\u0646", "\u9e1f \U0001f426"])
