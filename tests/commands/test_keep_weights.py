@@ -89,11 +89,11 @@ def striped(count: int, seed: int, first: int) -> ImageSet:
     return ImageSet(*tensors, ["steep", "middle", "flat"], [str(number) for number in range(count)])
 
 
-def lesson(epochs: int, images: int, first: int) -> transfer.Lesson:
-    plain = OnlineAugmentation(enabled=False, flip=False, shift=0, crop=1, mixup=0, cutmix=0)
+def lesson(epochs: int, images: int, first: int) -> transfer.TrainingPlan:
+    plain = OnlineAugmentation(enabled=False, flip=False, shift=0, crop=1, mixup=0, cutmix=0, trivial_augment=False)
     changes = {"epochs": epochs, "batch_size": 8, "dropout": 0, "backbone_learning_rate_factor": 0.3}
     sets = (striped(count, seed, first) for seed, count in enumerate((images, 24, 60)))
-    return transfer.Lesson(TrainingConfig(network_settings("own_cnn", **changes), plain), transfer.Half(*sets))
+    return transfer.TrainingPlan(TrainingConfig(network_settings("own_cnn", **changes), plain), transfer.Half(*sets))
 
 
 def test_weights_of_other_classes_beat_random_ones_with_the_same_budget(project):
