@@ -20,7 +20,7 @@ from stages.runtime.files import atomic_folder, write_text
 from stages.runtime.fingerprint import fingerprint
 from stages.training.checkpoint import FOLDER
 from stages.training.loop import fit
-from stages.training.run import hardware, write_training
+from stages.training.writing import hardware, write_training
 from stages.tuning.known import Known, Tuning
 from stages.tuning.results import CHANGED, Found, in_words
 from stages.tuning.search import best_trials, run_search
