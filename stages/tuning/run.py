@@ -115,6 +115,10 @@ def database_errors_in_words() -> Iterator[None]:
     """Say in words what a database that other processes share has to say."""
     try:
         yield
-    except DATABASE_ERRORS as error:
-        reason = str(error).partition("\n")[0]
+    except (*DATABASE_ERRORS, UnboundLocalError) as error:
+        # Optuna 5.0 fails with the latter where it cannot write down how a trial ended
+        cause = error.__context__ if isinstance(error, UnboundLocalError) else error
+        if not isinstance(cause, DATABASE_ERRORS):
+            raise
+        reason = str(cause).partition("\n")[0]
         raise UserError(f"the database of {VARIABLE} failed: {reason}; `dvc repro` goes on from there") from None
