@@ -114,7 +114,9 @@ def complain_of_contradictions() -> None:
     for name in study.networks:
         network = network_named(name)
         make_weights_folder(name)
-        lines += network_contradictions(network, settings_of(network), read("prepare.image_size", int))
+        lines += network_contradictions(
+            network, settings_of(network), read("prepare", prepare.PrepareSettings).image_size
+        )
     if lines:
         raise UserError(*lines)
 
@@ -145,10 +147,10 @@ def check_weights(network: Network[Any], settings: Training, size: int) -> None:
 def size_of_study() -> Size:
     """Return what the study's needs of memory and disk follow from; no images where nobody knows their number."""
     study, source = read("study", Study), read("dataset.source", str)
-    per_class = read("dataset.synthetic.images_per_class", int)
+    synthetic = read("dataset.synthetic", fetch.source_module("synthetic").Settings)
     counts: dict[str, Callable[[], tuple[int, int]]] = {
         "folder": lambda: images_in(Path(read("dataset.folder.path", str))),
-        "synthetic": lambda: (read("dataset.synthetic.species", int) * per_class, 0),
+        "synthetic": lambda: (synthetic.species * synthetic.images_per_class, 0),
         "cub_200_2011": lambda: (11_788, 1_200_000_000),
         "tiny_imagenet_200": lambda: (110_000, 240_000_000),
     }
@@ -157,8 +159,8 @@ def size_of_study() -> Size:
     return Size(
         images,
         source_bytes,
-        image_size=read("prepare.image_size", int),
-        copies=read("augment.copies", int) if "augmented" in study.data else 0,
+        image_size=read("prepare", prepare.PrepareSettings).image_size,
+        copies=read("augment", augment.AugmentSettings).copies if "augmented" in study.data else 0,
         batch_size=max(each.batch_size for each in settings),
         parameters=LARGEST_NETWORK,
         runs=len(study.configurations()) * len(study.seeds),
