@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from stages.hardware import device
 from stages.networks.common.contract import network_named
+from stages.networks.common.settings import TrainingSettings
 
 PASSES = 14  # over each convolution's output, that a training step without fused operations takes at least
 COPIED_BYTES = 256 << 20

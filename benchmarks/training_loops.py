@@ -18,7 +18,7 @@ from stages.hardware import device
 from stages.kernels.accelerate import accelerate
 from stages.networks.common.contract import IMAGENET, network_named
 from stages.networks.common.image_set import load_images
-from stages.networks.common.settings import OnlineAugmentation, TrainingConfig
+from stages.networks.common.settings import OnlineAugmentation, TrainingConfig, TrainingSettings
 from stages.training.history import Epoch
 from stages.training.loop import fit
 from stages.training.state import Task
