@@ -50,7 +50,7 @@ $(FOR_TESTS): requirements-dev.lock $(INSTALLED)
 parallel: RUN_BY = python -m stages.commands.parallel $(PROCESSES)
 parallel: study ## The same, with trainings side by side, one a device or core: make parallel PROCESSES=4
 
-pull: install ## Bring results from the remote, after a look at what they would write; make pull RUN_CACHE=1: all of them
+pull: install ## Bring results from the remote, checked before they are put in place; RUN_CACHE=1: what stages computed ever
 	@python -m stages.commands.pull $(if $(RUN_CACHE),run-cache)
 
 test: $(FOR_TESTS) ## Install and run the tests; show how much of stages/ they have run
