@@ -140,11 +140,12 @@ def size_of_study() -> Size:
     }
     images, source_bytes = counts.get(source, lambda: (0, 0))()
     settings = [settings_of(network_named(name)) for name in study.networks]
+    prepared = read_section("prepare", prepare.PrepareSettings)
     pixels = largest_pixels(Path(read_section("dataset.folder.path", str)))
     return Size(
         images,
         source_bytes,
-        image_size=read_section("prepare", prepare.PrepareSettings).image_size,
+        image_size=prepared.image_size,
         input_size=max((input_size_of(each) for each in settings if each.freeze != "backbone"), default=0),
         copies=read_section("augment", augment.AugmentSettings).copies if "augmented" in study.data else 0,
         batch_size=max(each.batch_size for each in settings),
