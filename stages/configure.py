@@ -10,6 +10,10 @@ from stages.runtime.files import atomic_folder, write_json
 from stages.runtime.study import Study
 
 
+DATA = ("original", "augmented")  # of which the study's axis takes one or both
+SETS = (*DATA, "validation", "test")
+
+
 def main() -> None:
     """Work out the settings of each network from params.yaml: what its section says, else what holds for all."""
     study, online_augmentation = read_section("study", Study), read_section("online_augmentation", OnlineAugmentation)
@@ -21,6 +25,8 @@ def main() -> None:
                 "training", TrainingSettings, f"networks.{name}", network.schema, besides=["search"]
             )
             search = read_merged_section("search", Search, f"networks.{name}.search", Search)
+            for images in SETS:
+                write_json(folder / name / f"{images}.json", {"used": images not in DATA or images in study.data})
             start = settings.model_dump(include={"weights", "freeze", "input_size"})
             write_json(folder / name / "start.json", start)
             write_json(folder / name / "training.json", TrainingConfig(settings, online_augmentation).values())
