@@ -9,9 +9,7 @@ from stages.runtime.config import read_merged_section, read_section
 from stages.runtime.files import atomic_folder, write_json
 from stages.runtime.study import Study
 
-
-DATA = ("original", "augmented")  # of which the study's axis takes one or both
-SETS = (*DATA, "validation", "test")
+SETS = ("original", "augmented", "validation", "test")
 
 
 def main() -> None:
@@ -26,7 +24,10 @@ def main() -> None:
             )
             search = read_merged_section("search", Search, f"networks.{name}.search", Search)
             for images in SETS:
-                write_json(folder / name / f"{images}.json", {"used": images not in DATA or images in study.data})
+                used = (
+                    images != "augmented" or "augmented" in study.data
+                )  # a search is on originals, whatever is trained on
+                write_json(folder / name / f"{images}.json", {"used": used})
             start = settings.model_dump(include={"weights", "freeze", "input_size"})
             write_json(folder / name / "start.json", start)
             write_json(folder / name / "training.json", TrainingConfig(settings, online_augmentation).values())

@@ -11,8 +11,10 @@ from stages.runtime.files import atomic_folder, read_json, write_json
 
 
 def main(network: str, images: str) -> None:
-    """Compute the features of a frozen backbone, once for each image and its mirror image; of others, and of
-    images that no run of the study takes, nothing."""
+    """Compute the features of a frozen backbone, once for each image and its mirror image.
+
+    Of other networks, and of images that no run of the study takes, there are none.
+    """
     began, start = time.perf_counter(), starting_point(network)
     timing = {"seconds": 0.0, "images": 0}
     with atomic_folder(f"data/features/{network}/{images}") as folder:
