@@ -27,9 +27,10 @@ NETWORK, SEEDS = "efficientnet_lite0", [1, 2, 3]
 def main(archives: list[str]) -> None:
     """Run a study of each archive; print and keep what came of it."""
     measured = [measure(*archive.partition(":")[::2]) for archive in archives]
-    write_results("experiments/results/pretrained_heads.json", measured)
     columns = ["images", "classes", "test images", "default", "tuned", "first repro", "another head"]
-    print(table(columns, [shown(each) for each in measured]))
+    found = table(columns, [shown(each) for each in measured])
+    write_results("experiments/results/pretrained_heads.json", measured, found)
+    print(found)
 
 
 def measure(archive: str, classes: str) -> dict[str, Any]:
