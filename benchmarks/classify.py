@@ -2,8 +2,9 @@
 
     python -m benchmarks.classify 1000 64 [RUN]    # so many JPEG files of so many pixels a side
 
-In a study that has run. Both sides answer the same files by a run, or by the study's best one, each in a process of its own, in turns;
-the loop reads with Pillow, resizes and normalises by torchvision's transforms, 32 at a time, in one process.
+In a study that has run. Both sides answer the same files by a run, or by the study's best one, each in a process of
+its own, in turns; the loop reads with Pillow, resizes and normalises by torchvision's transforms, 32 at a time, in one
+process.
 """
 
 import json

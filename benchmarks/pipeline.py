@@ -29,9 +29,13 @@ WORDS = {  # of each stage: its command line
     "fetch": [],
     "prepare": [],
     "augment": [],
+    "configure": [],
+    "weights": ["own_cnn"],
+    "embed": ["own_cnn", "test"],
     "tune": ["own_cnn"],
     "train": RUN,
     "evaluate": RUN,
+    "explain": [],
     "report": [],
 }
 UNTIL_FIRST_WORK = """
