@@ -15,7 +15,7 @@ from tests.study import SEARCH, commit, new_study, restore
 
 # What is followed elsewhere: pages whole, and lines by how they begin
 PAGES_ELSEWHERE = {
-    "docs/guides/published-study.md": "its images must be downloaded; experiments/birds_study.py types it",
+    "docs/guides/published-study.md": "its images must be downloaded",
     "docs/guides/long-trainings-and-scale.md": "test_many_processes.py and test_shared_tuning.py",
 }
 LINES_ELSEWHERE = {

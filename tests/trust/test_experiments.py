@@ -1,4 +1,4 @@
-"""`dvc exp` as docs/experiments.md has it: in place, in copies, from a queue, compared, applied, shared; and merges."""
+"""`dvc exp` as docs/guides/compare-studies.md has it: in place, in copies, queued, compared, applied, shared; merges."""
 
 import json
 import re
