@@ -1,4 +1,4 @@
-"""`dvc exp` as docs/guides/compare-studies.md has it: in place, in copies, queued, compared, applied, shared; merges."""
+"""`dvc exp` as the guide has it: in place, in a copy, queued, compared, applied and shared; merges."""
 
 import json
 import re
