@@ -62,7 +62,7 @@ def test_a_mistake_is_said_in_words(run, words, message):
 
 
 def test_weights_can_be_given_to_dvc(tmp_path):
-    """As docs/transfer.md says: Git must not ignore the note that DVC writes beside them."""
+    """As docs/guides/networks.md says of `dvc add`: Git must not ignore the note that DVC writes beside them."""
     copy_project(tmp_path)
     weights = "data/pretrained/own_cnn/mammals.safetensors"
     (tmp_path / weights).write_bytes(b"weights")
