@@ -1,6 +1,5 @@
 """One network gives one answer: by evaluate, by classify, by a copied file of weights, and as ONNX without the project."""
 
-import csv
 import json
 import os
 import shutil

@@ -53,7 +53,7 @@ class Engine:
 
     @cached_property
     def session(self) -> object:
-        """The session of ONNX Runtime, which takes a moment to start."""
+        """The session of ONNX Runtime, which takes a moment to start. Raises UserError where a file is damaged."""
         import onnxruntime
 
         onnxruntime.set_default_logger_severity(3)
@@ -61,7 +61,13 @@ class Engine:
         options.intra_op_num_threads = available_cores()
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # decoding threads need the cores
         source = str(self.model) if isinstance(self.model, Path) else self.model.SerializeToString()
-        return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        try:
+            return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        except Exception as error:
+            if not isinstance(self.model, Path):
+                raise
+            reason = " ".join(str(error).split())[-200:]
+            raise UserError(f"{self.model} or its weights are damaged; `dvc checkout` brings them ({reason})") from None
 
     def metadata(self) -> str:
         """Return what the graph says of its network, as JSON; "" where it says nothing."""

@@ -106,7 +106,7 @@ class _HubWeights:
 
 
 def _downloaded(repository: str, name: str, revision: str | None) -> Path:
-    """Return a file of the hub in the cache, below a folder named for its commit. Raises OSError where it cannot be had.
+    """Return a file of the hub in the cache, in a folder named for its commit. Raises OSError where it cannot be had.
 
     A large file's blob is named by its sha256, which the hub's library does not check.
     """

@@ -87,7 +87,10 @@ def required_metadata(path: str | Path) -> Metadata:
 
 
 def restore(path: str | Path, network: Network[Any], device: torch.device) -> nn.Module:
-    """Return the trained network that `save_weights` wrote, ready for prediction. Raises UserError where it does not fit."""
+    """Return the trained network that `save_weights` wrote, ready for prediction.
+
+    Raises UserError where file and network do not fit.
+    """
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file
