@@ -78,7 +78,8 @@ def class_accuracies(correct: Integers, images_of_class: Integers, alpha: float 
 
     The fewer images, the more: a class of three that were all missed is seldom as bad as that. How much classes differ
     is not known either; the interval averages over it. Sources: Efron and Morris, 1975;
-    beta-binomial with a uniform prior on strength ** -0.5: Gelman et al., Bayesian data analysis, 2013, 5.3. Leave out classes without images.
+    beta-binomial with a uniform prior on strength ** -0.5: Gelman et al., Bayesian data analysis, 2013, 5.3. Leave out
+    classes without images.
     """
     strength = np.geomspace(0.5, 2000, 40)[:, None]  # of the prior, in images
     mean = (correct.sum() + 1) / (images_of_class.sum() + 2)

@@ -2,8 +2,8 @@
 
 One data model for the whole room: `correct` (configurations C, seeds S, images N) is 1 where a training from a seed
 predicted an image correctly; `groups` (N,) are whole numbers, equal for images that belong together (a burst, one
-animal, near copies), or None where each image stands for itself; `contrasts` (K, C) weigh configurations. A row with a single
-1 is an accuracy, one with 1 and -1 a difference. With one seed all that is said holds for these very trainings.
+animal, near copies), or None where each image stands for itself; `contrasts` (K, C) weigh configurations. A row with a
+single 1 is an accuracy, one with 1 and -1 a difference. With one seed all that is said holds for these very trainings.
 """
 
 from typing import Any, NamedTuple

@@ -16,8 +16,8 @@ def power(estimates: Estimates, gain: Floats, images: Floats, seeds: int, alpha:
     """Return how probable it is (K,) that a true gain (K,), a fraction, is found with so many images (K,) and seeds.
 
     `alpha` is 0.05 divided by the number of contrasts that are tested together. Variances are those of
-    `estimates`; images come in groups as there. What one seed was trained for says nothing of more: their variance is not known. Source:
-    Connor, 1987 (the variance with a gain and without); Student's t of so many seeds.
+    `estimates`; images come in groups as there. Of one seed the variance between seeds is not known: it is taken for
+    none. Source: Connor, 1987 (the variance with a gain and without); Student's t of so many seeds.
     """
     size = np.asarray(gain, np.float64) / estimates.scale
     more, trainings = estimates.images / images, estimates.seeds / seeds
