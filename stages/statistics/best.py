@@ -25,16 +25,25 @@ class Best(NamedTuple):
 
 
 def best_configuration(
-    correct: NDArray[Any], random: np.random.Generator, groups: Integers | None = None, draws: int = DRAWS
+    correct: NDArray[Any],
+    random: np.random.Generator,
+    groups: Integers | None = None,
+    draws: int = DRAWS,
+    weights: Floats | None = None,
 ) -> Best:
-    """Return the configuration of `correct` (C, S, N) that is correct most often (the first of several), corrected."""
+    """Return the configuration of `correct` (C, S, N) that is correct most often (the first of several), corrected.
+
+    `weights` (N,) are those of images, as `estimate` takes them.
+    """
     answers = np.asarray(correct, np.float64)
-    means = answers.mean(axis=(1, 2))
+    means = np.average(answers.mean(axis=1), axis=1, weights=weights)
     chosen = int(np.flatnonzero(means >= means.max() - 1e-9)[0])
     uncorrected = float(means[chosen])
-    accuracy = out_of_bag_accuracy(answers, random, groups, draws) if (answers != answers[0]).any() else uncorrected
+    accuracy = (
+        out_of_bag_accuracy(answers, random, groups, draws, weights) if (answers != answers[0]).any() else uncorrected
+    )
     accuracy = min(uncorrected, accuracy)
-    each = estimate(answers, np.eye(len(answers)), groups)
+    each = estimate(answers, np.eye(len(answers)), groups, weights)
     relative = (
         each.seeds_variance / each.binomial_variance()
     )  # of that between images: seeds matter less where nearly all is correct
@@ -49,7 +58,11 @@ def best_configuration(
 
 
 def out_of_bag_accuracy(
-    answers: Floats, random: np.random.Generator, groups: Integers | None = None, draws: int = DRAWS
+    answers: Floats,
+    random: np.random.Generator,
+    groups: Integers | None = None,
+    draws: int = DRAWS,
+    weights: Floats | None = None,
 ) -> float:
     """Return how often the configuration that is best on some images, from some seeds, is correct on others.
 
@@ -57,13 +70,14 @@ def out_of_bag_accuracy(
     and judges. Source: Tsamardinos, Greasidou and Borboudakis, 2018.
     """
     _, seeds, images = answers.shape
-    sums, sizes = by_group(answers, groups), by_group(np.ones(images), groups)  # (C, S, G), (G,)
+    weight = np.ones(images) if weights is None else weights
+    sums, sizes = by_group(answers * weight, groups), by_group(weight, groups)  # (C, S, G), (G,)
     units = len(sizes)
     drawn = random.multinomial(units, np.full(units, 1 / units), size=draws).astype(np.float64)
     drawn = drawn[(drawn == 0).any(axis=1)]
     left = (drawn == 0).astype(np.float64)
     if not len(drawn):  # a single group, which cannot both choose and judge
-        return float(answers.mean(axis=(1, 2)).max())
+        return float(np.average(answers.mean(axis=1), axis=1, weights=weight).max())
     inside = np.einsum("bg,csg->bcs", drawn, sums, optimize=True)
     outside = np.einsum("bg,csg->bcs", left, sums, optimize=True) / (left @ sizes)[:, None, None]
     choosing = inside if seeds == 1 else inside.sum(axis=2, keepdims=True) - inside
@@ -72,7 +86,11 @@ def out_of_bag_accuracy(
 
 
 def model_confidence_set(
-    correct: NDArray[Any], runs: Integers, groups: Integers | None = None, alpha: float = ALPHA
+    correct: NDArray[Any],
+    runs: Integers,
+    groups: Integers | None = None,
+    alpha: float = ALPHA,
+    weights: Floats | None = None,
 ) -> NDArray[np.bool_]:
     """Return which configurations (C,) of `correct` (C, S, N) cannot be told from the best.
 
@@ -84,7 +102,7 @@ def model_confidence_set(
     pairs = list(combinations(left, 2))
     if not pairs:
         return np.ones(len(runs), np.bool_)
-    estimates = estimate(correct, pair_contrasts(pairs, runs), groups)
+    estimates = estimate(correct, pair_contrasts(pairs, runs), groups, weights)
     p_value = p_values(estimates)
     for index in np.argsort(p_value, kind="stable"):
         loser = pairs[index][0 if estimates.mean[index] > 0 else 1]

@@ -20,6 +20,8 @@ def test_a_case_worked_by_hand():
     assert result["class_accuracy"] == {"crow": 0.5, "jay": 1.0, "rook": 1.0}
     assert (result["labels"], result["predicted"], result["groups"]) == ("0 0 1 2", "0 2 1 2", "")
     assert result["balanced_accuracy"] == pytest.approx((0.5 + 1 + 1) / 3)
+    assert result["ranked_by"] == "balanced_accuracy"  # two crows, one rook
+    assert scores(probabilities[1:], np.array([0, 1, 2]), NAMES)["ranked_by"] == "accuracy"
     assert result["images"] == 4
 
 
