@@ -88,3 +88,12 @@ def write_data(names: Sequence[str] = NAMES) -> None:
         "heat_map": [encode_heat_map(np.eye(4, dtype=np.float32))] * 2,
     }  # fmt: skip
     write_examples("data/examples.parquet", columns, names)
+
+
+def write_trials(network: str) -> None:
+    """Write the table of a search of six trials, one of which diverged."""
+    rows = [f"{number},complete,{1.5 - number / 10},5,{0.001 * (1 + number)},muon" for number in range(5)]
+    text = "trial,state,validation_temperature_scaled_loss,epochs,learning_rate,optimizer\n"
+    file = Path(f"data/hyperparameters/{network}/trials.csv")
+    file.parent.mkdir(parents=True)
+    file.write_text(text + "\n".join([*rows, "5,diverged,,5,0.5,muon"]) + "\n", encoding="utf-8")

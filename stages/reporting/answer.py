@@ -19,7 +19,7 @@ from stages.reporting.comparisons import (
     is_pretrained,
 )
 from stages.reporting.findings import formatted
-from stages.reporting.markdown import bounds, duration, network_name, of_ten, percent
+from stages.reporting.markdown import bounds, duration, network_name, percent
 from stages.reporting.records import Costs, means
 from stages.runtime.study import Configuration
 from stages.statistics.differences import SEEDS
@@ -51,9 +51,12 @@ def headline(scores: Records, analysis: Analysis) -> str:
         best_of_network.setdefault(key.network, key)
     first = analysis.best.network
     of_each = " of each class" if analysis.answers.weights is not None else ""
-    said = f"The {described(scores, analysis.best)} names {of_ten(analysis.corrected.mean)} images{of_each} correctly"
+    shares = {key: measured[key].mean for key in best_of_network.values()} | {analysis.best: analysis.corrected.mean}
+    of = 10 if all(0.05 <= share < 0.95 for share in shares.values()) else 100
+    named = f"{round(of * analysis.corrected.mean)} of {of} images{of_each} correctly"
+    said = f"The {described(scores, analysis.best)} names {named}"
     others = [
-        f"the {described(scores, key)} {of_ten(measured[key].mean).removesuffix(' of 10')}"
+        f"the {described(scores, key)} {round(of * shares[key])}"
         for network, key in best_of_network.items()
         if network != first
     ]
@@ -107,7 +110,7 @@ def contenders_line(analysis: Analysis) -> list[str]:
     if len(analysis.distinct()) < 2:
         return ["There is nothing to compare it with."]
     if not names:
-        return ["No other run may be as good: all are told from the best."]
+        return ["Every other run is surely worse."]
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return [f"Cannot be told from the best: {', '.join(names[:NAMED])}{more}."]
 

@@ -62,20 +62,23 @@ def forest(rows: Rows) -> Chart:
 
 
 def curves(rows: Rows) -> Chart:
-    """Draw validation accuracy and loss of all runs, epoch by epoch; rows: run, epoch, accuracy, loss."""
-    colour = {"field": "run", "type": "nominal", "title": None, "scale": {"range": COLOURS}}
+    """Draw validation accuracy and loss of all runs, epoch by epoch, seeds alike; rows: run, epoch, accuracy, loss."""
+    colour = {"field": "configuration", "type": "nominal", "title": None, "scale": {"range": COLOURS}}
+    without_seed = {"calculate": "replace(datum.run, /-[0-9]+$/, '')", "as": "configuration"}
     x = {"field": "epoch", "type": "quantitative", "title": "epoch", "axis": {"tickMinStep": 1}, "scale": FREE}
     panels = [
         {
             "width": WIDTH,
             "height": 240,
             "params": [ZOOM | {"name": f"zoom_{name}"}],
+            "transform": [without_seed, {"calculate": "datum.configuration", "as": "line"}],
             "mark": {"type": "line", "clip": True, "point": {"size": 25}},
             "encoding": {
                 "x": x,
                 "y": {"field": name, "type": "quantitative", "title": title, "scale": FREE},
                 "color": colour,
-                "strokeDash": colour | {"scale": {}, "legend": None},
+                "detail": {"field": "run"},
+                "strokeDash": {"field": "line", "type": "nominal", "legend": None},  # another field, else two legends
                 "tooltip": _tips(rows),
             },
         }
@@ -187,7 +190,7 @@ def class_counts(rows: Rows, names: Sequence[str]) -> Chart:
     """Draw how many images each class has; rows: class, split, images; the classes in this order."""
     many = len(names) > MANY_CLASSES
     axis: Chart = {"labels": False, "ticks": False} if many else {"labelLimit": 220, "labelOverlap": False}
-    scale = {"domain": ["training", "validation", "test"], "range": COLOURS[:3]}
+    scale: Chart = {"domain": ["training", "validation", "test"], "range": COLOURS[:3]}
     encoding = {
         "y": {
             "field": "class",
@@ -198,10 +201,11 @@ def class_counts(rows: Rows, names: Sequence[str]) -> Chart:
         },
         "x": {"field": "images", "type": "quantitative", "axis": {"tickMinStep": 1}},
         "color": {"field": "split", "type": "nominal", "title": None, "scale": scale},
-        "order": {"field": "split", "sort": "descending"},
+        "order": {"field": "rank"},
         "tooltip": _tips(rows),
     }
-    return _chart(rows, mark="bar", encoding=encoding, height=max(60, (3 if many else 18) * len(names)))
+    ranked = [{**row, "rank": scale["domain"].index(row["split"])} for row in rows]
+    return _chart(ranked, mark="bar", encoding=encoding, height=max(60, (3 if many else 18) * len(names)))
 
 
 def search(rows: Rows) -> Chart:

@@ -51,12 +51,6 @@ def network_name(network: str) -> str:
     return NAMES.get(network, network)
 
 
-def of_ten(fraction: float) -> str:
-    """Return about how many of ten a fraction is, of a hundred near its ends: 9 of 10, 97 of 100."""
-    of = 10 if 0.05 <= fraction < 0.95 else 100
-    return f"{round(of * fraction)} of {of}"
-
-
 def bounds(low: float, high: float) -> str:
     """Return an interval of fractions in per cent, without the sign."""
     return f"{100 * low:.1f}–{100 * high:.1f}"

@@ -17,6 +17,7 @@ async function draw() {
       spec.height = spec.width;
       for (const { encoding } of spec.layer) for (const { axis } of [encoding.x, encoding.y]) axis.labelFontSize = Math.min(10, spec.width / names.length);
     }
+    if (spec.columns) spec.columns = Math.max(1, Math.floor(room / 260));
     const config = { ...spec.config, background: "transparent" };
     config.legend = { symbolFillColor: "#888", ...config.legend, ...(room < 560 && { orient: "bottom", columns: 1, gradientLength: 120 }) };
     config.font = "system-ui, sans-serif";
