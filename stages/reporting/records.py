@@ -1,6 +1,6 @@
 """The records of a study's runs, those together that differ in their seed alone."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -66,18 +66,18 @@ def compared(cost: dict[str, Any]) -> dict[str, float]:
     return {name: cost[name] if name == "parameters" else float(f"{cost[name]:.2g}") for name in COSTS}
 
 
-def records_of_study(study: Study, folder: str) -> Records:
-    """Return a folder's records of all runs of the study, those together that differ in their seed alone."""
+def records_of_study(study: Study, folder: str, read: Callable[[str], Any] = read_json) -> Records:
+    """Return a folder's records of all runs of the study, by what reads a file; a configuration's seeds together."""
     return {
-        configuration: [_record(folder, f"{configuration}-{seed}") for seed in study.seeds]
+        configuration: [_record(folder, f"{configuration}-{seed}", read) for seed in study.seeds]
         for configuration in study.configurations()
     }
 
 
-def _record(folder: str, run: str) -> dict[str, Any]:
+def _record(folder: str, run: str, read: Callable[[str], Any]) -> dict[str, Any]:
     """Return the record of a run, or that of the one which it is the same as."""
-    record: dict[str, Any] = read_json(f"{folder}/{run}.json")
-    return _record(folder, record["same_as"]) if "same_as" in record else record
+    record: dict[str, Any] = read(f"{folder}/{run}.json")
+    return _record(folder, record["same_as"], read) if "same_as" in record else record
 
 
 def best_run(scores: Records, study: Study) -> str:

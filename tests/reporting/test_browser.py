@@ -81,7 +81,7 @@ def test_it_opens_without_an_error_and_without_a_request(opened, page):
     events = [json.loads(entry["message"])["message"] for entry in opened.get_log("performance")]
     asked = [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
     assert {address for address in asked if not address.startswith("data:")} == {page}
-    assert len(opened.find_elements(By.CSS_SELECTOR, ".chart svg")) == 5
+    assert len(opened.find_elements(By.CSS_SELECTOR, ".chart svg")) == 8
 
 
 def test_a_table_is_sorted_by_its_headings(opened):
