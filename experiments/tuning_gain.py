@@ -27,7 +27,6 @@ from helpers.projects import ENVIRONMENT, copy_project, set_params, source_setti
 from helpers.timing import machine
 from stages.reporting.markdown import percent, points, table
 from stages.runtime.files import read_json
-from stages.statistics.intervals import CONFIDENCE
 
 RUNS = ("own_cnn-default-original", "own_cnn-tuned-original")
 STUDY: dict[str, Any] = {"study__networks": ["own_cnn"], "study__data": ["original"]}
@@ -70,7 +69,7 @@ def seeds_of(word: str) -> range:
 def with_interval(gains: Sequence[float]) -> str:
     """Return the mean of gains in points, with its t-interval over studies."""
     mean, deviation = np.mean(gains), np.std(gains, ddof=1)
-    half = t.ppf((1 + CONFIDENCE) / 2, len(gains) - 1) * deviation / np.sqrt(len(gains))
+    half = t.ppf(0.975, len(gains) - 1) * deviation / np.sqrt(len(gains))
     return f"{points(float(mean))} ({points(float(mean - half))} to {points(float(mean + half))})"
 
 
