@@ -1,16 +1,16 @@
 """Stage report: put all runs side by side."""
 
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
+from stages.reporting.analysis import Analysis, analyse
 from stages.reporting.answer import answer
-from stages.reporting.commit import commit
-from stages.reporting.data_summary import LeftOut, left_out_lines, small_classes_line, splits_table
+from stages.reporting.comparisons import Records, answers_of
+from stages.reporting.data_summary import SPLITS, DataSummary, left_out_lines, small_classes_line, splits_table
 from stages.reporting.dvc_plots import write_plots
 from stages.reporting.findings import epochs_p_value, findings, leads
-from stages.reporting.markdown import percent
 from stages.reporting.model_card import model_card
 from stages.reporting.page import Evidence, page
-from stages.reporting.page_images import copies_of, examples_of
+from stages.reporting.page_images import copies_of, counts_of, examples_of, samples_of
 from stages.reporting.records import (
     classes_of,
     compared,
@@ -19,10 +19,11 @@ from stages.reporting.records import (
     nested,
     qualities,
     records_of_study,
+    trials_of,
+    with_features,
     with_timing,
 )
 from stages.reporting.sections import (
-    Judged,
     calibration_section,
     classes_section,
     cost_section,
@@ -36,7 +37,6 @@ from stages.runtime.command import run_stage
 from stages.runtime.config import Section, read_section
 from stages.runtime.files import atomic_folder, read_csv, read_json, write_json, write_text
 from stages.runtime.study import Study
-from stages.statistics.comparisons import Records, contrasts, judge_contrasts, same_runs
 
 SYNTHETIC = (
     "> The images are **drawn by this project** (source `synthetic`): these numbers show that the machinery works."
@@ -56,23 +56,15 @@ class Settings(Section):
 
 
 class Report(NamedTuple):
-    """What report.md says, by section in its order, and what each technique was worth."""
+    """What report.md says, by section in its order, and the numbers that it rests on."""
 
     sections: dict[str, list[str]]
-    worth: Judged
+    analysis: Analysis
 
     def markdown(self) -> str:
         """Return all of it as one text."""
         parts = [part for section in self.sections.values() for part in section if part]
         return "\n\n".join(["# Report", *parts]) + "\n"
-
-
-class DataSummary(NamedTuple):
-    """Where the images come from, and what was left out."""
-
-    source: str
-    left_out: LeftOut
-    composition: dict[str, Any]
 
 
 def main() -> None:
@@ -83,71 +75,75 @@ def main() -> None:
         read_section("report", Settings),
     )
     scores, costs = (records_of_study(study, f"metrics/{name}") for name in ("runs", "costs"))
-    costs = {key: [with_timing(each, key) for each in records] for key, records in costs.items()}
+    costs = {key: [with_features(with_timing(one, key), key) for one in each] for key, each in costs.items()}
     names = qualities(scores)
     write_json("metrics/metrics.json", nested({key: means(each, names) for key, each in scores.items()}))
     write_json("metrics/cost.json", nested({key: compared(cost(each)) for key, each in costs.items()}))
-    left_out = {name: read_csv(f"data/{name}.csv") for name in ("skipped", "duplicates")}
-    images = DataSummary(source, left_out, read_json("data/composition.json"))
+    images = DataSummary(
+        source,
+        settings.licence,
+        {name: read_csv(f"data/{name}.csv") for name in ("skipped", "duplicates")},
+        read_json("data/composition.json"),
+        {split: counts_of(f"data/{split}") for split in SPLITS},
+    )
     told = report(scores, costs, images, settings.of_published(source))
     write_text("metrics/report.md", told.markdown())
     taken = {key: cost(each) for key, each in costs.items()}
-    splits = images.composition["splits"]
-    write_text("metrics/model-card.md", model_card(scores, taken, splits, source, settings.licence))
+    write_text("metrics/model-card.md", model_card(scores, taken, told.analysis, images))
     evidence = Evidence(
         markdown=told.sections,
         scores=scores,
         costs=taken,
-        judged=told.worth,
-        histories=histories_of(scores, study.seeds),
+        analysis=told.analysis,
+        histories=histories_of(scores, told.analysis, study.seeds),
+        counts=images.counts,
+        trials={network: trials_of(network) for network in study.networks},
+        samples=samples_of("data/original"),
         examples=examples_of("data/examples.parquet"),
         copies=copies_of("data/copies.parquet"),
-        commit=commit(),
     )
     with atomic_folder("data/report") as folder:
         write_text(folder / "index.html", page(evidence))
         write_plots(folder / "plots", evidence)
 
 
-def histories_of(scores: Records, seeds: list[int]) -> dict[str, dict[str, list[float]]]:
+def histories_of(scores: Records, analysis: Analysis, seeds: list[int]) -> dict[str, dict[str, list[float]]]:
     """Return accuracy and loss on validation of each run after each epoch."""
     return {
         f"{configuration}-{seed}": record["history"]
-        for configuration, records in scores.items()
-        for seed, record in zip(seeds, records, strict=True)
+        for configuration in analysis.distinct()
+        for seed, record in zip(seeds, scores[configuration], strict=True)
     }
 
 
 def report(scores: Records, costs: Records, images: DataSummary, published: bool) -> Report:
     """Return the report, by section; `published`: held against the published study as well."""
     taken = {configuration: cost(each) for configuration, each in costs.items()}
-    classes, techniques = len(classes_of(scores)), contrasts(scores)
-    claims, epochs = (leads(scores), epochs_p_value(costs)) if published else ({}, {})
-    judged, p_values = judge_contrasts(scores, {**techniques, **claims}, same_runs(scores), epochs)
-    worth = {name: judged[name] for name in techniques}
-    found = findings(scores, costs, {lead: judged[lead] for lead in claims}, p_values) if published else []
-    splits = images.composition["splits"]
+    answers = answers_of(scores)
+    claims, epochs = (leads(scores, answers), epochs_p_value(costs)) if published else ({}, {})
+    analysis, judged, p_values = analyse(scores, claims, epochs, answers)
+    found = findings(scores, costs, judged, p_values) if published else []
     sections = {
         "answer": [
-            *answer(scores, taken, worth, splits["original"]["images"]),
+            *answer(scores, taken, analysis, images.splits),
             *([SYNTHETIC] if images.source == "synthetic" else []),
         ],
         "images": [
             introduction(scores, images.source),
-            splits_table(splits),
+            splits_table(images),
             *left_out_lines(images.left_out),
             small_classes_line(images.composition["left_out_classes"]),
         ],
-        "results": results_section(scores, taken),
-        "worth": worth_section(scores, taken, worth),
+        "results": results_section(scores, taken, analysis),
+        "worth": worth_section(taken, analysis),
         "findings": findings_section(found),
-        "calibration": calibration_section(scores),
-        "times": times_section(taken, classes) if published else [],
+        "calibration": calibration_section(scores, analysis),
+        "times": times_section(taken, len(classes_of(scores))) if published else [],
         "settings": settings_section(scores),
-        "cost": cost_section(taken),
-        "classes": classes_section(scores),
+        "cost": cost_section(taken, analysis),
+        "classes": classes_section(scores, analysis),
     }
-    return Report(sections, worth)
+    return Report(sections, analysis)
 
 
 def introduction(scores: Records, source: str) -> str:
@@ -156,7 +152,7 @@ def introduction(scores: Records, source: str) -> str:
     repeated = f" Each run was trained from {len(first)} seeds; numbers are means." if len(first) > 1 else ""
     return (
         f"{classes} classes of source `{source}`; every run is scored on the same {first[0]['images']:,} test"
-        f" images; guessing is right in {percent(1 / classes)} of them.{repeated}"
+        f" images.{repeated}"
     )
 
 

@@ -14,17 +14,18 @@ from helpers.projects import ROOT
 from stages.networks.common.contract import network_named
 
 PARAMS = ROOT / "tests/params.yaml"
-# DVC, servers, a browser, other Pythons: a file that imports one of these is slow
-STARTS_PROGRAMS = re.compile(
+# DVC, servers, a browser, other Pythons, trainings: a file that imports one of these is slow
+SLOW_IMPORTS = re.compile(
     r"^(import subprocess|from selenium|from helpers\.projects import .*\brun\b|from tests\.(study|servers|trust)"
-    r"|from helpers\.(kills|timing|network_namespaces)|from helpers import)",
+    r"|from helpers\.(kills|timing|network_namespaces)|from helpers import"
+    r"|from tests\.training\.toy_training|from stages\.training\.loop)",
     re.MULTILINE,
 )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of files that start programs as slow; a test that trains for seconds is marked where it stands."""
-    slow = {path: STARTS_PROGRAMS.search(path.read_text(encoding="utf-8")) for path in {item.path for item in items}}
+    """Mark the tests of files that start programs or train as slow; another slow test is marked where it stands."""
+    slow = {path: SLOW_IMPORTS.search(path.read_text(encoding="utf-8")) for path in {item.path for item in items}}
     for item in items:
         if slow[item.path]:
             item.add_marker("slow")

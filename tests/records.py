@@ -1,5 +1,6 @@
 """Records of runs as evaluate writes them, made up, for tests of what is made of them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,34 +8,42 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stages.evaluation.examples import encode_heat_map, md5_of, write_predictions
+from stages.evaluation.examples import encode_heat_map, write_examples
+from stages.evaluation.metrics import numbers
 from stages.images.reading import encode
+from stages.images.shards import Row, ShardWriter
 from stages.reporting.records import COSTS
 from stages.runtime.files import write_json
 from stages.runtime.runs import Run
 
 TRAINED = ("images", "epochs", "best_epoch", "epochs_to_95_percent")
 GREY = encode(np.full((32, 32, 3), 128, np.uint8), 95)
+NAMES = ("crow", "jay")
 
 
 def write_run(run: Run, correct: int, /, **changes: object) -> None:
     """Write the records of a run that names the first so many of 40 test images correctly: 20 crows, then 20 jays."""
-    examples = write_test_examples(run)
-    write_json(
-        f"metrics/runs/{run}.json",
-        {
-            "accuracy": correct / 40, "top5_accuracy": 1.0, "macro_f1": correct / 40, "loss": 1.5, "images": 40,
-            "class_accuracy": {"crow": 1.0, "jay": correct / 20 - 1},
-            "confusion": [[20, 0], [40 - correct, correct - 20]],
-            "correct": "1" * correct + "0" * (40 - correct), "calibration_error": 0.125, "temperature": 1.5,
-            "temperature_scaled_calibration_error": 0.041, "temperature_scaled_loss": 1.25, "none_of_these_below": 0.3,
-            "examples": examples,
-            "settings": {"image_size": 64, "learning_rate": 0.002, "optimizer": "muon"},
-            "history": {"accuracy": [0.25, 0.5], "loss": [2.25, 2.0]},
-            "reliability": {when: [{"stated": 0.6, "correct": 0.5, "images": 40}] for when in ("before", "after")},
-        }
-        | {name: value for name, value in changes.items() if name not in COSTS and name not in TRAINED},
-    )  # fmt: skip
+    labels = np.arange(40) // 20
+    predicted = np.where(np.arange(40) < correct, labels, 1 - labels)
+    errors = {"": 0.125, "temperature_scaled_": 0.041}
+    record: dict[str, Any] = {
+        "accuracy": correct / 40, "balanced_accuracy": correct / 40, "ranked_by": "accuracy", "top5_accuracy": 1.0,
+        "macro_f1": correct / 40, "loss": 1.5, "images": 40, "labels": numbers(labels), "predicted": numbers(predicted),
+        "groups": "", "class_accuracy": {"crow": min(1.0, correct / 20), "jay": max(0.0, correct / 20 - 1)},
+        "temperature": 1.5, "temperature_scaled_loss": 1.25, "none_of_these_below": 0.3,
+        "settings": {"image_size": 64, "learning_rate": 0.002, "optimizer": "muon", "weights": "none"},
+        "history": {"accuracy": [0.25, 0.5], "loss": [2.25, 2.0]},
+        "reliability": {
+            when: [{"stated": 0.6, "correct": 0.5, "images": 40, "low": 0.35, "high": 0.65}]
+            for when in ("before", "after")
+        },
+    }  # fmt: skip
+    for prefix, error in errors.items():
+        record[f"{prefix}calibration_error"] = error
+        record[f"{prefix}calibration_error_by_chance"] = 0.035
+        record[f"{prefix}calibration_error_most_by_chance"] = 0.06
+    kept = {name: value for name, value in changes.items() if name not in COSTS and name not in TRAINED}
+    write_json(f"metrics/runs/{run}.json", record | kept)
     write_json(
         f"metrics/costs/{run}.json",
         {
@@ -47,25 +56,44 @@ def write_run(run: Run, correct: int, /, **changes: object) -> None:
     )  # fmt: skip
 
 
-def write_test_examples(run: Run) -> str:
-    """Write a mistake and an image of a hard class of a run, as evaluate keeps them; return the file's digest."""
-    file = Path(f"data/predictions/{run}/examples.parquet")
-    columns: dict[str, list[Any]] = {
-        "path": ["crow/1.jpg", "jay/2.jpg"], "label": [0, 1], "predicted": [1, 1], "probability": [0.9, 0.4],
-        "why": ["confident mistake", "hard class"], "image": [GREY] * 2,
-        "heat_map": [encode_heat_map(np.eye(4, dtype=np.float32))] * 2,
-    }  # fmt: skip
-    write_predictions(file, columns, {})
-    return md5_of(file)
+def of_classes(names: Sequence[str], confusion: Sequence[Sequence[int]]) -> dict[str, Any]:
+    """Return what `write_run` is to write of a run on other classes, from how many are taken for what."""
+    counts = np.array(confusion)
+    labels, predicted = (np.repeat(index.ravel(), counts.ravel()) for index in np.indices(counts.shape))
+    recall = counts.diagonal() / np.maximum(1, counts.sum(axis=1))
+    return {
+        "class_accuracy": dict(zip(names, recall.tolist(), strict=True)),
+        "labels": numbers(labels),
+        "predicted": numbers(predicted),
+    }
 
 
-def write_data() -> None:
-    """Write what the report reads of the stages before: lists of what was left out, splits, and altered copies."""
+def write_data(names: Sequence[str] = NAMES) -> None:
+    """Write what the report reads of the stages before: images, what was left out, examples, and altered copies."""
     Path("data").mkdir(exist_ok=True)
     Path("data/skipped.csv").write_text("file,reason\n", encoding="utf-8")
     Path("data/duplicates.csv").write_text("file,same_as,kind,distance,leak,dropped\n", encoding="utf-8")
     origins = {"original": "the source's own train/", "validation": "15 % of it", "test": "the source's own test/"}
     splits = {name: {"origin": origin, "images": 1200} for name, origin in origins.items()}
     write_json("data/composition.json", {"left_out_classes": {}, "splits": splits})
+    for split in splits:
+        with ShardWriter(Path(f"data/{split}"), names) as writer:
+            for label in range(len(names)):
+                writer.add(Row(GREY, f"{label}/1.jpg", label))
     drawn = {"shift_x": 0.1, "shift_y": -0.05, "hue": 9.6, "gamma": 1.25, "rotation": -15.0}
     pq.write_table(pa.Table.from_pylist([{"original": GREY, "copy": GREY, **drawn}] * 2), "data/copies.parquet")
+    columns: dict[str, list[Any]] = {
+        "path": ["crow/1.jpg", "jay/2.jpg"], "label": [0, 1], "predicted": [1, 1], "probability": [0.9, 0.4],
+        "why": ["confident mistake", "hard class"], "image": [GREY] * 2,
+        "heat_map": [encode_heat_map(np.eye(4, dtype=np.float32))] * 2,
+    }  # fmt: skip
+    write_examples("data/examples.parquet", columns, names)
+
+
+def write_trials(network: str) -> None:
+    """Write the table of a search of six trials, one of which diverged."""
+    rows = [f"{number},complete,{1.5 - number / 10},5,{0.001 * (1 + number)},muon" for number in range(5)]
+    text = "trial,state,validation_temperature_scaled_loss,epochs,learning_rate,optimizer\n"
+    file = Path(f"data/hyperparameters/{network}/trials.csv")
+    file.parent.mkdir(parents=True)
+    file.write_text(text + "\n".join([*rows, "5,diverged,,5,0.5,muon"]) + "\n", encoding="utf-8")

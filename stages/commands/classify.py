@@ -112,7 +112,9 @@ def _explainer(classifier: Any) -> Any:
 def export(words: list[str]) -> int:
     """Write the network to files for other programs."""
     parser = _parser("classify export", "Write a trained network, with preparation and class names, to a file.")
-    parser.add_argument("--onnx", metavar="FILE", type=Path, help="for onnxruntime and others; see docs/using.md")
+    parser.add_argument(
+        "--onnx", metavar="FILE", type=Path, help="for onnxruntime and others; prepare_images.py beside it"
+    )
     parser.add_argument(
         "--int8", metavar="FILE", type=Path, help="the same in 8 bits, with what that costs in accuracy"
     )
@@ -185,7 +187,8 @@ def _refuse_other_weights(run: str, file: Path) -> None:
 def best_run() -> str:
     """Return the run with the highest test accuracy: the first seed's of the study's best configuration.
 
-    Known from metrics/runs alone, so that it is found after an edit of params.yaml as well.
+    Where classes are unequal it is the balanced accuracy. Known from metrics/runs alone, so that it is found after an
+    edit of params.yaml as well.
     """
     from stages.runtime.files import read_json
 
@@ -193,7 +196,8 @@ def best_run() -> str:
     runs: dict[str, str] = {}
     for file in sorted(Path("metrics/runs").glob("*.json")):
         configuration = file.stem.rpartition("-")[0]
-        accuracies.setdefault(configuration, []).append(float(read_json(file).get("accuracy", 0.0)))
+        record = read_json(file)
+        accuracies.setdefault(configuration, []).append(float(record.get(record.get("ranked_by"), 0.0)))
         runs.setdefault(configuration, file.stem)
     if not runs:
         raise UserError("metrics/runs holds no scores; `make` or `dvc repro` makes them")

@@ -1,51 +1,79 @@
-"""Put two finished studies side by side: `make compare WITH=birds-200`, a branch, tag or commit.
+"""Compare two finished studies: `make compare WITH=birds-200`, a branch, tag, commit or experiment.
 
 python -m stages.commands.compare birds-200
 """
 
 import json
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from math import hypot
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
 
-import yaml
+import numpy as np
 from pydantic import ValidationError
 
-from stages.reporting.findings import NOT_TESTED, PUBLISHED, Finding, formatted, verdict
-from stages.reporting.markdown import percent, table
-from stages.reporting.records import classes_of
+from stages.reporting.comparisons import (
+    BETTER,
+    EQUAL,
+    NOT_TESTED,
+    UNDECIDED,
+    WORSE,
+    Answers,
+    Interval,
+    Judgement,
+    Records,
+    answers_of,
+    interval_at,
+    judge_all,
+)
+from stages.reporting.findings import PUBLISHED, Finding, formatted, verdict
+from stages.reporting.markdown import bounds, percent, table
+from stages.reporting.records import classes_of, records_of_study
 from stages.runtime.command import run_stage
 from stages.runtime.errors import UserError
 from stages.runtime.study import Configuration, Study
-from stages.statistics.comparisons import (
-    Contrast,
-    Judgement,
-    Records,
-    accuracy_of,
-    answers,
-    combined,
-    grid_of,
-    spread_of,
-    verdict_of,
-)
-from stages.statistics.intervals import Interval, doubt_of, interval
+from stages.runtime.yaml_files import read_yaml
+from stages.statistics.accuracies import accuracies
+from stages.statistics.contrasts import mean_gain
+from stages.statistics.differences import POINT, intervals
+from stages.statistics.estimates import ALPHA
 
 HERE = "here"
+BIRDS = "cub_200_2011"
 CLAIM = "On more classes the gap to ResNet50 widens"
+NEEDED = {"labels", "predicted", "groups", "test_images_sha256"}  # of a record, to be compared
+
+
+class FinishedStudy(NamedTuple):
+    """A study that has run: its settings and its records."""
+
+    params: dict[str, Any]
+    records: Records
+
+    @property
+    def is_of_the_published(self) -> bool:
+        """Return whether its report speaks of the published study, which was of birds."""
+        asked = self.params["report"]["published_study"]
+        return bool(self.params["dataset"]["source"] == BIRDS if asked == "auto" else asked)
 
 
 def main(revision: str = "") -> None:
-    """Compare the study in this folder with that of a Git revision; print both, and what becomes of the gap."""
+    """Compare the study in this folder with that of a Git revision: what differs, and what each run gained by it."""
     if not revision:
         raise UserError(
-            "WITH= is missing; name the branch, tag or commit of another study: make compare WITH=birds-200"
+            "WITH= is missing; name the branch, tag, commit or experiment of another study: make compare WITH=birds-200"
         )
-    studies = {HERE: records_of(in_folder, HERE), revision: records_of(partial(in_revision, revision), revision)}
-    print(side_by_side(studies))
-    found = gap_widens(*studies.values())
-    print(f"\n{found.claim}: {found.verdict}\n{found.numbers}")
+    here, there = study_of(in_folder, HERE), study_of(partial(in_revision, _resolved(revision)), revision)
+    studies = {HERE: here, revision: there}
+    print(described(studies))
+    print("\n" + different_settings(studies))
+    print("\n" + side_by_side(here, there, revision))
+    if here.is_of_the_published and there.is_of_the_published:
+        found = gap_widens(here.records, there.records)
+        print(f"\n{found.claim}: {found.verdict}\n{found.numbers}")
 
 
 def in_folder(path: str) -> str:
@@ -58,52 +86,116 @@ def in_folder(path: str) -> str:
 
 def in_revision(revision: str, path: str) -> str:
     """Return a file's text as a Git revision has it."""
-    words = [
-        "git",
-        "show",
-        "--end-of-options",
-        f"{revision}:./{path}",
-    ]  # from this folder, which may lie deep in a repository
-    shown = subprocess.run(words, capture_output=True, text=True, encoding="utf-8", check=False)  # noqa: S603 - no shell, no options
+    # from this folder, which may lie deep in a repository
+    shown = _git("show", "--end-of-options", f"{revision}:./{path}")
     if shown.returncode:
         said = shown.stderr.strip().removeprefix("fatal: ")
         raise UserError(f"Git has no {path} of {revision} ({said}); is its study finished and committed?")
     return shown.stdout
 
 
-def records_of(text: Callable[[str], str], name: str) -> Records:
-    """Return the records of a study's runs, from what gives the text of its files."""
+def _resolved(revision: str) -> str:
+    """Return a revision, or the reference under which DVC keeps an experiment of that name."""
+    if _git("rev-parse", "-q", "--verify", "--end-of-options", f"{revision}^{{commit}}").returncode:
+        references = _git("for-each-ref", "--format=%(refname)", "refs/exps").stdout.split()
+        return next((each for each in references if each.endswith(f"/{revision}")), revision)
+    return revision
+
+
+def _git(*words: str) -> subprocess.CompletedProcess[str]:
+    # no shell; and whichever Git a person has
+    return subprocess.run(("git", *words), capture_output=True, text=True, encoding="utf-8", check=False)  # noqa: S603, S607
+
+
+def study_of(text: Callable[[str], str], name: str) -> FinishedStudy:
+    """Return a study, from what gives the text of its files."""
     try:
-        study = Study(**yaml.safe_load(text("params.yaml"))["study"])
-    except (KeyError, TypeError, ValidationError, yaml.YAMLError) as error:
+        with TemporaryDirectory() as folder:  # read as every params.yaml is, whichever branch it comes from
+            file = Path(folder) / "params.yaml"
+            file.write_text(text("params.yaml"), encoding="utf-8")
+            params = read_yaml(file)
+        study = Study(**params["study"])
+    except (KeyError, TypeError, ValueError, ValidationError) as error:
         raise UserError(f"params.yaml of {name} has no section study that this version reads: {error}") from None
-    records = {
-        configuration: [json.loads(text(f"metrics/runs/{configuration}-{seed}.json")) for seed in study.seeds]
-        for configuration in study.configurations()
-    }
-    if any("correct" not in record for each in records.values() for record in each):
+    records = records_of_study(study, "metrics/runs", lambda path: json.loads(text(path)))
+    if any(not record.keys() >= NEEDED for each in records.values() for record in each):
         raise UserError(f"the records of {name} are of an earlier version; `dvc repro` there makes them anew")
-    return records
+    return FinishedStudy(params, records)
 
 
-def side_by_side(studies: dict[str, Records]) -> str:
-    """Return what each study is of, and the accuracy of each configuration in each; a dash where it took no part."""
+def described(studies: Mapping[str, FinishedStudy]) -> str:
+    """Return what each study is of, a line each."""
     lines = []
-    for name, records in studies.items():
-        seeds, images = answers(next(iter(records.values()))).shape
+    for name, study in studies.items():
+        _, seeds, images = answers_of(study.records).correct.shape
         seeded = "1 seed" if seeds == 1 else f"{seeds} seeds"
-        lines.append(f"{name}: {len(classes_of(records))} classes, {images:,} test images, {seeded}")
-    configurations = list(dict.fromkeys(key for records in studies.values() for key in records))
-    rows = [[str(key), *(shown(records, key) for records in studies.values())] for key in configurations]
-    return "\n".join(lines) + "\n\n" + table(["accuracy", *studies], rows)
+        lines.append(f"{name}: {len(classes_of(study.records))} classes, {images:,} test images, {seeded}")
+    return "\n".join(lines)
 
 
-def shown(records: Records, configuration: Configuration) -> str:
-    """Return a configuration's accuracy with its interval, a dash where it took no part."""
-    if configuration not in records:
-        return "–"
-    sure = accuracy_of(records, configuration)
-    return f"{percent(sure.mean)} ({100 * sure.low:.1f}–{100 * sure.high:.1f})"
+def different_settings(studies: Mapping[str, FinishedStudy]) -> str:
+    """Return the settings in which the studies differ, as a table."""
+    first, second = (flattened(study.params) for study in studies.values())
+    names = [name for name in sorted(first.keys() | second.keys()) if first.get(name) != second.get(name)]
+    if not names:
+        return "All settings are the same."
+    rows = [[name, *(str(each.get(name, "–")) for each in (first, second))] for name in names]
+    return table(["setting", *studies], rows, left=3)
+
+
+def flattened(section: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested settings by their full names: training.epochs."""
+    found: dict[str, Any] = {}
+    for name, value in section.items():
+        found |= flattened(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return found
+
+
+def side_by_side(here: FinishedStudy, there: FinishedStudy, name: str) -> str:
+    """Return the accuracy of each configuration in each study and, where both have it, the difference."""
+    keys = list(dict.fromkeys([*here.records, *there.records]))
+    shown = [dict(zip(each.records, _accuracies(each.records), strict=True)) for each in (here, there)]
+    both = [key for key in keys if key in here.records and key in there.records]
+    judged = paired(here.records, there.records, both) if both else {}
+    rows = []
+    for key in keys:
+        cells = [str(key), *(each.get(key, "–") for each in shown)]
+        found = judged.get(key)
+        rows.append([*cells, formatted(found.gain) if found else "–", found.says if found else "–"])
+    note = "No run is in both studies."
+    if both:
+        note = "The test images, or the number of seeds, differ: the studies are held for independent of each other."
+        if same_images(here.records, there.records):
+            note = "The test images are the same: differences are paired."
+        note += " Differences in points; their intervals hold all together."
+    return table(["accuracy", HERE, name, "here less that", "here is"], rows) + "\n\n" + note
+
+
+def _accuracies(records: Records) -> list[str]:
+    answers = answers_of(records)
+    found = accuracies(answers.correct, answers.groups)
+    each = (interval_at(found, row) for row in range(len(records)))
+    return [f"{percent(one.mean)} ({bounds(one.low, one.high)})" for one in each]
+
+
+def same_images(first: Records, second: Records) -> bool:
+    """Return whether studies have the same test images, with the same classes, and as many seeds."""
+    heads = [next(iter(records.values())) for records in (first, second)]
+    alike = [{(record["test_images_sha256"], record["labels"]) for record in records} for records in heads]
+    return alike[0] == alike[1] and len(heads[0]) == len(heads[1])
+
+
+def paired(here: Records, there: Records, keys: list[Configuration]) -> dict[Configuration, Judgement]:
+    """Return what each configuration gained here over there, all judged together."""
+    if same_images(here, there):
+        named_there = {key._replace(network=f"{key.network} there"): there[key] for key in keys}
+        joined: Records = named_there | {key: here[key] for key in keys}
+        answers = answers_of(joined)
+        count = len(keys)
+        named = {key: np.eye(2 * count)[count + row] - np.eye(2 * count)[row] for row, key in enumerate(keys)}
+        return judge_all(answers, named)[0]
+    one, other = (answers_of({key: records[key] for key in keys}) for records in (there, here))
+    return {key: independent(one, other, np.eye(len(keys))[row], len(keys)) for row, key in enumerate(keys)}
 
 
 def gap_widens(first: Records, second: Records) -> Finding:
@@ -118,33 +210,34 @@ def gap_widens(first: Records, second: Records) -> Finding:
     if not pairs:
         needed = "it takes own_cnn and resnet50 in both studies, with hyperparameters and data in common"
         return Finding(CLAIM, NOT_TESTED, needed)
-    contrast = combined((1 / len(pairs), {own: -1.0, resnet: 1.0}) for own, resnet in pairs)
-    gaps = [interval(grid_of(records, contrast), spread_of(records, contrast)) for records in (few, many)]
-    judgement = judged(few, many, contrast)
+    keys = [key for pair in pairs for key in pair]
+    answers = [answers_of({key: records[key] for key in keys}) for records in (few, many)]
+    numbered = [(2 * row, 2 * row + 1) for row in range(len(pairs))]
+    contrast = mean_gain(numbered, np.arange(len(keys)))
+    assert contrast is not None  # noqa: S101 - two networks are never the same run
+    gaps = [interval_at(intervals(each.estimates(contrast[None])), 0) for each in answers]
+    judgement = independent(answers[0], answers[1], contrast)
     told = [f"{count} classes {formatted(gap)}" for count, gap in zip(counts, gaps, strict=True)]
     alike = ", ".join("-".join(key[1:]) for key, _ in pairs)
     numbers = (
         f"ResNet50's accuracy less the own CNN's ({alike}), in points: {', '.join(told)};"
-        f" difference {formatted(judgement.gain)}, p {judgement.p_value:.2g}"
+        f" difference {formatted(judgement.gain)}"
     )
     return Finding(CLAIM, verdict(judgement), numbers)
 
 
-def judged(few: Records, many: Records, contrast: Contrast) -> Judgement:
+def independent(first: Answers, second: Answers, contrast: Any, tests: int = 1) -> Judgement:
     """Return how much larger a contrast is in the second study: each has images and seeds of its own.
 
     Source of the interval: Zou and Donner, Construction of confidence limits about effect measures, 2008.
     """
-    spreads = [spread_of(records, contrast) for records in (few, many)]
-    first, second = (
-        interval(grid_of(records, contrast), sure) for records, sure in zip((few, many), spreads, strict=True)
-    )
-    mean = second.mean - first.mean
-    low = mean - hypot(second.mean - second.low, first.high - first.mean)
-    high = mean + hypot(second.high - second.mean, first.mean - first.low)
-    gain, p_value = Interval(mean, low, high), doubt_of(abs(mean), *spreads)
-    seeds = min(sure.shape[0] for sure in spreads)
-    return Judgement(gain, p_value, verdict_of(gain, p_value), seeds, "")
+    alpha = ALPHA / tests
+    sides = [interval_at(intervals(each.estimates(contrast[None]), alpha), 0) for each in (first, second)]
+    mean = sides[1].mean - sides[0].mean
+    low = mean - hypot(sides[1].mean - sides[1].low, sides[0].high - sides[0].mean)
+    high = mean + hypot(sides[1].high - sides[1].mean, sides[0].mean - sides[0].low)
+    said = EQUAL if low > -POINT and high < POINT else BETTER if low > 0 else WORSE if high < 0 else UNDECIDED
+    return Judgement(Interval(mean, low, high), float("nan"), said, min(first.seeds, second.seeds))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file
 from scipy.special import softmax
 
 from stages.evaluation.calibration import calibration
-from stages.evaluation.metrics import scores
+from stages.evaluation.metrics import numbered, scores
 from stages.networks.common.engine import Outputs, outputs_for, runner_for
 from stages.networks.common.features import read_features
 from stages.networks.common.graph import WEIGHTS_FILE
@@ -41,10 +41,12 @@ def test_outputs(network: str, folder: Path, metadata: Metadata) -> Outputs:
 def record_of(outputs: Outputs, metadata: Metadata, folder: Path) -> dict[str, Any]:
     """Return the record of a run for metrics/runs: scores, calibration, settings, history, digest of the weights."""
     logits = outputs.logits.astype(np.float64)
+    groups = np.array(codes) if (codes := numbered(outputs.groups)) else None
     rows = read_csv(folder / "history.csv")
     return {
-        **scores(softmax(logits, axis=1), outputs.labels, metadata.class_names),
-        **calibration(logits, outputs.labels, metadata.temperature),
+        **scores(softmax(logits, axis=1), outputs.labels, metadata.class_names, outputs.groups),
+        **calibration(logits, outputs.labels, metadata.temperature, groups),
+        "test_images_sha256": hashlib.sha256(json.dumps([outputs.paths, outputs.labels.tolist()]).encode()).hexdigest(),
         "none_of_these_below": metadata.none_of_these_below,
         "settings": {"image_size": metadata.image_size, **metadata.settings},
         "history": {name: [float(row[f"validation_{name}"]) for row in rows] for name in ("accuracy", "loss")},

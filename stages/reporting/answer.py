@@ -1,99 +1,207 @@
-"""What the report opens with: which configuration is best, how sure that is, what helped, and what to try next."""
+"""What the report opens with: the answer in plain words, the numbers it rests on, what helped, and what to try next."""
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from stages.reporting.findings import formatted
-from stages.reporting.markdown import duration, percent
-from stages.reporting.records import Costs, best_of, classes_of
-from stages.reporting.sections import Judged
-from stages.statistics.comparisons import (
+from stages.reporting.analysis import GAINS, Analysis
+from stages.reporting.comparisons import (
     BETTER,
     EQUAL,
+    NOT_TESTED,
     SAME,
-    SEEDS,
     UNDECIDED,
     WORSE,
     Change,
     Judgement,
     Records,
-    accuracy_of,
-    answers,
+    is_pretrained,
 )
-from stages.statistics.intervals import RESAMPLES, resampled
+from stages.reporting.findings import formatted
+from stages.reporting.markdown import bounds, duration, network_name, percent
+from stages.reporting.records import Costs, means
+from stages.runtime.study import Configuration
+from stages.statistics.differences import SEEDS
 
 ALMOST_ALL = 0.9  # accuracy above which there is little to win
 FEW_IMAGES = 200  # training images a class, below which a network that starts from others' weights wins most
+MANY_COPIES = 0.1  # share of test images that look like a training image, from which on scores are not to be believed
+SMALL_INPUT = 128  # pixels a side, below which larger images are worth a try
+NAMED = 6  # runs in a sentence
 
 
-def answer(scores: Records, costs: Costs, judged: Judged, training_images: int) -> list[str]:
-    """Return a paragraph on the best configuration, and a list of what helped, what did not, and what is next."""
-    verdicts = {
-        "Better": [BETTER], "Worse": [WORSE], "No difference": [EQUAL, SAME], "Undecided": [UNDECIDED],
-    }  # fmt: skip
-    found = {change: each for change, each in judged.items() if isinstance(change, Change)}
-    lines = []
-    for said, kinds in verdicts.items():
-        named = [told(change, each) for change, each in found.items() if each.verdict in kinds]
-        lines += [f"- {said}: {'; '.join(named)}."] if named else []
-    lines += [f"- To try next: {line}." for line in next_steps(scores, found, training_images)]
-    return [best_line(scores, costs), "\n".join(lines)]
-
-
-def best_line(scores: Records, costs: Costs) -> str:
-    """Say which configuration is best, how sure that is, and what its training takes."""
-    best = best_of(scores)
-    grid, took = answers(scores[best]), costs[best]
-    alike = [str(other) for other in scores if other != best and scores[other] == scores[best]]
-    sure, (seeds, images) = accuracy_of(scores, best), grid.shape
-    right = f"{percent(sure.mean)} of {images:,} test images right ({100 * sure.low:.1f}–{100 * sure.high:.1f})"
+def answer(scores: Records, costs: Costs, analysis: Analysis, splits: dict[str, Any]) -> list[str]:
+    """Return the answer in a paragraph, the numbers it rests on and what helped, and how to use it."""
+    lines = [best_line(analysis), *contenders_line(analysis), *decidable_lines(analysis)]
+    lines += [calibration_line(scores, analysis), *worth_lines(analysis)]
+    lines += [f"To try next: {line}." for line in next_steps(scores, analysis, splits["original"]["images"])]
+    took = costs[analysis.best]
     cost = f"One training of it takes {duration(took['seconds'])} and {took['peak_memory_megabytes']:,.0f} MB."
-    guessing = 1 / len(classes_of(scores))
-    if sure.low <= guessing:
-        cost = f"That is not surely better than guessing ({percent(guessing)}). {cost}"
-    rivals = len({str(records) for records in scores.values()}) - 1
-    if not rivals:
-        return f"**{best}: {right}.** There is nothing to compare it with. {cost}"
-    same = f" (the same runs: {', '.join(alike)})" if alike else ""
-    share = f"{100 * share_of_wins(scores):.0f} % of {RESAMPLES:,}"
-    drawn = "test images" if seeds == 1 else "test images and seeds"
+    opening = " ".join([headline(scores, analysis), *copies_line(splits), cost])
+    used = "Use it on photographs of your own:\n\n```\n.venv/bin/classify photo.jpg folder/\n```"
+    return [opening, "\n".join(f"- {line}" for line in lines), used]
+
+
+def headline(scores: Records, analysis: Analysis) -> str:
+    """Say in words how many of ten images the best network, and the best runs of others, name correctly."""
+    measured = analysis.balanced
+    best_of_network: dict[str, Configuration] = {}
+    for key in sorted(scores, key=lambda key: -measured[key].mean):
+        best_of_network.setdefault(key.network, key)
+    first = analysis.best.network
+    of_each = " of each class" if analysis.answers.weights is not None else ""
+    shares = {key: measured[key].mean for key in best_of_network.values()} | {analysis.best: analysis.corrected.mean}
+    of = 10 if all(0.05 <= share < 0.95 for share in shares.values()) else 100
+    named = f"{round(of * analysis.corrected.mean)} of {of} images{of_each} correctly"
+    said = f"The {described(scores, analysis.best)} names {named}"
+    others = [
+        f"the {described(scores, key)} {round(of * shares[key])}"
+        for network, key in best_of_network.items()
+        if network != first
+    ]
+    sentence = "; ".join([said, ", ".join(others)]) if others else said
+    doubt = ""
+    if analysis.corrected.low <= analysis.commonest:
+        doubt = " That is not surely better than " + naming(analysis) + "."
+    return f"**{sentence}.**{doubt}"
+
+
+def described(scores: Records, configuration: Configuration) -> str:
+    """Return a network's name, and that it is pre-trained."""
+    return ("pre-trained " if is_pretrained(scores[configuration]) else "") + network_name(configuration.network)
+
+
+def naming(analysis: Analysis) -> str:
+    """Return what a network must do better than."""
+    if analysis.answers.weights is not None:
+        return f"naming one class always ({percent(analysis.commonest)} of each class)"
+    return f"always naming the commonest class ({percent(analysis.commonest)})"
+
+
+def copies_line(splits: dict[str, Any]) -> list[str]:
+    """Warn where many test images look like one that was trained on."""
+    share = splits["test"].get("share_copied_in_training") or 0.0
+    if share <= MANY_COPIES:
+        return []
+    return [
+        f"**But {percent(share)} of the test images look like one that was trained on, so that new images will be"
+        " named worse:** set `prepare.group_by` or `prepare.near_duplicate_distance` so that copies stay in one split."
+    ]
+
+
+def best_line(analysis: Analysis) -> str:
+    """Say how accurate the best run is, with its interval, beside what needs no network."""
+    answers, found = analysis.answers, analysis.corrected
+    runs, images = len(analysis.distinct()), answers.correct.shape[2]
+    trainings = "these trainings" if answers.seeds < SEEDS else "trainings like these"
+    choice = "; corrected for being the best of several" if runs > 1 else ""
+    of = f"best of {runs} runs" if runs > 1 else "only run"
     return (
-        f"**The best of {rivals + 1} configurations is {best}{same}:"
-        f" {right}; none is better in {share} draws of other {drawn} (bootstrap).**"
-        f" {cost}"
+        f"Accuracy: the {of}, {analysis.label(analysis.best)}, has a{'n' if answers.weights is None else ''}"
+        f" {answers.measure} of {percent(found.mean)} ({bounds(found.low, found.high)}) on {images:,} test images"
+        f" ({trainings}{choice}); {naming(analysis)} is the least to beat."
     )
 
 
-def share_of_wins(scores: Records) -> float:
-    """Return the share of bootstrap samples, of images and of seeds, in which none is better than the best."""
-    accuracies = np.array([resampled(answers(records)) for records in scores.values()])
-    best = list(scores).index(best_of(scores))
-    return float((accuracies[best] >= accuracies.max(axis=0) - 1e-6).mean())  # the same draws for all
+def contenders_line(analysis: Analysis) -> list[str]:
+    """Name the runs that cannot be told from the best."""
+    names = [analysis.label(key) for key in analysis.contenders]
+    if len(analysis.distinct()) < 2:
+        return ["There is nothing to compare it with."]
+    if not names:
+        return ["Every other run is surely worse."]
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return [f"Cannot be told from the best: {', '.join(names[:NAMED])}{more}."]
+
+
+def decidable_lines(analysis: Analysis) -> list[str]:
+    """Say which differences this test can decide, and what smaller ones would take."""
+    if not (found := analysis.decidable):
+        return []
+    images, seeds = analysis.answers.correct.shape[2], analysis.answers.seeds
+    trained = "one training" if seeds == 1 else f"{seeds} trainings"
+    on = f"{images:,} test images with {trained} of each run"
+    least = (
+        f"{100 * found.smallest_gain:.1f} points" if np.isfinite(found.smallest_gain) else "more points than there are"
+    )
+    needed = []
+    for gain in GAINS:
+        take = f"about {rounded_up(found.images[gain]):,} test images"
+        if not np.isfinite(found.images[gain]):
+            take = "more seeds, for images cannot decide it"
+            take += f" (about {found.seeds[gain]})" if found.seeds[gain] else ""
+        needed.append(f"{100 * gain:.0f} points take {take}")
+    return [
+        f"Smallest gain that {on} decide four times of five: {least}.",
+        f"To decide smaller ones: {'; '.join(needed)}.",
+    ]
+
+
+def calibration_line(scores: Records, analysis: Analysis) -> str:
+    """Say whether the best run's probabilities can be believed, beside what chance would show."""
+    return f"Probabilities, as `classify` gives them: {calibration_said(scores[analysis.best])}."
+
+
+def calibration_said(records: Sequence[dict[str, Any]]) -> str:
+    """Return by how much probabilities are off after temperature scaling, and whether that is more than chance."""
+    prefix = "temperature_scaled_calibration_error"
+    error, chance, most = means(list(records), [prefix, f"{prefix}_by_chance", f"{prefix}_most_by_chance"]).values()
+    if error > most:
+        return f"off by {percent(error)} on average, where chance alone would show {percent(chance)}"
+    return f"off by {percent(error)} on average, which is within chance ({percent(chance)})"
+
+
+def worth_lines(analysis: Analysis) -> list[str]:
+    """Return what helped and what did not, by verdict."""
+    verdicts = {
+        "Better": [BETTER], "Worse": [WORSE], "No difference worth a point": [EQUAL], "Undecided": [UNDECIDED],
+        "Not tested": [SAME, NOT_TESTED],
+    }  # fmt: skip
+    found = {change: each for change, each in analysis.judged.items() if isinstance(change, Change)}
+    lines = []
+    for verdict, kinds in verdicts.items():
+        named = [told(change, each) for change, each in found.items() if each.verdict in kinds]
+        lines += [f"{verdict}: {'; '.join(named)}."] if named else []
+    return lines
 
 
 def told(change: Change, judgement: Judgement) -> str:
     """Return a change with its gain, and with the trainings it was seen in where they are too few."""
-    if judgement.verdict == SAME:
-        return f"{change}, the same runs"
+    if judgement.verdict in (SAME, NOT_TESTED):
+        return f"{change}, whose runs are the same"
     limits = judgement.says.removeprefix(judgement.verdict).strip()
     return f"{change} {formatted(judgement.gain)} points" + (f", {limits}" if limits else "")
 
 
-def next_steps(scores: Records, found: dict[Change, Judgement], training_images: int) -> list[str]:
-    """Return what the numbers say is worth a try."""
-    best = best_of(scores)
-    per_class = training_images / len(classes_of(scores))
-    undecided = [f"{change}: {each.needed}" for change, each in found.items() if each.needed[:1].isdigit()]
+def next_steps(scores: Records, analysis: Analysis, training_images: int) -> list[str]:
+    """Return what is worth a try after what was done, each with its setting."""
+    best, answers = analysis.best, analysis.answers
+    settings = scores[best][0]["settings"]
+    per_class = training_images / len(np.unique(answers.labels))
     lines = []
-    if found and len(scores[best]) < SEEDS:
+    if len(analysis.distinct()) > 1 and answers.seeds < SEEDS:
         lines.append(
             "`study.seeds: [1, 2, 3]`, since fewer trainings cannot say how much of a difference is chance between them"
         )
-    if undecided:
-        more = "test images and seeds" if len(scores[best]) > 1 else "test images"
-        lines.append(f"more {more}, if what is undecided matters ({'; '.join(undecided)})")
-    if accuracy_of(scores, best).high < ALMOST_ALL and per_class < FEW_IMAGES:
-        lines.append(
-            "starting from weights that were trained on other images (docs/transfer.md), where these runs did not,"
-            f" and larger images (`prepare.image_size`): {per_class:.0f} training images a class are few"
-        )
+    if answers.weights is not None and settings.get("class_balance", "none") == "none":
+        lines.append("`training.class_balance: sampling`, since classes are unequal")
+    if analysis.corrected.high >= ALMOST_ALL:
+        return lines
+    if not any(is_pretrained(records) for records in scores.values()):
+        lines.append("a network that starts from ImageNet's weights: add `efficientnet_lite0` to `study.networks`")
+    elif (size := settings["image_size"]) < SMALL_INPUT:
+        lines.append(f"a larger input than {size} pixels: `networks.{best.network}.input_size: 224`")
+    elif is_pretrained(scores[best]) and settings.get("freeze") == "backbone":
+        lines.append(f"training all layers of it: `networks.{best.network}.freeze: none`, which takes far longer")
+    if per_class < FEW_IMAGES:
+        lines.append(f"more photographs of each class: {per_class:.0f} for training are few")
     return lines
+
+
+def rounded_up(number: float) -> int:
+    """Return a number with two digits that count."""
+    if not np.isfinite(number):
+        return 0
+    unit: int = 10 ** max(0, int(np.floor(np.log10(max(1.0, number)))) - 1)
+    return int(np.ceil(number / unit) * unit)

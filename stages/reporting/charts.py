@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.statistics.comparisons import BETTER, EQUAL, UNDECIDED, WORSE
+from stages.reporting.comparisons import BETTER, EQUAL, UNDECIDED, WORSE
 
 Chart = dict[str, Any]
 Rows = Sequence[Mapping[str, Any]]
@@ -30,7 +30,7 @@ def forest(rows: Rows) -> Chart:
     """Draw what each technique was worth; rows: technique, with, points, low, high, verdict, mean (of pairs)."""
     x = {
         "type": "quantitative",
-        "title": ["points of accuracy gained", "(95 % interval)"],
+        "title": ["points of accuracy gained", "(intervals hold all together)"],
         "axis": {"labelFlush": False},
     }
     colours = {verdict: colour for verdict, colour in VERDICTS.items() if verdict in {row["verdict"] for row in rows}}
@@ -62,26 +62,29 @@ def forest(rows: Rows) -> Chart:
 
 
 def curves(rows: Rows) -> Chart:
-    """Draw validation accuracy and loss of all runs, epoch by epoch; rows: run, epoch, accuracy, loss."""
-    colour = {"field": "run", "type": "nominal", "title": None, "scale": {"range": COLOURS}}
+    """Draw validation accuracy and loss of all runs, epoch by epoch, seeds alike; rows: run, epoch, accuracy, loss."""
+    colour = {"field": "configuration", "type": "nominal", "title": None, "scale": {"range": COLOURS}}
+    without_seed = {"calculate": "replace(datum.run, /-[0-9]+$/, '')", "as": "configuration"}
     x = {"field": "epoch", "type": "quantitative", "title": "epoch", "axis": {"tickMinStep": 1}, "scale": FREE}
     panels = [
         {
             "width": WIDTH,
             "height": 240,
             "params": [ZOOM | {"name": f"zoom_{name}"}],
+            "transform": [without_seed, {"calculate": "datum.configuration", "as": "line"}],
             "mark": {"type": "line", "clip": True, "point": {"size": 25}},
             "encoding": {
                 "x": x,
                 "y": {"field": name, "type": "quantitative", "title": title, "scale": FREE},
                 "color": colour,
-                "strokeDash": colour | {"scale": {}},
+                "detail": {"field": "run"},
+                "strokeDash": {"field": "line", "type": "nominal", "legend": None},  # another field, else two legends
                 "tooltip": _tips(rows),
             },
         }
         for name, title in (("accuracy", "validation accuracy"), ("loss", "validation loss (nats)"))
     ]
-    legend = {"orient": "bottom", "columns": 2, "labelLimit": 400}
+    legend = {"orient": "bottom", "columns": 1, "labelLimit": 400}
     return _base(rows) | {"vconcat": panels, "config": {"legend": legend}}
 
 
@@ -125,6 +128,8 @@ def confusion(counts: NDArray[np.int64], names: Sequence[str]) -> Chart:
             "column": int(predicted) - 0.5,
             "row_end": int(true) + 0.5,
             "column_end": int(predicted) + 0.5,
+            "row_middle": int(true),
+            "column_middle": int(predicted),
         }
         for true, predicted in np.argwhere(counts)
     ]
@@ -134,26 +139,24 @@ def confusion(counts: NDArray[np.int64], names: Sequence[str]) -> Chart:
     tips: list[Chart] = [{"field": name, "type": "nominal"} for name in ("true", "predicted", "images")]
     tips.append({"field": "share", "type": "quantitative", "format": ".1%", "title": "share of the class"})
     side = WIDTH if len(names) > MANY_CLASSES else max(240, 24 * len(names))
-    return _base(rows) | {
-        "width": side,
-        "height": side,
-        "params": [ZOOM, {"name": "names", "value": list(names)}],
-        "mark": {"type": "rect", "clip": True},
-        "encoding": {
-            "x": {"field": "column", "type": "quantitative", "title": "taken for", "scale": scale, "axis": axis | DOWN},
-            "x2": {"field": "column_end"},
-            "y": {
-                "field": "row",
-                "type": "quantitative",
-                "title": "is",
-                "scale": scale | {"reverse": True},
-                "axis": axis,
-            },
-            "y2": {"field": "row_end"},
-            "color": {"field": "share", "type": "quantitative", "title": "share of the class", "scale": SHARES},
-            "tooltip": tips,
-        },
+    places: dict[str, Chart] = {
+        "x": {"field": "column", "type": "quantitative", "title": "taken for", "scale": scale, "axis": axis | DOWN},
+        "y": {"field": "row", "type": "quantitative", "title": "is", "scale": scale | {"reverse": True}, "axis": axis},
     }
+    cells = places | {
+        "x2": {"field": "column_end"},
+        "y2": {"field": "row_end"},
+        "color": {"field": "share", "type": "quantitative", "title": "share of the class", "scale": SHARES},
+        "tooltip": tips,
+    }
+    layers: list[Chart] = [{"params": [ZOOM], "mark": {"type": "rect", "clip": True}, "encoding": cells}]
+    if len(names) <= MANY_CLASSES:
+        dark = {"condition": {"test": "datum.share < 0.6", "value": "white"}, "value": "black"}
+        middle = {axis: {**place, "field": f"{place['field']}_middle"} for axis, place in places.items()}
+        text = {"type": "text", "fontSize": 10, "clip": True}
+        layers.append({"mark": text, "encoding": middle | {"text": {"field": "images"}, "color": dark}})
+    square = {"width": side, "height": side, "params": [{"name": "names", "value": list(names)}]}
+    return _base(rows) | square | {"layer": layers}
 
 
 def reliability(rows: Rows) -> Chart:
@@ -171,12 +174,92 @@ def reliability(rows: Rows) -> Chart:
                 "encoding": {"x": x, "y": y},
             },
             {
+                "mark": {"type": "rule", "opacity": 0.5},
+                "encoding": {"x": x, "y": y | {"field": "low"}, "y2": {"field": "high"}, "color": colour},
+            },
+            {
                 "mark": {"type": "line", "point": {"size": 50}},
                 "encoding": {"x": x, "y": y, "color": colour, "tooltip": _tips(rows)},
             },
         ],
         height=320,
     )
+
+
+def class_counts(rows: Rows, names: Sequence[str]) -> Chart:
+    """Draw how many images each class has; rows: class, split, images; the classes in this order."""
+    many = len(names) > MANY_CLASSES
+    axis: Chart = {"labels": False, "ticks": False} if many else {"labelLimit": 220, "labelOverlap": False}
+    scale: Chart = {"domain": ["training", "validation", "test"], "range": COLOURS[:3]}
+    encoding = {
+        "y": {
+            "field": "class",
+            "type": "nominal",
+            "sort": list(names),
+            "title": "class" if many else None,
+            "axis": axis,
+        },
+        "x": {"field": "images", "type": "quantitative", "axis": {"tickMinStep": 1}},
+        "color": {"field": "split", "type": "nominal", "title": None, "scale": scale},
+        "order": {"field": "rank"},
+        "tooltip": _tips(rows),
+    }
+    ranked = [{**row, "rank": scale["domain"].index(row["split"])} for row in rows]
+    return _chart(ranked, mark="bar", encoding=encoding, height=max(60, (3 if many else 18) * len(names)))
+
+
+def search(rows: Rows) -> Chart:
+    """Draw the loss of each trial and the best so far; rows: network, trial, state, loss."""
+    colour = {"field": "network", "type": "nominal", "title": None, "scale": {"range": COLOURS}}
+    axis = {"tickMinStep": 1, "format": "d"}
+    x = {"field": "trial", "type": "quantitative", "title": "trial", "axis": axis, "scale": FREE}
+    y = {"type": "quantitative", "title": "validation loss (nats)", "scale": FREE}
+    best = {
+        "window": [{"op": "min", "field": "loss", "as": "best"}],
+        "sort": [{"field": "trial"}],
+        "groupby": ["network"],
+    }
+    return _chart(
+        rows,
+        layer=[
+            {
+                "transform": [best],
+                "mark": {"type": "line", "interpolate": "step-after", "opacity": 0.6},
+                "encoding": {"x": x, "y": y | {"field": "best"}, "color": colour},
+            },
+            {
+                "mark": {"type": "point", "size": 70, "filled": True, "opacity": 1},
+                "encoding": {
+                    "x": x,
+                    "y": y | {"field": "loss"},
+                    "color": colour,
+                    "shape": {"field": "state", "type": "nominal", "title": None},
+                    "tooltip": _tips(rows),
+                },
+            },
+        ],
+        height=240,
+    )
+
+
+def slices(rows: Rows) -> Chart:
+    """Draw the loss against the value of each hyperparameter; rows: hyperparameter, value, loss, trial."""
+    names = dict.fromkeys(row["hyperparameter"] for row in rows)
+    panels = [
+        {
+            "transform": [{"filter": f"datum.hyperparameter === '{name}'"}],
+            "width": 180,
+            "height": 140,
+            "mark": {"type": "point", "filled": True, "size": 50, "opacity": 0.8, "color": COLOURS[0]},
+            "encoding": {
+                "x": {"field": "value", "type": "quantitative", "title": name, "scale": FREE, "axis": {"tickCount": 4}},
+                "y": {"field": "loss", "type": "quantitative", "title": "loss", "scale": FREE},
+                "tooltip": _tips(rows),
+            },
+        }
+        for name in names
+    ]
+    return _base(rows) | {"concat": panels, "columns": 3}
 
 
 def clustered(counts: NDArray[np.int64]) -> list[int]:

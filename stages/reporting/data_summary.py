@@ -1,17 +1,37 @@
 """What the report says of the images: where each split comes from, and what was left out."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from stages.reporting.markdown import escaped, table
 
 LeftOut = dict[str, list[dict[str, str]]]  # the rows of data/skipped.csv and data/duplicates.csv
+SPLITS = {"original": "training", "validation": "validation", "test": "test"}
 
 
-def splits_table(splits: dict[str, Any]) -> str:
-    """Return how many images each split has, and where they come from."""
-    names = {"original": "training", "validation": "validation", "test": "test"}
-    rows = [[told, escaped(splits[name]["origin"]), f"{splits[name]['images']:,}"] for name, told in names.items()]
-    return table(["split", "from", "images"], rows, left=2)
+class DataSummary(NamedTuple):
+    """Where the images come from, how many there are of each class, and what was left out."""
+
+    source: str
+    licence: str
+    left_out: LeftOut
+    composition: dict[str, Any]
+    counts: dict[str, dict[str, int]]  # of each split's folder: images of each class
+
+    @property
+    def splits(self) -> dict[str, Any]:
+        """Return what prepare says of each split."""
+        splits: dict[str, Any] = self.composition["splits"]
+        return splits
+
+
+def splits_table(images: DataSummary) -> str:
+    """Return how many images each split has, in all and of a class, and where they come from."""
+    rows = []
+    for name, told in SPLITS.items():
+        of_class = list(images.counts[name].values())
+        each = f"{min(of_class):,}–{max(of_class):,}" if min(of_class) < max(of_class) else f"{min(of_class):,}"
+        rows.append([told, escaped(images.splits[name]["origin"]), f"{images.splits[name]['images']:,}", each])
+    return table(["split", "from", "images", "of each class"], rows, left=2)
 
 
 def left_out_lines(left_out: LeftOut) -> list[str]:

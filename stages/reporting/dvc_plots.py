@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from stages.reporting.page import Evidence, epochs, reliability
-from stages.reporting.records import best_of, classes_of
+from stages.reporting.comparisons import confusion_of
+from stages.reporting.page import Evidence, epochs, reliability, trials
+from stages.reporting.records import classes_of
 from stages.runtime.files import write_csv
 
 
@@ -14,18 +15,20 @@ def write_plots(folder: Path, evidence: Evidence) -> None:
     write_csv(folder / "curves.csv", ["run", "epoch", "accuracy", "loss"], epochs(evidence))
     write_csv(folder / "confusion.csv", ["is", "taken_for"], _pairs(evidence))
     write_csv(folder / "classes.csv", ["class", "accuracy"], _classes(evidence))
-    write_csv(folder / "reliability.csv", ["when", "stated", "correct", "images"], reliability(evidence))
+    columns = ["when", "stated", "correct", "images", "low", "high"]
+    write_csv(folder / "reliability.csv", columns, reliability(evidence))
+    write_csv(folder / "search.csv", ["network", "trial", "state", "loss"], trials(evidence))
 
 
 def _pairs(evidence: Evidence) -> Iterator[Mapping[str, Any]]:
     """Yield a row for each test image, as DVC's own template counts them."""
     names = classes_of(evidence.scores)
-    for record in evidence.scores[best_of(evidence.scores)]:
-        for name, counts in zip(names, record["confusion"], strict=True):
+    for record in evidence.scores[evidence.analysis.best]:
+        for name, counts in zip(names, confusion_of(record), strict=True):
             for other, count in zip(names, counts, strict=True):
                 yield from ({"is": name, "taken_for": other} for _ in range(count))
 
 
 def _classes(evidence: Evidence) -> Iterator[Mapping[str, Any]]:
-    record = evidence.scores[best_of(evidence.scores)][0]
+    record = evidence.scores[evidence.analysis.best][0]
     yield from ({"class": name, "accuracy": record["class_accuracy"][name]} for name in classes_of(evidence.scores))

@@ -7,24 +7,27 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import stdtr
 
-from stages.reporting.markdown import points
-from stages.runtime.study import Configuration
-from stages.statistics.comparisons import (
+from stages.reporting.comparisons import (
     BETTER,
-    SEEDS,
+    NOT_TESTED,
+    PRETRAINED,
+    UNDECIDED,
     WORSE,
+    Answers,
     Change,
-    Contrast,
+    Interval,
     Judgement,
     Records,
-    combined,
-    contrasts,
-    grid_of,
+    comparisons,
     in_trainings,
 )
-from stages.statistics.intervals import CONFIDENCE, Interval
+from stages.reporting.markdown import points
+from stages.runtime.study import Configuration
+from stages.statistics.contrasts import gain_difference, mean_gain
+from stages.statistics.differences import SEEDS
+from stages.statistics.estimates import ALPHA, Floats
 
-CONFIRMED, REFUTED, UNDECIDED, NOT_TESTED = "confirmed", "refuted", "undecided", "not tested"
+CONFIRMED, REFUTED = "confirmed", "refuted"
 PUBLISHED = ("own_cnn", "resnet50")
 TUNING, AUGMENTATION = Change("hyperparameters", "default", "tuned"), Change("data", "original", "augmented")
 TOPOLOGY = Change("network", *PUBLISHED)
@@ -53,19 +56,26 @@ def published(records: Records) -> Records:
     return {key: each for network in PUBLISHED for key, each in records.items() if key.network == network}
 
 
-def leads(records: Records) -> dict[Lead, Contrast]:
-    """Return the gains, and the differences between gains, that decide the published findings; none without them."""
-    if not (known := published(records)):
-        return {}
-    gained = {change: each for change, each in contrasts(known).items() if isinstance(change, Change)}
-    found = {Lead(change, None): each for change, each in gained.items()}
+def leads(records: Records, answers: Answers) -> dict[Lead, Floats | None]:
+    """Return the gains, and the differences between gains, that decide the published findings; none without them.
+
+    What was never tried is None: a network whose tuned runs are its default ones says nothing of tuning.
+    """
+    known = published(records)
+    pairs = {change: answers.pairs(each) for change, each in comparisons(known).items()} if known else {}
+    pairs.pop(PRETRAINED, None)
+    gained = {change: mean_gain(each, answers.runs) for change, each in pairs.items()}
+    found: dict[Lead, Floats | None] = {Lead(change, None): each for change, each in gained.items()}
     if {AUGMENTATION, TUNING} <= gained.keys():
-        found[Lead(AUGMENTATION, TUNING)] = combined([(1, gained[AUGMENTATION]), (-1, gained[TUNING])])
-    if TOPOLOGY in gained:  # for better or worse: the size of each
-        signs = {change: 1 if grid_of(known, each).mean() > 0 else -1 for change, each in gained.items()}
-        for rival in (change for change in gained if change != TOPOLOGY):
-            sides = [(signs[TOPOLOGY], gained[TOPOLOGY]), (-signs[rival], gained[rival])]
-            found[Lead(TOPOLOGY, rival)] = combined(sides)
+        networks = np.unique([key.network for key in answers.configurations], return_inverse=True)[1]
+        sides = pairs[AUGMENTATION], pairs[TUNING]
+        found[Lead(AUGMENTATION, TUNING)] = gain_difference(*sides, networks, answers.runs)
+    if (topology := gained.get(TOPOLOGY)) is not None:  # for better or worse: the size of each
+        means = answers.correct.mean(axis=(1, 2))
+        for rival, gain in gained.items():
+            if rival != TOPOLOGY and gain is not None:
+                size = [np.sign(each @ means) or 1.0 for each in (topology, gain)]
+                found[Lead(TOPOLOGY, rival)] = size[0] * topology - size[1] * gain
     return found
 
 
@@ -107,12 +117,13 @@ def findings(
 def augmentation_helps_most(judged: Mapping[Lead, Judgement]) -> Finding:
     """Say whether augmentation gained more than tuning did, and gained at all."""
     claim = "Augmentation is the technique that helps most"
-    if (lead := Lead(AUGMENTATION, TUNING)) not in judged:
-        return Finding(claim, NOT_TESTED, "it takes augmented and original, tuned and default runs")
+    lead = Lead(AUGMENTATION, TUNING)
+    if lead not in judged or judged[lead].verdict == NOT_TESTED:
+        needed = "it takes augmented and original, tuned and default runs of one network, tuned other than default"
+        return Finding(claim, NOT_TESTED, needed)
     gain, rival, difference = judged[Lead(AUGMENTATION, None)], judged[Lead(TUNING, None)], judged[lead]
     numbers = (
-        f"augmentation {formatted(gain.gain)}, tuning {formatted(rival.gain)},"
-        f" difference {formatted(difference.gain)}{to_decide(gain, difference)}"
+        f"augmentation {formatted(gain.gain)}, tuning {formatted(rival.gain)}, difference {formatted(difference.gain)}"
     )
     return Finding(claim, verdict(gain, difference), numbers)
 
@@ -125,7 +136,7 @@ def topology_decides(judged: Mapping[Lead, Judgement]) -> Finding:
         return Finding(claim, NOT_TESTED, "it takes both networks, and a technique switched on and off")
     network = formatted(judged[Lead(TOPOLOGY, None)].gain)
     least = formatted(min(each.gain for each in rivals))
-    numbers = f"ResNet50 instead of the own CNN {network}; least lead over a technique {least}{to_decide(*rivals)}"
+    numbers = f"ResNet50 instead of the own CNN {network}; least lead over a technique {least}"
     return Finding(claim, verdict(*rivals), numbers)
 
 
@@ -146,7 +157,7 @@ def resnet_needs_fewer_epochs(costs: Costs, p_values: Mapping[str, float]) -> Fi
         return Finding(claim, UNDECIDED, f"{numbers}; but they were given {longest}, which is no fair race")
     if EPOCHS not in p_values:
         return Finding(claim, UNDECIDED, f"{numbers}; {SEEDS} seeds or more would say how much of it is chance")
-    sure = p_values[EPOCHS] < 1 - CONFIDENCE
+    sure = p_values[EPOCHS] < ALPHA
     return Finding(claim, (CONFIRMED if resnet < own else REFUTED) if sure else UNDECIDED, numbers)
 
 
@@ -158,12 +169,6 @@ def verdict(*judged: Judgement) -> str:
     if all(each.verdict == BETTER for each in judged):
         return f"seen{limits}" if limits else CONFIRMED
     return UNDECIDED
-
-
-def to_decide(*judged: Judgement) -> str:
-    """Say what would decide a finding that is undecided, "" where nothing is known that would."""
-    needed = max((each.needed for each in judged), key=len)
-    return f"; to decide it: {needed}" if needed and verdict(*judged) == UNDECIDED else ""
 
 
 def formatted(gain: Interval) -> str:

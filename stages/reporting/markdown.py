@@ -36,6 +36,26 @@ def points(difference: float) -> str:
     return f"{100 * difference:+.1f}"
 
 
+NAMES = {
+    "own_cnn": "own CNN",
+    "resnet50": "ResNet50",
+    "efficientnet_lite0": "EfficientNet-Lite0",
+    "efficientnet_v2_s": "EfficientNetV2-S",
+    "mobilenet_v3_large": "MobileNetV3-Large",
+    "convnext_tiny": "ConvNeXt-Tiny",
+}
+
+
+def network_name(network: str) -> str:
+    """Return a network's name as people write it."""
+    return NAMES.get(network, network)
+
+
+def bounds(low: float, high: float) -> str:
+    """Return an interval of fractions in per cent, without the sign."""
+    return f"{100 * low:.1f}–{100 * high:.1f}"
+
+
 def duration(seconds: float) -> str:
     """Return 177 as 2 min 57 s."""
     if seconds < 9.95:

@@ -15,8 +15,9 @@ async function draw() {
       if (typeof part.width === "number") part.width = Math.min(part.width, Math.max(120, room - beside));
     if (names) {
       spec.height = spec.width;
-      for (const { axis } of [spec.encoding.x, spec.encoding.y]) axis.labelFontSize = Math.min(10, spec.width / names.length);
+      for (const { encoding } of spec.layer) for (const { axis } of [encoding.x, encoding.y]) axis.labelFontSize = Math.min(10, spec.width / names.length);
     }
+    if (spec.columns) spec.columns = Math.max(1, Math.floor(room / 260));
     const config = { ...spec.config, background: "transparent" };
     config.legend = { symbolFillColor: "#888", ...config.legend, ...(room < 560 && { orient: "bottom", columns: 1, gradientLength: 120 }) };
     config.font = "system-ui, sans-serif";
@@ -71,7 +72,7 @@ function makeRoomy(table) {
 document.querySelectorAll("table").forEach(makeSortable);
 document.querySelectorAll("table").forEach(makeRoomy);
 for (const box of document.querySelectorAll(".where"))
-  box.addEventListener("change", () => box.closest("section").classList.toggle("hidden", !box.checked));
+  box.addEventListener("change", () => box.closest("section").classList.toggle("looked", box.checked));
 root.classList.toggle("dark", wanted.matches);
 wanted.addEventListener("change", () => { root.classList.toggle("dark", wanted.matches); draw(); });
 document.getElementById("scheme").addEventListener("click", () => { root.classList.toggle("dark"); draw(); });

@@ -1,5 +1,6 @@
 """The report as one page of HTML: what report.md says, with charts and images beside it."""
 
+import re
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,21 +13,27 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from stages.reporting import charts
+from stages.reporting.analysis import Analysis
+from stages.reporting.comparisons import NOT_TESTED, Change, Records, confusion_of
+from stages.reporting.data_summary import SPLITS
 from stages.reporting.markdown import duration
-from stages.reporting.records import Costs, best_of, classes_of, means, qualities
-from stages.reporting.sections import Judged, worth_showing
-from stages.statistics.comparisons import Change, Records, accuracy_of
+from stages.reporting.records import Costs, classes_of, means, qualities
+from stages.reporting.sections import worth_showing
 
+LOSS = "validation_temperature_scaled_loss"  # its column in trials.csv
+FEWEST_TRIALS = 5  # of which a hyperparameter can be told to matter
+FEWEST_A_POINT = 10  # images, on average, of a calibration curve
 TITLE = "Which network, which hyperparameters, which training data?"
 Markdown = Mapping[str, Sequence[str]]  # what report.md says, by section: paragraphs, tables and headings
 
 
 class PageImage(NamedTuple):
-    """An image to look at: encoded, what to say below it, and a heat map over it, "" where there is none."""
+    """An image to look at: encoded, what to say below it, a heat map over it and its file, "" where there is none."""
 
     source: str
     caption: str
     heat_map: str = ""
+    file: str = ""
 
 
 class Block(NamedTuple):
@@ -45,11 +52,13 @@ class Evidence(NamedTuple):
     markdown: Markdown
     scores: Records
     costs: Costs
-    judged: Judged
+    analysis: Analysis
     histories: Mapping[str, Mapping[str, Sequence[float]]]  # of each run: accuracy and loss on validation by epoch
+    counts: Mapping[str, Mapping[str, int]]  # of each split: images of each class
+    trials: Mapping[str, Sequence[Mapping[str, str]]]  # of each network: the rows of its search's trials.csv
+    samples: Sequence[tuple[bytes, str]]  # training images with their class
     examples: Sequence[Mapping[str, Any]]  # the rows of the best run's examples.parquet
     copies: Sequence[tuple[bytes, bytes, str]]  # an original, an altered copy, and what was drawn for it
-    commit: str  # of the code, "" where that is not known
 
 
 def page(evidence: Evidence) -> str:
@@ -64,7 +73,7 @@ def page(evidence: Evidence) -> str:
     )
     template = environment.get_template("page.html")
     scripts = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").replace("</script", "<\\/script")
-    return template.render(title=TITLE, sections=sections, scripts=scripts, commit=evidence.commit)
+    return template.render(title=TITLE, sections=sections, scripts=scripts)
 
 
 def said(evidence: Evidence, name: str) -> Iterator[Block]:
@@ -87,12 +96,13 @@ def results(evidence: Evidence) -> Iterator[Block]:
     """Yield the runs as a table, with their intervals as bars."""
     names = qualities(evidence.scores)
     rows = []
-    for configuration, records in evidence.scores.items():
-        sure, took = accuracy_of(evidence.scores, configuration), evidence.costs[configuration]
+    for configuration in evidence.analysis.distinct():
+        records, took = evidence.scores[configuration], evidence.costs[configuration]
+        sure = evidence.analysis.accuracy[configuration]
         epochs = f"{took['best_epoch']:.0f} of {took['epochs']:.0f}"
         cost = {"seconds": took["seconds"], "time": duration(took["seconds"]), "epochs": epochs}
-        bounds = {"low": 100 * sure.low, "high": 100 * sure.high, "best": configuration == best_of(evidence.scores)}
-        rows.append({"run": str(configuration), **means(records, names), **bounds, **cost})
+        bounds = {"low": 100 * sure.low, "high": 100 * sure.high, "best": configuration == evidence.analysis.best}
+        rows.append({"run": evidence.analysis.label(configuration), **means(records, names), **bounds, **cost})
     yield titled("Results")
     yield Block(results=rows)
     yield Block(text=html(evidence.markdown["results"][-1]))
@@ -101,7 +111,9 @@ def results(evidence: Evidence) -> Iterator[Block]:
 def worth(evidence: Evidence) -> Iterator[Block]:
     """Yield what each technique was worth."""
     rows = []
-    for name, judgement in worth_showing(evidence.judged).items():
+    for name, judgement in worth_showing(evidence.analysis.judged).items():
+        if judgement.verdict == NOT_TESTED:
+            continue
         change = name if isinstance(name, Change) else name.change
         axes = {} if isinstance(name, Change) else name.before._asdict()
         same = ", ".join(value for axis, value in axes.items() if axis != change.axis) or "mean"
@@ -136,8 +148,8 @@ def curves(evidence: Evidence) -> Iterator[Block]:
 def pareto(evidence: Evidence) -> Iterator[Block]:
     """Yield what accuracy costs."""
     rows = []
-    for configuration, records in evidence.scores.items():
-        accuracy = means(records, ["accuracy"])["accuracy"]
+    for configuration in evidence.analysis.distinct():
+        accuracy = means(evidence.scores[configuration], ["accuracy"])["accuracy"]
         seconds = float(evidence.costs[configuration]["seconds"])
         rows.append(
             {"run": str(configuration), "network": configuration.network, "seconds": seconds, "accuracy": accuracy}
@@ -158,8 +170,8 @@ def _beats(other: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
 
 def confusion(evidence: Evidence) -> Iterator[Block]:
     """Yield what the best run takes for what."""
-    best, names = best_of(evidence.scores), classes_of(evidence.scores)
-    counts = np.array([record["confusion"] for record in evidence.scores[best]]).sum(axis=0)
+    best, names = evidence.analysis.best, classes_of(evidence.scores)
+    counts = np.array([confusion_of(record) for record in evidence.scores[best]]).sum(axis=0)
     order = charts.clustered(counts) if len(names) > charts.MANY_CLASSES else list(range(len(names)))
     drawn = charts.confusion(counts[np.ix_(order, order)], [names[label] for label in order])
     yield titled("What is taken for what")
@@ -175,7 +187,9 @@ def examples(evidence: Evidence) -> Iterator[Block]:
     names = classes_of(evidence.scores)
     for why, title in (("confident mistake", "The most confident mistakes"), ("hard class", "The hardest classes")):
         rows = [row for row in evidence.examples if row["why"] == why]
-        images = [PageImage(embedded(row["image"]), told(row, names), embedded(row["heat_map"])) for row in rows]
+        images = [
+            PageImage(embedded(row["image"]), told(row, names), embedded(row["heat_map"]), row["path"]) for row in rows
+        ]
         if images:
             yield titled(title)
             yield Block(images=images)
@@ -200,25 +214,79 @@ def copies(evidence: Evidence) -> Iterator[Block]:
 
 
 def composition(evidence: Evidence) -> Iterator[Block]:
-    """Yield where the images come from, and what was left out."""
+    """Yield where the images come from, how many each class has, a few of them, and what was left out."""
     yield titled("Images")
     yield from said(evidence, "images")
+    rows = [
+        {"class": name, "split": SPLITS[split], "images": count}
+        for split, counts in evidence.counts.items()
+        for name, count in counts.items()
+    ]
+    says = "Images of each class, by split."
+    yield Block(chart=charts.class_counts(rows, classes_of(evidence.scores)), says=says)
+    yield Block(images=[PageImage(embedded(encoded), name) for encoded, name in evidence.samples])
+    size, best = evidence.scores[evidence.analysis.best][0]["settings"]["image_size"], evidence.analysis.best
+    yield Block(text=html(f"Training images as they are stored; {best} sees them at {size} x {size} pixels."))
 
 
 def reliability(evidence: Evidence) -> list[dict[str, Any]]:
     """Return stated probability and share correct of the best run's first seed, before and after scaling."""
-    tables = evidence.scores[best_of(evidence.scores)][0]["reliability"]
+    tables = evidence.scores[evidence.analysis.best][0]["reliability"]
     return [{"when": when, **row} for when in ("before", "after") for row in tables[when]]
 
 
 def calibration(evidence: Evidence) -> Iterator[Block]:
     """Yield whether the best run's probabilities can be believed."""
-    best = best_of(evidence.scores)
+    best, rows = evidence.analysis.best, reliability(evidence)
     heading, *parts = evidence.markdown["calibration"]
     yield Block(text=html(heading))
-    says = f"{best}: stated probability against the share that is correct, before and after temperature scaling."
-    yield Block(chart=charts.reliability(reliability(evidence)), says=says)
+    says = f"{best}: stated probability against the share that is correct, with its 95 % interval."
+    if sum(row["images"] for row in rows) >= FEWEST_A_POINT * len(rows):  # else each point is chance
+        yield Block(chart=charts.reliability(rows), says=says)
     yield Block(text=html("\n\n".join(parts)))
+
+
+def trials(evidence: Evidence) -> list[dict[str, Any]]:
+    """Return the loss of each trial of each search; what diverged has none."""
+    return [
+        {"network": network, "trial": int(row["trial"]), "state": row["state"], "loss": float(row[LOSS])}
+        for network, rows in evidence.trials.items()
+        for row in rows
+        if row[LOSS]
+    ]
+
+
+def search(evidence: Evidence) -> Iterator[Block]:
+    """Yield what each search has tried."""
+    rows = trials(evidence)
+    if len(rows) == len({row["network"] for row in rows}):
+        return  # none tried more than the defaults
+    yield titled("What the search tried")
+    says = "Loss of every trial on the validation images, scaled; trial 0 is the defaults, the line the best so far."
+    yield Block(chart=charts.search(rows), says=says)
+    for network, of in evidence.trials.items():
+        values = [
+            {"hyperparameter": name, "value": float(row[name]), "loss": float(row[LOSS]), "trial": int(row["trial"])}
+            for name in _varied(of)
+            for row in of
+            if row[LOSS]
+        ]
+        if len(of) >= FEWEST_TRIALS and values:
+            yield Block(chart=charts.slices(values), says=f"{network}: the loss by the value of each hyperparameter.")
+
+
+def _varied(rows: Sequence[Mapping[str, str]]) -> list[str]:
+    """Return the names of the numbers that differ between trials."""
+    names = [name for name in rows[0] if name not in {"trial", "state", "epochs", LOSS}] if rows else []
+    return [
+        name
+        for name in names
+        if len({row[name] for row in rows}) > 1 and all(map(_is_number, (row[name] for row in rows)))
+    ]
+
+
+def _is_number(text: str) -> bool:
+    return re.fullmatch(r"[-+.0-9e]+", text) is not None
 
 
 def embedded(image: bytes) -> str:
@@ -233,6 +301,7 @@ SECTIONS: dict[str, Callable[[Evidence], Iterator[Block]]] = {
     "worth": worth,
     "curves": curves,
     "cost-of-accuracy": pareto,
+    "search": search,
     "confusion": confusion,
     "examples": examples,
     "augmentation": copies,

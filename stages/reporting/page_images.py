@@ -3,9 +3,32 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
+from stages.images.shards import class_names
+
 NAMES = {"shift_x": "right", "shift_y": "down", "hue": "hue", "gamma": "gamma", "rotation": "turned"}
+
+
+SAMPLES = 12  # images of training that the page shows
+
+
+def counts_of(folder: str) -> dict[str, int]:
+    """Return how many images of each class the shards of a folder hold."""
+    names = class_names(folder)
+    labels = ds.dataset(folder).to_table(columns=["label"])["label"].to_numpy()
+    return dict(zip(names, np.bincount(labels, minlength=len(names)).tolist(), strict=True))
+
+
+def samples_of(folder: str) -> list[tuple[bytes, str]]:
+    """Return the first image of up to twelve classes, spread evenly, each with its class."""
+    names, shards = class_names(folder), ds.dataset(folder)
+    labels, first = np.unique(shards.to_table(columns=["label"])["label"].to_numpy(), return_index=True)
+    chosen = np.unique(np.linspace(0, len(labels) - 1, SAMPLES).round().astype(int))
+    images = shards.take(first[chosen], columns=["image"])["image"].to_pylist()
+    return [(image["bytes"], names[label]) for image, label in zip(images, labels[chosen], strict=True)]
 
 
 def examples_of(file: str) -> list[dict[str, Any]]:

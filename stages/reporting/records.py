@@ -1,24 +1,27 @@
 """The records of a study's runs, those together that differ in their seed alone."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from stages.runtime.files import read_json
+from stages.reporting.comparisons import Records
+from stages.runtime.files import read_csv, read_json
 from stages.runtime.names import natural_order
 from stages.runtime.study import Configuration, Study
-from stages.statistics.comparisons import Records
 
 Costs = dict[Configuration, dict[str, Any]]  # of each configuration: what its training took, means over seeds
 
-QUALITIES = ("accuracy", "top5_accuracy", "macro_f1", "loss")
+QUALITIES = ("accuracy", "balanced_accuracy", "top5_accuracy", "macro_f1", "loss")
 COSTS = ("seconds", "images_per_second", "peak_memory_megabytes", "parameters")
 FEW_CLASSES = 5  # of which the true one is always among the best five
 
 
 def qualities(scores: Records) -> list[str]:
     """Return the names of the numbers that tell runs apart: of five classes, the best five are all."""
-    return [name for name in QUALITIES if name != "top5_accuracy" or len(classes_of(scores)) > FEW_CLASSES]
+    few, first = len(classes_of(scores)) <= FEW_CLASSES, next(iter(scores.values()))[0]
+    useless = {"top5_accuracy": few, "balanced_accuracy": first["ranked_by"] == "accuracy"}
+    return [name for name in QUALITIES if not useless.get(name)]
 
 
 def classes_of(scores: Records) -> list[str]:
@@ -27,8 +30,9 @@ def classes_of(scores: Records) -> list[str]:
 
 
 def best_of(scores: Records) -> Configuration:
-    """Return the first configuration with the highest accuracy."""
-    return max(scores, key=lambda configuration: means(scores[configuration], ["accuracy"])["accuracy"])
+    """Return the first configuration with the highest accuracy, the balanced one where classes are unequal."""
+    measure = next(iter(scores.values()))[0]["ranked_by"]
+    return max(scores, key=lambda configuration: round(means(scores[configuration], [measure])[measure], 9))
 
 
 def means(records: list[dict[str, Any]], names: Sequence[str]) -> dict[str, float]:
@@ -50,23 +54,30 @@ def cost(records: list[dict[str, Any]]) -> dict[str, Any]:
     return records[0] | means(records, [name for name, value in records[0].items() if not isinstance(value, str)])
 
 
+def with_features(cost: dict[str, Any], configuration: Configuration) -> dict[str, Any]:
+    """Return a cost with the seconds in which the features of a frozen network were computed."""
+    files = [Path(f"data/features/{configuration.network}/{name}.json") for name in (configuration.data, "validation")]
+    seconds = sum(read_json(file)["seconds"] for file in files if file.is_file())
+    return cost | {"seconds": cost["seconds"] + seconds}
+
+
 def compared(cost: dict[str, Any]) -> dict[str, float]:
     """Return what a person compares of a cost, to two digits: what a machine's mood changes is no difference."""
     return {name: cost[name] if name == "parameters" else float(f"{cost[name]:.2g}") for name in COSTS}
 
 
-def records_of_study(study: Study, folder: str) -> Records:
-    """Return a folder's records of all runs of the study, those together that differ in their seed alone."""
+def records_of_study(study: Study, folder: str, read: Callable[[str], Any] = read_json) -> Records:
+    """Return a folder's records of all runs of the study, by what reads a file; a configuration's seeds together."""
     return {
-        configuration: [_record(folder, f"{configuration}-{seed}") for seed in study.seeds]
+        configuration: [_record(folder, f"{configuration}-{seed}", read) for seed in study.seeds]
         for configuration in study.configurations()
     }
 
 
-def _record(folder: str, run: str) -> dict[str, Any]:
+def _record(folder: str, run: str, read: Callable[[str], Any]) -> dict[str, Any]:
     """Return the record of a run, or that of the one which it is the same as."""
-    record: dict[str, Any] = read_json(f"{folder}/{run}.json")
-    return _record(folder, record["same_as"]) if "same_as" in record else record
+    record: dict[str, Any] = read(f"{folder}/{run}.json")
+    return _record(folder, record["same_as"], read) if "same_as" in record else record
 
 
 def best_run(scores: Records, study: Study) -> str:
@@ -81,3 +92,9 @@ def nested(records: dict[Configuration, dict[str, Any]]) -> dict[str, Any]:
         network = tree.setdefault(configuration.network, {})
         network.setdefault(configuration.hyperparameters, {})[configuration.data] = record
     return tree
+
+
+def trials_of(network: str) -> list[dict[str, str]]:
+    """Return the trials of a network's search, none where there was none."""
+    file = Path(f"data/hyperparameters/{network}/trials.csv")
+    return read_csv(file) if file.is_file() else []

@@ -4,21 +4,31 @@ from collections import Counter
 from statistics import stdev
 from typing import Any
 
-from stages.reporting.findings import AUGMENTATION, TUNING, Finding, formatted
-from stages.reporting.markdown import duration, escaped, percent, points, table
-from stages.reporting.records import Costs, best_of, classes_of, means, qualities
-from stages.runtime.study import Configuration
-from stages.statistics.comparisons import (
+import numpy as np
+
+from stages.reporting.analysis import Analysis, Judged
+from stages.reporting.answer import calibration_said
+from stages.reporting.comparisons import (
     BETTER,
     EQUAL,
+    NOT_TESTED,
+    PRETRAINED,
     SAME,
     WORSE,
     Change,
     Comparison,
-    Judgement,
     Records,
-    accuracy_of,
+    confusion_of,
+    is_pretrained,
 )
+from stages.reporting.findings import AUGMENTATION, TUNING, Finding, formatted
+from stages.reporting.markdown import bounds, duration, escaped, percent, points, table
+from stages.reporting.records import Costs, classes_of, means, qualities
+from stages.runtime.study import Configuration
+from stages.statistics.accuracies import class_accuracies
+from stages.statistics.differences import SEEDS
+
+FEW_IMAGES_A_BIN = 5  # on average, below which a calibration curve shows chance
 
 # Seconds of training that the reference study reported, on photographs of birds: 20 classes, then 200
 REFERENCE_SECONDS: dict[Configuration, tuple[int | None, int | None]] = {
@@ -30,23 +40,22 @@ REFERENCE_SECONDS: dict[Configuration, tuple[int | None, int | None]] = {
     Configuration("own_cnn", "default", "augmented"): (965, 36 * 60),
 }
 
-Judged = dict[Comparison | Change, Judgement]
 
-
-def results_section(scores: Records, costs: Costs) -> list[str]:
-    """Return quality and time of each configuration of run, the best accuracy in bold."""
-    names, several = qualities(scores), len(next(iter(scores.values()))) > 1
-    best = means(scores[best_of(scores)], ["accuracy"])["accuracy"]
+def results_section(scores: Records, costs: Costs, analysis: Analysis) -> list[str]:
+    """Return quality and time of each run, the best one in bold."""
+    names, answers = qualities(scores), analysis.answers
+    several, unequal = answers.seeds > 1, answers.weights is not None
     rows = []
-    for configuration, records in scores.items():
-        averaged, took = means(records, names), costs[configuration]
-        accuracy, sure = percent(averaged["accuracy"]), accuracy_of(scores, configuration)
+    for key in analysis.distinct():
+        averaged, took, sure = means(scores[key], names), costs[key], analysis.accuracy[key]
+        accuracy = percent(averaged["accuracy"])
         rows.append(
             [
-                str(configuration),
-                f"**{accuracy}**" if averaged["accuracy"] == best else accuracy,
-                f"{100 * sure.low:.1f}–{100 * sure.high:.1f}",
-                *([f"{100 * stdev(one['accuracy'] for one in records):.1f}"] if several else []),
+                analysis.label(key),
+                f"**{accuracy}**" if key == analysis.best else accuracy,
+                bounds(sure.low, sure.high),
+                *([f"{100 * stdev(one['accuracy'] for one in scores[key]):.1f}"] if several else []),
+                *([percent(averaged["balanced_accuracy"])] if unequal else []),
                 *([percent(averaged["top5_accuracy"])] if "top5_accuracy" in names else []),
                 f"{averaged['macro_f1']:.3f}",
                 f"{averaged['loss']:.3f}",
@@ -54,31 +63,52 @@ def results_section(scores: Records, costs: Costs) -> list[str]:
                 duration(took["seconds"]),
             ]
         )
-    columns = ["run", "accuracy", "interval", *(["deviation"] if several else [])]
+    columns = ["run", "accuracy", "interval", *(["deviation"] if several else []), *(["balanced"] if unequal else [])]
     columns += [*(["top-5"] if "top5_accuracy" in names else []), "macro F1", "loss", "best epoch", "training"]
-    of = "other seeds and other test images" if several else "these very trainings and other test images"
-    return [
-        "## Results",
-        table(columns, rows),
-        f"The interval holds the accuracy that all images of the same kind would give, in 95 % of studies with {of}"
-        " (Wilson)." + (" The deviation is that between seeds." if several else ""),
-    ]
+    return ["## Results", table(columns, rows), results_note(scores, analysis)]
 
 
-def worth_section(scores: Records, costs: Costs, judged: Judged) -> list[str]:
+def results_note(scores: Records, analysis: Analysis) -> str:
+    """Return what the table of results means."""
+    answers = analysis.answers
+    of = "trainings like these" if answers.seeds >= SEEDS else "these trainings"
+    said = f"The interval holds the accuracy of {of} on all images of the same kind, in 95 % of studies"
+    said += ", images of a group counted together." if answers.groups is not None else "."
+    if answers.seeds > 1:
+        said += " The deviation is that between seeds."
+    if answers.weights is not None:
+        said += (
+            " Classes are unequal: the best run is that of the highest balanced accuracy, where classes count alike."
+        )
+    if any(len(answers.alike(key)) > 1 for key in answers.configurations):
+        said += " Runs that came out the same stand in one row."
+    names = dict.fromkeys(key.network for key in scores if is_pretrained(scores[key]))
+    if names:
+        said += f" Pre-trained ({', '.join(names)}): their weights may have seen some of the test photographs before."
+    return said
+
+
+def worth_section(costs: Costs, analysis: Analysis) -> list[str]:
     """Return each pair of configurations that differ in one axis alone, and the mean of the pairs of each axis."""
-    if all(each.verdict == SAME for each in judged.values()):
-        return ["## What each technique was worth", tuning_line(judged), longer_line(costs)] if judged else []
-    seeds = len(next(iter(scores.values())))
-    over = "test images" if seeds == 1 else "seeds and test images"
-    test = "exact McNemar test; Student's t for means" if seeds == 1 else "Student's t"
+    judged, answers = analysis.judged, analysis.answers
+    if not judged:
+        return []
+    if all(each.verdict in (SAME, NOT_TESTED) for each in judged.values()):
+        return ["## What each technique was worth", tuning_line(judged), longer_line(costs)]
+    over = "seeds and test images" if answers.seeds > 1 else "test images"
+    what = "techniques" if answers.seeds >= SEEDS else "trained networks"
+    weights = (
+        " Pre-trained and random weights are of different networks, which differ in more than weights."
+        if PRETRAINED in judged
+        else ""
+    )
     return [
         "## What each technique was worth",
         worth_table(judged),
-        f"Difference in test accuracy, in percentage points, all else equal, with its 95 % interval over {over}"
-        f" (bootstrap), and how probable one as large would be if both were equally good ({test}; adjusted for all"
-        " comparisons of this report by Holm's method). An interval within one point of zero is no difference worth a"
-        " point. What would decide the undecided is what it takes four times out of five if the difference stays.",
+        f"Differences in {answers.measure}, in percentage points, all else equal. The intervals, over {over}, hold all"
+        " together in 95 % of studies; p is how probable a difference as large would be if these"
+        f" {what} were equally good, adjusted for all comparisons (Holm). No difference worth a point is"
+        f" said only where both one-sided tests say so. Pairs that are the same run are left out of means.{weights}",
         tuning_line(judged),
         longer_line(costs),
     ]
@@ -86,7 +116,9 @@ def worth_section(scores: Records, costs: Costs, judged: Judged) -> list[str]:
 
 def worth_showing(judged: Judged) -> Judged:
     """Return judgements but those of the same runs, of which `tuning_line` tells, and means of a single pair."""
-    pairs = Counter(name.change for name in judged if isinstance(name, Comparison))
+    pairs = Counter(
+        name.change for name, each in judged.items() if isinstance(name, Comparison) if each.verdict != SAME
+    )
     return {
         name: each
         for name, each in judged.items()
@@ -98,18 +130,16 @@ def worth_table(judged: Judged) -> str:
     """Return a row for each comparison, and one in bold for each change."""
     rows = []
     for name, judgement in worth_showing(judged).items():
-        gain, p = judgement.gain, judgement.p_value
-        bounds, said = f"{points(gain.low)} to {points(gain.high)}", f"{p:.2g}"
+        gain = judgement.gain
+        numbers = [points(gain.mean), f"{points(gain.low)} to {points(gain.high)}", f"{judgement.p_value:.2g}"]
+        if judgement.verdict == NOT_TESTED:
+            numbers = ["–"] * 3
         if isinstance(name, Change):
-            rows.append([f"**{name}**", "**mean**", judgement.says, f"**{points(gain.mean)}**", bounds, said])
+            rows.append([f"**{name}**", "**mean**", judgement.says, f"**{numbers[0]}**", *numbers[1:]])
         else:
             same = ", ".join(value for axis, value in name.before._asdict().items() if axis != name.change.axis)
-            rows.append([str(name.change), same, judgement.says, points(gain.mean), bounds, said])
-        rows[-1].append(judgement.needed or "–")
-    columns = ["technique", "with", "is", "points", "interval", "p", "would decide it"]
-    if all(not judgement.needed for judgement in judged.values()):
-        columns, rows = columns[:-1], [row[:-1] for row in rows]
-    return table(columns, rows, left=3)
+            rows.append([str(name.change), same, judgement.says, *numbers])
+    return table(["technique", "with", "is", "points", "interval", "p"], rows, left=3)
 
 
 def tuning_line(judged: Judged) -> str:
@@ -124,12 +154,12 @@ def tuning_line(judged: Judged) -> str:
         if all(each.verdict == SAME for pair, each in pairs.items() if pair.after.network == name)
     ]
     if kept == networks:
-        return "No trial was surely better on validation images than the defaults: tuned and default runs are the same."
+        return "The search has kept the defaults: tuned and default runs are the same."
     tuned = judged[TUNING]
     says = {BETTER: "are better", WORSE: "are worse", EQUAL: "make no difference worth a point"}
     said = says.get(tuned.verdict, "may be as good as the defaults") + (tuned.says.removeprefix(tuned.verdict))
     return (
-        "Tuned hyperparameters were the best trial's on validation images, where none was better by construction. On"
+        "The search chose the tuned hyperparameters on validation images. On"
         f" test images they {said}: {formatted(tuned.gain)} points."
         + "".join(f" For {name} tuned and default runs are the same." for name in kept)
     )
@@ -161,27 +191,34 @@ def shown(cost: dict[str, Any]) -> float:
     return float(cost["images"] * cost["epochs"])
 
 
-def calibration_section(scores: Records) -> list[str]:
-    """Return how well calibrated each configuration of run is, before and after temperature scaling."""
-    names = (
-        "calibration_error",
-        "temperature",
-        "temperature_scaled_calibration_error",
-        "loss",
-        "temperature_scaled_loss",
-    )
+def calibration_section(scores: Records, analysis: Analysis) -> list[str]:
+    """Return how well calibrated each run is, before and after temperature scaling, beside what chance would show."""
+    names = ("calibration_error", "calibration_error_by_chance", "temperature")
+    scaled = [f"temperature_scaled_{name}" for name in ("calibration_error", "calibration_error_by_chance", "loss")]
     rows = []
-    for configuration, records in scores.items():
-        error, temperature, scaled_error, loss, temperature_scaled_loss = means(records, names).values()
-        rows.append([str(configuration), percent(error), f"{loss:.3f}", f"{temperature:.2f}", percent(scaled_error)])
-        rows[-1].append(f"{temperature_scaled_loss:.3f}")
+    for key in analysis.distinct():
+        of = means(scores[key], [*names, "loss", *scaled])
+        errors = [percent(of[name]) for name in (names[0], names[1], scaled[0], scaled[1])]
+        numbers = [*errors[:2], f"{of['loss']:.3f}", f"{of['temperature']:.2f}", *errors[2:], f"{of[scaled[2]]:.3f}"]
+        rows.append([analysis.label(key), *numbers])
+    columns = ["run", "error", "by chance", "loss", "temperature", "scaled error", "by chance", "scaled loss"]
     return [
         "## Can the probabilities be believed?",
-        table(["run", "calibration error", "loss", "temperature", "scaled error", "scaled loss"], rows),
-        "The calibration error is how far, on average, the stated probability is from the share of right answers. Above"
-        " 1, the temperature says that a network was too sure of itself; it is fitted on validation images, and the"
-        " last columns are of the logits divided by it.",
+        table(columns, rows),
+        "The calibration error is how far, on average, the stated probability is from the share of correct answers. On"
+        " few images a network whose every probability is true shows one as well: that by chance stands beside it. The"
+        f" best run's, scaled, is {calibration_said(scores[analysis.best])}. Above 1, the temperature says that a"
+        " network was too sure of itself; it is fitted on validation images, and scaled are the logits divided by it."
+        f" {rejection_said(scores[analysis.best])}",
     ]
+
+
+def rejection_said(records: list[dict[str, Any]]) -> str:
+    """Say below which probability an image is taken for none of the classes."""
+    threshold = records[0]["none_of_these_below"]
+    if not threshold:
+        return "There are too few validation images to reject any image as none of the classes."
+    return f"`classify --none-of-these` rejects below {threshold:.2f}."
 
 
 def findings_section(found: list[Finding]) -> list[str]:
@@ -191,8 +228,8 @@ def findings_section(found: list[Finding]) -> list[str]:
     return [
         "## The published study's findings",
         table(["finding", "here", "numbers"], [list(finding) for finding in found], left=3),
-        "Gains are in points of accuracy with 95 % intervals. Confirmed or refuted takes three seeds, and a p below"
-        " 0.05 after adjustment for all comparisons of this report.",
+        "Gains are in points of accuracy; their intervals hold all together. Confirmed or refuted takes three"
+        " seeds, and a p below 0.05 after adjustment for all comparisons of this report.",
     ]
 
 
@@ -212,18 +249,18 @@ def times_section(costs: Costs, classes: int) -> list[str]:
     ]
 
 
-def cost_section(costs: Costs) -> list[str]:
-    """Return what each configuration's training took of the machine."""
+def cost_section(costs: Costs, analysis: Analysis) -> list[str]:
+    """Return what each run's training took of the machine, features of a frozen network included."""
     rows = [
         [
-            str(configuration),
+            analysis.label(configuration),
             f"{record['device']}, {record['precision']}",
             f"{record['images']:,.0f}",
             f"{record['images_per_second']:.0f}",
             f"{record['parameters'] / 1e6:.2f} M",
             f"{record['peak_memory_megabytes']:,.0f} MB",
         ]
-        for configuration, record in costs.items()
+        for configuration, record in ((key, costs[key]) for key in analysis.distinct())
     ]
     libraries = sorted({record["libraries"] for record in costs.values()})
     return [
@@ -233,18 +270,25 @@ def cost_section(costs: Costs) -> list[str]:
     ]
 
 
-def classes_section(scores: Records) -> list[str]:
+def classes_section(scores: Records, analysis: Analysis) -> list[str]:
     """Return the classes that the best run knows worst, and what it takes them for."""
-    best = best_of(scores)
-    record = scores[best][0]  # of the first seed
-    accuracy, confusion, names = record["class_accuracy"], record["confusion"], classes_of(scores)
+    confusion, names = confusion_of(scores[analysis.best][0]), classes_of(scores)  # of the first seed
+    correct, images = confusion.diagonal(), confusion.sum(axis=1)
+    tested = np.flatnonzero(images)
+    found = class_accuracies(correct[tested], images[tested])
     rows = []
-    for name in sorted((name for name in names if accuracy[name] < 1), key=lambda name: (accuracy[name], name))[:10]:
-        counts = list(confusion[names.index(name)])
-        counts[names.index(name)] = 0
-        taken_for = escaped(names[counts.index(max(counts))]) if any(counts) else "–"
-        rows.append([escaped(name), taken_for, percent(accuracy[name])])
+    for row in np.argsort(found.mean, kind="stable"):
+        label = tested[row]
+        if correct[label] < images[label]:
+            others = np.where(np.arange(len(names)) == label, 0, confusion[label])
+            shown = [escaped(names[label]), escaped(names[others.argmax()]), f"{correct[label]} of {images[label]}"]
+            rows.append([*shown, percent(found.mean[row]), bounds(found.low[row], found.high[row])])
     if not rows:
         return []
-    worst = table(["class", "most taken for", "accuracy"], rows, left=2)
-    return ["## Classes", f"The classes that the best run, {best}, knows worst:", worst]
+    worst = table(["class", "most taken for", "correct", "estimate", "interval"], rows[:10], left=2)
+    return [
+        "## Classes",
+        f"The classes that the best run, {analysis.best}, knows worst. The estimate draws a class of few images towards"
+        " the mean of all, for what three images say may be chance:",
+        worst,
+    ]

@@ -17,7 +17,7 @@ from stages.runtime.files import atomic_folder
 from stages.statistics.temperature import temperature_scaled_cross_entropies
 from stages.training.history import Epoch
 from stages.training.loop import DivergedError, fit
-from stages.training.run import write_training
+from stages.training.writing import write_training
 from stages.tuning.known import Known, Tuning, ended, loss_of
 from stages.tuning.results import CHANGED, WORST_LOSS, in_words
 from stages.tuning.selection import best_expected
@@ -27,6 +27,10 @@ LOSSES = "losses"  # noted of a trial: those of the validation images, one by on
 ASK_EVERY = 1.0  # seconds, while other processes run the last trials
 
 
+class EnoughTrialsError(Exception):
+    """A trial more than wanted: another process has asked for the last one at the same moment."""
+
+
 def run_search(tuning: Tuning, study: optuna.Study) -> list[FrozenTrial]:
     """Run trials until enough have ended, those of other processes that share the study included; return them."""
     while True:
@@ -34,7 +38,7 @@ def run_search(tuning: Tuning, study: optuna.Study) -> list[FrozenTrial]:
         running = len(study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
         if len(done) + running < tuning.search.trials and is_budget_left(done, tuning.search):
             try:
-                study.optimize(lambda trial: run_trial(tuning, study, trial), n_trials=1)
+                study.optimize(lambda trial: run_trial(tuning, study, trial), n_trials=1, catch=EnoughTrialsError)
             except UpdateFinishedTrialError:
                 print(f"tune {tuning.network.name}: a trial was taken over by another process", file=sys.stderr)
             remove_worse(tuning, ended(study))
@@ -56,6 +60,8 @@ def is_budget_left(done: list[FrozenTrial], search: Search) -> bool:
 def run_trial(tuning: Tuning, study: optuna.Study, trial: Trial) -> float:
     """Train what a trial tries; return its loss, or raise TrialPruned where it is behind others."""
     start, known = time.monotonic(), Known(tuning, study, trial.number)
+    if known.place >= tuning.search.trials:
+        raise EnoughTrialsError
     changed = known.begin(trial)
     reached: list[float] = []
 

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from helpers.projects import run, set_params
 from stages.commands.compare import main
+from stages.evaluation.metrics import numbers
 from stages.runtime.errors import UserError
 from stages.runtime.files import write_json
 from stages.runtime.seeding import stream
@@ -13,15 +15,25 @@ from stages.runtime.study import Study
 from tests.study import commit
 
 
-def finish(folder: Path, classes: int, right: dict[str, int], seeds: tuple[int, ...] = (1, 2, 3), **axes) -> None:
+def finish(
+    folder: Path, classes: int, right: dict[str, int], seeds: tuple[int, ...] = (1, 2, 3), published=True, **axes
+) -> None:
     """Write a study's settings and records: each network names so many of 1,000 test images rightly."""
     axes = {"networks": list(right), "hyperparameters": ["default"], "data": ["augmented"]} | axes
-    set_params(folder, study={**axes, "seeds": list(seeds)})
+    set_params(folder, study={**axes, "seeds": list(seeds)}, report__published_study=published)
     for key in Study(**axes, seeds=list(seeds)).configurations():
         for seed in seeds:
-            answers = list("1" * right[key.network] + "0" * (1000 - right[key.network]))
-            drawn = "".join(stream(seed, *key, classes).permutation(answers))
-            record = {"correct": drawn, "class_accuracy": {f"bird {number}": 0.5 for number in range(classes)}}
+            wrong = np.arange(1000) >= right[key.network]
+            record = {
+                "labels": numbers([0] * 1000),
+                "predicted": numbers(1 * stream(seed, *key, classes).permutation(wrong)),
+                "groups": "",
+                "ranked_by": "accuracy",
+                "settings": {},
+                "weights_sha256": f"{key}-{seed}-{right}",
+                "test_images_sha256": str(classes),
+                "class_accuracy": {f"bird {number}": 0.5 for number in range(classes)},
+            }
             write_json(folder / f"metrics/runs/{key}-{seed}.json", record)
 
 
@@ -67,7 +79,11 @@ def test_both_studies_stand_side_by_side(studies, capsys):
     assert "birds-200: 200 classes, 1,000 test images, 1 seed" in said
     lines = {line.split()[1]: line for line in said.splitlines() if line.startswith("| ")}
     assert lines["own_cnn-default-augmented"].split("|")[3].strip() == "30.0 % (27.2–32.9)"
-    assert lines["resnet50-default-original"].split("|")[3].strip() == "–"
+    assert "+20.0 (" in lines["own_cnn-default-augmented"]
+    assert lines["own_cnn-default-augmented"].split("|")[5].strip() == "better in one training each"
+    assert [cell.strip() for cell in lines["resnet50-default-original"].split("|")[3:6]] == ["–"] * 3
+    assert "the studies are held for independent" in said
+    assert [cell.strip() for cell in lines["study.seeds"].split("|")[2:4]] == ["[1, 2, 3]", "[1]"]
     assert "widens: not tested\nit takes own_cnn and resnet50 in both studies" in said
 
 
@@ -81,13 +97,35 @@ def test_few_trainings_confirm_nothing(studies, capsys):
     assert "widens: seen in one training each" in capsys.readouterr().out
 
 
-def test_studies_of_as_many_classes_say_nothing_of_more(project, capsys):
-    """They stand side by side all the same."""
+def test_the_same_test_images_are_compared_in_pairs(project, capsys):
+    """With interval and verdict; the published finding is not spoken of where nobody asked for it."""
+    run("git", "init", "-q", "-b", "main", folder=project)
+    finish(project, 20, {"own_cnn": 500, "resnet50": 600}, published=False)
+    commit(project)
+    set_params(project, training__epochs=7)
+    main("main")
+    said = capsys.readouterr().out
+    assert "The test images are the same: differences are paired." in said
+    assert said.count("the same runs") == 2
+    assert "| training.epochs |" in said
+    assert "widens" not in said
+    finish(project, 20, {"own_cnn": 800, "resnet50": 600}, published=False)
+    main("main")
+    lines = {line.split()[1]: line for line in capsys.readouterr().out.splitlines() if line.startswith("| ")}
+    assert "+30.0 (" in lines["own_cnn-default-augmented"]
+    assert lines["own_cnn-default-augmented"].split("|")[5].strip() == "better"
+
+
+def test_an_experiment_of_dvc_is_found_by_its_name(project, capsys):
+    """DVC keeps it under a reference of its own, which is no branch."""
     run("git", "init", "-q", "-b", "main", folder=project)
     finish(project, 20, {"own_cnn": 500, "resnet50": 600})
     commit(project)
-    main("main")
-    assert "widens: not tested\nboth studies have 20 classes" in capsys.readouterr().out
+    run("git", "update-ref", "refs/exps/12/34567890/bolder-loon", "main", folder=project)
+    main("bolder-loon")
+    said = capsys.readouterr().out
+    assert "bolder-loon: 20 classes" in said
+    assert "widens: not tested\nboth studies have 20 classes" in said
 
 
 @pytest.mark.parametrize(

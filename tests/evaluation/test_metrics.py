@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from stages.evaluation.metrics import scores
+from stages.evaluation.metrics import numbered, scores
 
 NAMES = ["crow", "jay", "rook"]
 
@@ -18,9 +18,11 @@ def test_a_case_worked_by_hand():
     assert result["macro_f1"] == pytest.approx((2 / 3 + 1 + 2 / 3) / 3)
     assert result["loss"] == pytest.approx(-np.log([0.8, 0.3, 0.7, 0.5]).mean())
     assert result["class_accuracy"] == {"crow": 0.5, "jay": 1.0, "rook": 1.0}
-    assert result["confusion"] == [[1, 0, 1], [0, 1, 0], [0, 0, 1]]
+    assert (result["labels"], result["predicted"], result["groups"]) == ("0 0 1 2", "0 2 1 2", "")
+    assert result["balanced_accuracy"] == pytest.approx((0.5 + 1 + 1) / 3)
+    assert result["ranked_by"] == "balanced_accuracy"  # two crows, one rook
+    assert scores(probabilities[1:], np.array([0, 1, 2]), NAMES)["ranked_by"] == "accuracy"
     assert result["images"] == 4
-    assert result["correct"] == "1011"
 
 
 def test_top_five_counts_the_true_class_among_the_five_most_probable():
@@ -41,7 +43,8 @@ def test_right_names_each_image_in_its_order():
     probabilities, labels = rng.dirichlet([1, 1, 1], 50), rng.integers(0, 3, 50)
     result = scores(probabilities, labels, NAMES)
     expected = [int(list(row).index(max(row)) == label) for row, label in zip(probabilities, labels, strict=True)]
-    assert [int(digit) for digit in result["correct"]] == expected
+    named = np.array(result["predicted"].split(), int)
+    assert (named == labels).tolist() == expected
     assert result["accuracy"] == sum(expected) / 50
 
 
@@ -54,7 +57,13 @@ def test_scores_are_those_of_scikit_learn():
     labels[7] = 1
     predicted, classes = probabilities.argmax(axis=1), list(range(7))
     result = scores(probabilities, labels, [str(label) for label in classes])
-    assert result["confusion"] == metrics.confusion_matrix(labels, predicted, labels=classes).tolist()
+    assert result["balanced_accuracy"] == pytest.approx(metrics.balanced_accuracy_score(labels, predicted))
     assert result["accuracy"] == pytest.approx(metrics.accuracy_score(labels, predicted))
     assert result["macro_f1"] == pytest.approx(metrics.f1_score(labels, predicted, labels=classes, average="macro"))
     assert result["loss"] == pytest.approx(metrics.log_loss(labels, probabilities, labels=classes))
+
+
+def test_images_of_a_group_share_a_number():
+    """An image without a group has one of its own; without any group there are no numbers."""
+    assert numbered(["burst", "", "burst", ""]) == [0, 1, 0, 2]
+    assert numbered(["", ""]) == numbered([]) == []

@@ -14,7 +14,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
 from stages import report
-from tests.records import write_data, write_run
+from tests.records import of_classes, write_data, write_run, write_trials
 from tests.test_report import RUNS
 
 NASTY = ["<script>alert(1)</script>", "O\"Brien's & <b>jay</b> שלום 🐦"]
@@ -33,9 +33,10 @@ def page(tmp_path_factory) -> str:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for number, run in enumerate(RUNS):
-            accuracy = {NASTY[0]: 1.0, NASTY[1]: (20 + 2 * number) / 20 - 1}
-            write_run(run, 20 + 2 * number, seconds=60.0 + number, class_accuracy=accuracy)
-        write_data()
+            confusion = of_classes(NASTY, [[20, 0], [20 - 2 * number, 2 * number]])
+            write_run(run, 20 + 2 * number, seconds=60.0 + number, **confusion)
+        write_data(NASTY)
+        write_trials("own_cnn")
         report.main()
     return (folder / "data/report/index.html").as_uri()
 
@@ -80,7 +81,7 @@ def test_it_opens_without_an_error_and_without_a_request(opened, page):
     events = [json.loads(entry["message"])["message"] for entry in opened.get_log("performance")]
     asked = [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
     assert {address for address in asked if not address.startswith("data:")} == {page}
-    assert len(opened.find_elements(By.CSS_SELECTOR, ".chart svg")) == 5
+    assert len(opened.find_elements(By.CSS_SELECTOR, ".chart svg")) == 8
 
 
 def test_a_table_is_sorted_by_its_headings(opened):

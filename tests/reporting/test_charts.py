@@ -14,6 +14,7 @@ def test_a_confusion_matrix_is_drawn_around_its_names():
         ("crow", "jay"): (1, 0.25),
         ("owl", "owl"): (2, 1.0),
     }
+    assert chart["layer"][1]["encoding"]["text"]["field"] == "images"
     assert cells["crow", "jay"].items() >= {"row": -0.5, "row_end": 0.5, "column": 0.5, "column_end": 1.5}.items()
 
 

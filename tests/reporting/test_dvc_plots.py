@@ -13,7 +13,7 @@ from helpers.projects import ENVIRONMENT, ROOT
 from stages import report
 from stages.commands import plots
 from stages.runtime.errors import UserError
-from tests.records import write_data, write_run
+from tests.records import write_data, write_run, write_trials
 from tests.test_report import RUNS
 
 PLOTS = [
@@ -31,12 +31,7 @@ def study(project, monkeypatch) -> Path:
         copy(ROOT / name, project / name)
     for number, run in enumerate(RUNS):
         write_run(run, 20 + 2 * number, seconds=60.0 + number)
-    for network in ("own_cnn", "resnet50"):
-        trials = Path(f"data/hyperparameters/{network}/trials.csv")
-        trials.parent.mkdir(parents=True)
-        trials.write_text(
-            "trial,state,validation_temperature_scaled_loss\n0,complete,1.5\n1,pruned,2.25\n", encoding="utf-8"
-        )
+    write_trials("own_cnn")
     write_data()
     report.main()
     subprocess.run(["git", "init", "-q"], check=True)

@@ -20,16 +20,17 @@ def test_the_temperature_of_a_known_world_is_found(truth):
     assert best_temperature(*world(20_000, truth)) == pytest.approx(truth, rel=0.05)
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_no_temperature_does_better_on_validation(seed):
-    """None of 200, and so not 1 either: scaled, the loss there is never worse."""
-    logits, labels = world(60, 1.3, seed)
-
-    def loss(temperature: float) -> float:
-        return log_loss(labels, scaled_probabilities(logits, temperature), labels=range(5))
-
-    best = loss(best_temperature(logits, labels))
-    assert best <= min(map(loss, [1.0, *np.geomspace(0.05, 20, 200)])) + 1e-9
+def test_scaling_does_no_harm_on_other_images():
+    """Neither where the network is right as it is, nor where it was right on all of few images."""
+    change = []
+    for seed in range(100):
+        logits, labels = world(60, 1.0, seed)
+        scaled = scaled_probabilities(logits, best_temperature(*world(60, 1.0, 1000 + seed)))
+        change.append(
+            log_loss(labels, scaled, labels=range(5))
+            - log_loss(labels, scaled_probabilities(logits, 1), labels=range(5))
+        )
+    assert np.mean(change) < 0.01
 
 
 @pytest.mark.parametrize("temperature", [0.05, 0.7, 20])
@@ -45,9 +46,10 @@ def test_scaling_never_changes_the_class_that_is_named(temperature):
 @pytest.mark.parametrize("factor", [0.3, 2, 4])
 def test_the_scaled_loss_is_the_same_however_sure_a_network_is(factor):
     """Unscaled, three times as sure is far better or worse."""
-    logits, labels = world(300, 1.5)
+    logits, labels = world(3000, 1.5)
     before, after = (temperature_scaled_cross_entropies(each, labels) for each in (logits, factor * logits))
-    assert after == pytest.approx(before, abs=1e-3)
+    assert after == pytest.approx(before, abs=0.1)
+    assert after.mean() == pytest.approx(before.mean(), abs=0.002)
     losses = [log_loss(labels, scaled_probabilities(each, 1), labels=range(5)) for each in (logits, factor * logits)]
     assert abs(losses[0] - losses[1]) > 0.05
 

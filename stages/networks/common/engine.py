@@ -74,6 +74,10 @@ class Engine:
         model = onnx.load(self.model, load_external_data=False) if isinstance(self.model, Path) else self.model
         return next((entry.value for entry in model.metadata_props if entry.key == METADATA), "")
 
+    def output_names(self) -> list[str]:
+        """Return the names of all outputs."""
+        return [output.name for output in self.session.get_outputs()]  # type: ignore[attr-defined]
+
     def run(self, images: Images, *names: str) -> list[NDArray[np.float32]]:
         """Return the named outputs for images (n, size, size, 3)."""
         found: list[NDArray[np.float32]] = self.session.run(list(names), {"images": images})  # type: ignore[attr-defined]

@@ -1,0 +1,135 @@
+"""All that the report says in numbers, worked out once: for its text, its page and the model card."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from stages.reporting.comparisons import (
+    Answers,
+    Change,
+    Comparison,
+    Interval,
+    Judgement,
+    Name,
+    Records,
+    contrasts,
+    interval_at,
+    judge_all,
+)
+from stages.runtime.seeding import stream
+from stages.runtime.study import Configuration
+from stages.statistics.accuracies import accuracies, no_information_rate
+from stages.statistics.best import best_configuration, model_confidence_set
+from stages.statistics.contrasts import collapsed, distinct
+from stages.statistics.differences import SEEDS
+from stages.statistics.estimates import ALPHA, Estimates, Floats
+from stages.statistics.power import images_needed, seeds_needed, smallest_gain
+
+GAINS = (0.02, 0.05)  # of which the report says what they would take
+
+Judged = dict[Comparison | Change, Judgement]
+
+
+class Decidable(NamedTuple):
+    """What the median comparison of the study can decide, four times of five."""
+
+    smallest_gain: float  # a fraction; infinite where none
+    images: dict[float, float]  # of each gain: test images that it takes, infinite where images cannot decide it
+    seeds: dict[float, int | None]  # that it takes with the images there are
+
+
+class Analysis(NamedTuple):
+    """What the statistics say of a study."""
+
+    answers: Answers
+    accuracy: dict[Configuration, Interval]
+    balanced: dict[Configuration, Interval]  # the balanced accuracy, where classes are unequal, else the same
+    best: Configuration
+    corrected: Interval  # accuracy of the best by the study's measure, corrected for having been chosen
+    contenders: list[Configuration]  # other runs that cannot be told from the best; each run once
+    commonest: float  # what naming the commonest class, or any where classes count alike, gives by the measure
+    judged: Judged
+    decidable: Decidable | None  # None where there is nothing to compare
+
+    def distinct(self) -> list[Configuration]:
+        """Return the first configuration of each run."""
+        answers = self.answers
+        return [key for index, key in enumerate(answers.configurations) if answers.runs[index] == index]
+
+    def label(self, configuration: Configuration) -> str:
+        """Return the name of a run's first configuration, and what is the same run."""
+        first, *others = self.answers.alike(configuration)
+        if not others:
+            return str(first)
+        axes = range(3)
+        if len(others) == 1 and sum(first[axis] != others[0][axis] for axis in axes) == 1:
+            axis = next(axis for axis in axes if first[axis] != others[0][axis])
+            return f"{first} ({first[axis]} = {others[0][axis]})"
+        return f"{first} (= {', '.join(map(str, others))})"
+
+
+def analyse(
+    records: Records, claims: Mapping[Name, Floats | None], others: Mapping[str, float], answers: Answers
+) -> tuple[Analysis, dict[Name, Judgement], dict[str, float]]:
+    """Return what the statistics say, and the judgements of further claims and p-values, all adjusted together."""
+    techniques = contrasts(records, answers)
+    both: dict[Any, Floats | None] = {**techniques, **claims}
+    judged, p_values = judge_all(answers, both, others)
+    named = [one for one in both.values() if one is not None]
+    tests = len(_distinct(answers, named)) + len(others)
+    correct, groups, weights = answers.correct, answers.groups, answers.weights
+    best = best_configuration(correct, stream(0, "best"), groups, weights=weights)
+    contenders = model_confidence_set(correct, answers.runs, groups, weights=weights)
+    plain = accuracies(correct, groups)
+    balanced = accuracies(correct, groups, weights)
+    keys = answers.configurations
+    analysis = Analysis(
+        answers,
+        {key: interval_at(plain, row) for row, key in enumerate(keys)},
+        {key: interval_at(balanced, row) for row, key in enumerate(keys)},
+        keys[best.configuration],
+        Interval(best.accuracy, best.low, best.high),
+        [],
+        no_information_rate(answers.labels) if weights is None else 1 / len(np.unique(answers.labels)),
+        {name: judged[name] for name in techniques},
+        decidable(
+            answers,
+            [one for name, one in techniques.items() if isinstance(name, Comparison) and one is not None],
+            tests,
+        ),
+    )
+    alike = answers.alike(analysis.best)
+    told = [key for key, is_one in zip(keys, contenders, strict=True) if is_one and key not in alike]
+    analysis = analysis._replace(contenders=[key for key in analysis.distinct() if key in told])
+    return analysis, {name: judged[name] for name in claims}, p_values
+
+
+def decidable(answers: Answers, pairs: list[Floats], tests: int) -> Decidable | None:
+    """Return what the median of pairs can decide, each at its share of the level of all tests."""
+    if not len(rows := _distinct(answers, pairs)):
+        return None
+    estimates, images, seeds = answers.estimates(rows), answers.correct.shape[2], answers.seeds
+    alpha = ALPHA / max(1, tests)
+    return Decidable(
+        float(np.median(smallest_gain(estimates, estimates.images, seeds, alpha))),
+        {
+            gain: images / estimates.images * float(np.median(images_needed(estimates, gain, seeds, alpha)))
+            for gain in GAINS
+        },
+        {gain: seeds_needed(_median_row(estimates), gain, estimates.images, alpha) for gain in GAINS}
+        if seeds >= SEEDS
+        else dict.fromkeys(GAINS),
+    )
+
+
+def _distinct(answers: Answers, named: list[Floats]) -> Floats:
+    """Return the contrasts that are no others twice, nor of a run with itself."""
+    stacked = collapsed(np.array(named).reshape(-1, len(answers.configurations)), answers.runs)
+    return stacked[distinct(stacked)[0]]
+
+
+def _median_row(estimates: Estimates) -> Estimates:
+    """Return the estimates of the contrast whose variance is the median."""
+    order = np.argsort(estimates.half_width())
+    return estimates.rows([order[len(order) // 2]])
