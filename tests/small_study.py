@@ -19,8 +19,8 @@ from stages.runtime.files import read_json, write_json
 from stages.runtime.runs import Run
 from stages.training.history import Epoch
 from stages.training.loop import TrainingResult
-from stages.training.run import write_training
 from stages.training.state import Task
+from stages.training.writing import write_training
 from tests.conftest import PARAMS, network_settings
 
 

@@ -106,7 +106,7 @@ def backbone_of(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _means_over_places(model: onnx.ModelProto, node: onnx.NodeProto) -> bool:
-    """Say whether a node takes means of (n, d, height, width) over height and width: not of tokens, or channels last."""
+    """Say whether a node takes means of (n, d, h, w) over height and width: not of tokens, or channels last."""
     constants = {each.output[0]: each.attribute[0].t for each in model.graph.node if each.op_type == "Constant"}
     axes = [constants[name] for name in node.input if name in constants]
     return node.op_type == "ReduceMean" and [sorted(numpy_helper.to_array(each) % 4) for each in axes] == [[2, 3]]
