@@ -121,9 +121,10 @@ def test_all_ways_to_an_answer_agree(run, capsys, monkeypatch, tmp_path):
         classify.main()
     capsys.readouterr()
     onnx.checker.check_model(onnx.load(tmp_path / "network.onnx"), full_check=True)
+    names = "\n".join(str(Path(path).absolute()) for path in paths)
     alone = subprocess.run(
         [sys.executable, "-I", "-c", WITHOUT_THE_PROJECT, str(tmp_path)],
-        input="\n".join(str(Path(path).absolute()) for path in paths), capture_output=True, text=True, cwd="/", check=False,
+        input=names, capture_output=True, text=True, cwd="/", check=False,
     )  # fmt: skip
     assert alone.returncode == 0, alone.stderr
     names, exported = json.loads(alone.stdout)
