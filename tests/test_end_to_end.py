@@ -11,7 +11,6 @@ from helpers.projects import run, set_params
 from stages.runtime.files import read_json
 from tests.study import commit, new_study, repro, restore
 
-
 WITNESS = """
 import atexit, os, sys
 if stage := os.environ.get("DVC_STAGE"):
