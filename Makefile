@@ -9,8 +9,8 @@ FOR_TESTS = $(VENV)/installed-for-tests
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export NO_ALBUMENTATIONS_UPDATE = 1
 .DEFAULT_GOAL := study
-MADE = raw original validation test augmented skipped.csv duplicates.csv composition.json hyperparameters trained \
-	checkpoints decoded predictions report plots copies.parquet
+MADE = raw original validation test augmented skipped.csv duplicates.csv composition.json settings weights features \
+	hyperparameters trained checkpoints predictions report plots copies.parquet examples.parquet
 CODE = stages dvc.yaml params.yaml requirements.lock
 GIVEN = $(wildcard data/*.dvc data/pretrained/*/*.dvc)
 .PHONY: study parallel pull install repository images test test-fast test-trust bench weights compare plots check lock upgrade clean help
@@ -50,7 +50,7 @@ $(FOR_TESTS): requirements-dev.lock $(INSTALLED)
 parallel: RUN_BY = python -m stages.commands.parallel $(PROCESSES)
 parallel: study ## The same, with trainings side by side, one a device or core: make parallel PROCESSES=4
 
-pull: install ## Bring results from the remote, after a look at what they would write; make pull RUN_CACHE=1: all of them
+pull: install ## Bring results from the remote, checked before they are put in place; RUN_CACHE=1: what stages computed ever
 	@python -m stages.commands.pull $(if $(RUN_CACHE),run-cache)
 
 test: $(FOR_TESTS) ## Install and run the tests; show how much of stages/ they have run
@@ -80,10 +80,11 @@ compare: install ## Put the study beside another one, of a Git revision: make co
 plots: install ## Write DVC's plots as a page that needs no network; beside a branch's: make plots WITH=main
 	@python -m stages.commands.plots $(WITH)
 
-check: $(FOR_TESTS) ## Check format and style (ruff) and types (mypy)
+check: $(FOR_TESTS) ## Check format and style (ruff), types (mypy) and what rooms import (import-linter)
 	@ruff format --check .
 	@ruff check .
 	@mypy
+	@lint-imports
 
 lock: install ## Bring the lock files up to pyproject.toml: what it names anew is added, what it lacks is removed
 	uv pip compile $(LOCKED) --all-extras pyproject.toml --output-file requirements.lock

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from stages.hardware import device
 from stages.networks.common.contract import network_named
-from stages.networks.common.settings import Training
+from stages.networks.common.settings import TrainingSettings
 
 PASSES = 14  # over each convolution's output, that a training step without fused operations takes at least
 COPIED_BYTES = 256 << 20
@@ -73,7 +73,7 @@ def convolution_outputs(model: nn.Module, size: int) -> int:
     return sum(counted)
 
 
-def bound(network: str, settings: Training, size: int, peak: float, copied: float) -> float:
+def bound(network: str, settings: TrainingSettings, size: int, peak: float, copied: float) -> float:
     """Return the images/s that a training could reach: 1 / (FLOPs / peak + bytes moved / copying)."""
     model = network_named(network).build(settings, 20, size)
     moved = PASSES * device.precision().itemsize * convolution_outputs(model, size)

@@ -27,7 +27,7 @@ import yaml
 from helpers.image_files import write_jpeg_images
 from helpers.projects import ROOT, set_params
 from helpers.timing import Pause, Side, Turn, machine, ratio, take_turns, write_results
-from stages.augment import Settings
+from stages.augment import AugmentSettings
 from stages.images.reading import decode, encode
 from stages.images.shards import Row, ShardWriter, read_rows
 from stages.reporting.markdown import table
@@ -185,9 +185,9 @@ def pillow(folder: Path, pause: Pause) -> None:
                 )
 
 
-def settings(folder: Path) -> Settings:
+def settings(folder: Path) -> AugmentSettings:
     """Return params.yaml's section `augment`."""
-    return Settings(**yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))["augment"])
+    return AugmentSettings(**yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))["augment"])
 
 
 def rows(folder: Path) -> list[Row]:

@@ -18,7 +18,7 @@ from stages.hardware import device
 from stages.kernels.accelerate import accelerate
 from stages.networks.common.contract import IMAGENET, network_named
 from stages.networks.common.image_set import load_images
-from stages.networks.common.settings import OnlineAugmentation, Training, TrainingConfig
+from stages.networks.common.settings import OnlineAugmentation, TrainingConfig, TrainingSettings
 from stages.training.history import Epoch
 from stages.training.loop import fit
 from stages.training.state import Task
@@ -33,7 +33,7 @@ class Work(NamedTuple):
     """A network to train on the images below `folder`: images/<class>/*.jpg, and the same as shards."""
 
     network: str
-    settings: Training
+    settings: TrainingSettings
     folder: Path
     classes: int
     size: int

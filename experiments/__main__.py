@@ -6,15 +6,12 @@ from helpers.catalogue import catalogue
 
 MINUTES = {  # about, on two cores without a GPU; +: for each study or seed that one asks for
     "ablation": "10+",
-    "birds": "180+",
     "false_claims": "10",
-    "imagenet_weights": "1",
     "kills": "5",
     "linear_baseline": "1",
     "plain_loop": "120",
-    "pretraining": "60+",
+    "pretrained_heads": "5",
     "rank_correlation": "60",
-    "transfer_learning": "20",
     "tuning_gain": "5+",
 }
 

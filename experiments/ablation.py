@@ -33,8 +33,8 @@ from stages.hardware import device
 from stages.networks.common.contract import network_named
 from stages.networks.common.image_set import ImageSet, load_images
 from stages.networks.common.prediction import predict
-from stages.networks.common.pretrained import expected_input
 from stages.networks.common.settings import OnlineAugmentation, TrainingConfig, config_from
+from stages.networks.common.starting_point import starting_point
 from stages.reporting.markdown import percent, points, table
 from stages.runtime.config import read_section
 from stages.runtime.seeding import derived_seed, stream
@@ -68,7 +68,8 @@ def main(network: str, data: str, seeds: list[int], wanted: list[str]) -> None:
     device.be_deterministic()
     device.keep_freed_memory()
     settings = settings_of(network_named(network))
-    expected = expected_input(network_named(network), settings)
+    start = starting_point(network)
+    expected = start.image_size, start.normalisation
     images = Images(
         *(
             load_images(f"data/{name}", device.device(), *expected)

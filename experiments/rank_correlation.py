@@ -26,8 +26,8 @@ from stages.hardware import device
 from stages.networks.common.contract import network_named
 from stages.networks.common.image_set import ImageSet, load_images
 from stages.networks.common.prediction import predict
-from stages.networks.common.pretrained import expected_input
 from stages.networks.common.settings import OnlineAugmentation, TrainingConfig, config_from
+from stages.networks.common.starting_point import starting_point
 from stages.reporting.markdown import percent, table
 from stages.runtime.config import read_section
 from stages.training import loop
@@ -47,7 +47,8 @@ def main(network: str, count: int) -> None:
     device.keep_freed_memory()
     chosen = network_named(network)
     settings = settings_of(chosen)
-    expected = expected_input(chosen, settings)
+    start = starting_point(chosen.name)
+    expected = start.image_size, start.normalisation
     sets = [load_images(f"data/{name}", device.device(), *expected) for name in ("original", "validation", "test")]
     defaults = TrainingConfig(settings, read_section("online_augmentation", OnlineAugmentation)).values()
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))

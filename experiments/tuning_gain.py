@@ -12,7 +12,6 @@ images are an archive of folders, or one of birds in the layout of the published
 are taken.
 """
 
-import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -24,12 +23,10 @@ import numpy as np
 import yaml
 from scipy.stats import t
 
-from experiments.birds_study import BIRDS
-from helpers.projects import ENVIRONMENT, copy_project, set_params
+from helpers.projects import ENVIRONMENT, copy_project, set_params, source_settings
 from helpers.timing import machine
 from stages.reporting.markdown import percent, points, table
 from stages.runtime.files import read_json
-from stages.statistics.intervals import CONFIDENCE
 
 RUNS = ("own_cnn-default-original", "own_cnn-tuned-original")
 STUDY: dict[str, Any] = {"study__networks": ["own_cnn"], "study__data": ["original"]}
@@ -55,25 +52,12 @@ def accuracies(images: str, seed: int, changes: dict[str, Any]) -> tuple[float, 
     with TemporaryDirectory(prefix="tuning_gain.") as temporary:
         folder = Path(temporary)
         copy_project(folder)
-        set_params(folder, **STUDY, **source(images, folder), **changes)
+        set_params(folder, **STUDY, **source_settings(images, folder), **changes)
         set_params(folder, seed=seed, study__seeds=[seed])
         runs = [f"{run}-{seed}" for run in RUNS]
         stages = [f"evaluate@{run}" for run in runs]
         subprocess.run(["dvc", "repro", "-q", *stages], cwd=folder, env=ENVIRONMENT, check=True)
         return tuple(read_json(folder / f"metrics/runs/{run}.json")["accuracy"] for run in runs)
-
-
-def source(images: str, folder: Path) -> dict[str, Any]:
-    """Return the settings of the images, of which the study's folder has what these settings name."""
-    if images == "synthetic":
-        return {}
-    if images.endswith(".tgz"):
-        name = Path(images).name
-        (folder / "data/downloads").mkdir(parents=True)
-        shutil.copyfile(images, folder / "data/downloads" / name)
-        return BIRDS | {"dataset__cub_200_2011__url": f"https://localhost/{name}"}
-    whole = str(Path(images).resolve())
-    return {"dataset__source": "folder", "dataset__classes": "all", "dataset__folder__path": whole}
 
 
 def seeds_of(word: str) -> range:
@@ -85,7 +69,7 @@ def seeds_of(word: str) -> range:
 def with_interval(gains: Sequence[float]) -> str:
     """Return the mean of gains in points, with its t-interval over studies."""
     mean, deviation = np.mean(gains), np.std(gains, ddof=1)
-    half = t.ppf((1 + CONFIDENCE) / 2, len(gains) - 1) * deviation / np.sqrt(len(gains))
+    half = t.ppf(0.975, len(gains) - 1) * deviation / np.sqrt(len(gains))
     return f"{points(float(mean))} ({points(float(mean - half))} to {points(float(mean + half))})"
 
 

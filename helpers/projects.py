@@ -43,6 +43,23 @@ def set_params(folder: Path, **values: object) -> None:
     path.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
 
 
+def source_settings(images: str, folder: Path, classes: int | str = 20) -> dict[str, object]:
+    """Return the settings of a study's images: `synthetic`, a folder or archive of folders, or the birds' own archive.
+
+    The birds' (.tgz, in the layout of CUB-200-2011) is put where the study in `folder` finds it downloaded.
+    """
+    if images == "synthetic":
+        return {}
+    if not images.endswith(".tgz"):
+        whole = str(Path(images).resolve())
+        return {"dataset__source": "folder", "dataset__classes": "all", "dataset__folder__path": whole}
+    name = Path(images).name
+    (folder / "data/downloads").mkdir(parents=True)
+    shutil.copyfile(images, folder / "data/downloads" / name)
+    birds = {"url": f"https://localhost/{name}", "checksum": "none", "crop_to_bounding_box": False}
+    return {"dataset__source": "cub_200_2011", "dataset__classes": classes, "dataset__cub_200_2011": birds}
+
+
 def run(*words: str, folder: Path) -> str:
     """Run a command that must succeed; return what it printed."""
     done = subprocess.run(words, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False)

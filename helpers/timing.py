@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, Self
 
 import psutil
 
-from helpers.projects import ENVIRONMENT, ROOT
+from helpers.projects import ENVIRONMENT, ROOT, run
 
 SAMPLED_EVERY = 0.2  # seconds; more often would take time from what is measured
 PACKAGES = ("torch", "torchvision", "lightning", "timm", "albumentations", "dvc")
@@ -177,9 +177,13 @@ def machine() -> str:
     return ", ".join([*parts, f"Python {platform.python_version()}", *packages])
 
 
-def write_results(path: str, records: Any) -> None:
-    """Write a JSON file, named from the project's folder on: the machine, and what was measured."""
+def write_results(path: str, records: Any, shown: str = "") -> None:
+    """Write a JSON file, named from the project's folder on: the machine, the commit, what was measured, and its table.
+
+    `python -m helpers.result_pages` makes docs/results.md and docs/speed.md of the files that have a table.
+    """
     file = ROOT / path
     file.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"machine": machine(), "measured": records}, indent=1)
-    file.write_text(f"{text}\n", encoding="utf-8")
+    commit = run("git", "rev-parse", "--short", "HEAD", folder=ROOT).strip()
+    kept = {"machine": machine(), "commit": commit, "table": shown, "measured": records}
+    file.write_text(f"{json.dumps(kept, indent=1)}\n", encoding="utf-8")

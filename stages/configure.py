@@ -9,6 +9,8 @@ from stages.runtime.config import read_merged_section, read_section
 from stages.runtime.files import atomic_folder, write_json
 from stages.runtime.study import Study
 
+SETS = ("original", "augmented", "validation", "test")
+
 
 def main() -> None:
     """Work out the settings of each network from params.yaml: what its section says, else what holds for all."""
@@ -21,6 +23,11 @@ def main() -> None:
                 "training", TrainingSettings, f"networks.{name}", network.schema, besides=["search"]
             )
             search = read_merged_section("search", Search, f"networks.{name}.search", Search)
+            for images in SETS:
+                used = (
+                    images != "augmented" or "augmented" in study.data
+                )  # a search is on originals, whatever is trained on
+                write_json(folder / name / f"{images}.json", {"used": used})
             start = settings.model_dump(include={"weights", "freeze", "input_size"})
             write_json(folder / name / "start.json", start)
             write_json(folder / name / "training.json", TrainingConfig(settings, online_augmentation).values())

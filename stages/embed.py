@@ -7,15 +7,18 @@ from stages.networks.common.engine import Engine
 from stages.networks.common.features import write_features, write_no_features
 from stages.networks.common.starting_point import starting_point
 from stages.runtime.command import run_stage
-from stages.runtime.files import atomic_folder, write_json
+from stages.runtime.files import atomic_folder, read_json, write_json
 
 
 def main(network: str, images: str) -> None:
-    """Compute the features of a frozen backbone, once for each image and its mirror image; of others nothing."""
+    """Compute the features of a frozen backbone, once for each image and its mirror image.
+
+    Of other networks, and of images that no run of the study takes, there are none.
+    """
     began, start = time.perf_counter(), starting_point(network)
     timing = {"seconds": 0.0, "images": 0}
     with atomic_folder(f"data/features/{network}/{images}") as folder:
-        if start.frozen:
+        if start.frozen and read_json(f"data/settings/{network}/{images}.json")["used"]:
             engine = Engine(Path(f"data/weights/{network}/graph.onnx"))
             count = write_features(folder, engine, f"data/{images}", start.image_size)
             timing = {"seconds": round(time.perf_counter() - began, 3), "images": count}

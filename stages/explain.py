@@ -4,17 +4,18 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
-import torch
+from numpy.typing import NDArray
+from safetensors.numpy import load_file
 
+from stages.evaluation.activation_maps import class_activation_maps
 from stages.evaluation.examples import choose_examples, encode_heat_map, write_examples
-from stages.evaluation.grad_cam import grad_cam
-from stages.hardware import device
 from stages.images.preparation import at_size
 from stages.images.reading import decode
 from stages.images.shards import read_rows
 from stages.networks.common.contract import network_named
-from stages.networks.common.prediction import normalised
-from stages.networks.common.weights import required_metadata, restore
+from stages.networks.common.engine import Engine, Images
+from stages.networks.common.starting_point import starting_point
+from stages.networks.common.weights import Metadata, required_metadata, restore
 from stages.reporting.records import best_run, records_of_study
 from stages.runtime.command import run_stage
 from stages.runtime.config import read_section
@@ -35,12 +36,8 @@ def main() -> None:
     rows = [example.row for example in examples]
     encoded = {index: row.encoded for index, row in enumerate(read_rows("data/test")) if index in set(rows)}
     predicted = probabilities[rows].argmax(axis=1)
-    maps = []
-    if rows:
-        device.be_deterministic()
-        images = np.stack([at_size(decode(encoded[row]), metadata.image_size) for row in rows])
-        batch = normalised(torch.from_numpy(images).to(device.device()), metadata.normalisation)
-        maps = list(grad_cam(restore(weights, network_named(metadata.network), device.device()), batch, predicted))
+    images = [at_size(decode(encoded[row]), metadata.image_size) for row in rows]
+    maps = list(heat_maps(weights.parent, metadata, np.stack(images), predicted)) if rows else []
     columns = {
         "path": [predictions["path"][row].as_py() for row in rows],
         "label": [int(labels[row]) for row in rows],
@@ -51,6 +48,25 @@ def main() -> None:
         "heat_map": [encode_heat_map(each) for each in maps],
     }
     write_examples("data/examples.parquet", columns, metadata.class_names)
+
+
+def heat_maps(folder: Path, metadata: Metadata, images: Images, classes: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return where the network in a folder saw these classes (n,) in images (n, size, size, 3): maps (n, h, w)."""
+    engine = Engine(folder / "graph.onnx")
+    if "feature_map" in engine.output_names():
+        (maps,) = engine.run(images, "feature_map")
+        weight = load_file(folder / "weights.safetensors")[f"{starting_point(metadata.network).head}weight"]
+        return class_activation_maps(maps[: len(images)], weight, classes, metadata.head_power)
+    import torch  # takes seconds
+
+    from stages.evaluation.grad_cam import grad_cam
+    from stages.hardware import device
+    from stages.networks.common.prediction import normalised
+
+    device.be_deterministic()
+    batch = normalised(torch.from_numpy(images).to(device.device()), metadata.normalisation)
+    model = restore(folder / "weights.safetensors", network_named(metadata.network), device.device())
+    return grad_cam(model, batch, classes)
 
 
 if __name__ == "__main__":

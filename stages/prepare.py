@@ -13,11 +13,12 @@ import cv2
 from pydantic import Field, NonNegativeInt
 
 from stages.datasets.splits.duplicates import COLUMNS, Duplicates, Policy
-from stages.datasets.splits.splitting import SPLITS, ImageFile, SplitSettings, origins, split, table_of_fetch
+from stages.datasets.splits.splitting import SPLITS, ImageFile, SplitSettings, fetch_table, origins, split
+from stages.images import shards
 from stages.images.perceptual_hash import MAX_DISTANCE, perceptual_hash
 from stages.images.preparation import PIXEL_LIMIT, Preparation
 from stages.images.reading import INTERPOLATION, FitMode, UnreadableImage, load, width_and_height
-from stages.images.shards import Row, ShardWriter, class_names, preparation, read_rows, row_count
+from stages.images.shards import Row, ShardWriter, class_names, read_rows, row_count
 from stages.images.white_level import find_white_level
 from stages.runtime.command import run_stage
 from stages.runtime.config import read_section
@@ -62,11 +63,11 @@ def main() -> None:
     settings = read_section("prepare", PrepareSettings)
     files = split(RAW, settings, read_section("seed", NonNegativeInt))
     unreadable, of_no_class = unreadable_files()
-    how = preparation_for([file.path for file in files if file.path not in unreadable], settings)
+    preparation = preparation_for([file.path for file in files if file.path not in unreadable], settings)
     duplicates = Duplicates(settings.duplicates, settings.near_duplicate_distance)
     with ExitStack() as stack:
         folders = {name: stack.enter_context(atomic_folder(f"data/{name}")) for name in SPLITS}
-        skipped = of_no_class + write_shards(folders, files, duplicates, how, unreadable)
+        skipped = of_no_class + write_shards(folders, files, duplicates, preparation, unreadable)
         duplicates.find_near()
         check(files, skipped, duplicates, settings)
         finish_shards(folders, files, duplicates)
@@ -74,12 +75,12 @@ def main() -> None:
     rows = ({"file": bad.file.path, "reason": bad.reason} for bad in skipped)
     write_csv("data/skipped.csv", ["file", "reason"], rows)
     write_csv("data/duplicates.csv", COLUMNS, (duplicate.row() for duplicate in duplicates.found))
-    write_json("data/composition.json", composition(left, duplicates, settings, how))
+    write_json("data/composition.json", composition(left, duplicates, settings, preparation))
 
 
 def unreadable_files() -> tuple[dict[Path, str], list[Skipped]]:
     """Return why fetch could not read which files, and apart from them what belongs to no class."""
-    rows = table_of_fetch(RAW, "bad_files")
+    rows = fetch_table(RAW, "bad_files")
     of_no_class = [Skipped(ImageFile(RAW / row["file"], "", ""), row["reason"]) for row in rows if not row["class"]]
     return {RAW / row["file"]: row["reason"] for row in rows if row["class"]}, of_no_class
 
@@ -106,7 +107,7 @@ def write_shards(
     folders: Mapping[str, Path],
     files: list[ImageFile],
     duplicates: Duplicates,
-    how: Preparation,
+    preparation: Preparation,
     unreadable: Mapping[Path, str],
 ) -> list[Skipped]:
     """Write the shards of each split to its folder, without exact copies; return what held no image."""
@@ -116,11 +117,11 @@ def write_shards(
     with ExitStack() as stack:
         writers = {
             split: stack.enter_context(
-                ShardWriter(folder, names, preparation=asdict(how) | {"interpolation": INTERPOLATION})
+                ShardWriter(folder, names, preparation=asdict(preparation) | {"interpolation": INTERPOLATION})
             )
             for split, folder in folders.items()
         }
-        make = partial(prepared, how=how, unreadable=unreadable)
+        make = partial(prepared, preparation=preparation, unreadable=unreadable)
         results = cluster_map(make, files, "prepare", reads=partial(path_to_read, unreadable=unreadable))
         for file, result in zip(files, results, strict=True):
             if isinstance(result, Skipped):
@@ -141,17 +142,17 @@ def path_in_shards(file: ImageFile) -> str:
     return file.path.relative_to(RAW).as_posix()
 
 
-def prepared(file: ImageFile, how: Preparation, unreadable: Mapping[Path, str]) -> Prepared | Skipped:
+def prepared(file: ImageFile, preparation: Preparation, unreadable: Mapping[Path, str]) -> Prepared | Skipped:
     """Return the image resized, as JPEG, or why it cannot be used; `unreadable` says why fetch could not read files."""
     if file.path in unreadable:
         return Skipped(file, unreadable[file.path])
     cv2.setNumThreads(0)  # the processes already use every core
     try:
-        image = load(file.path, how.pixel_limit, how.white_level)
+        image = load(file.path, preparation.pixel_limit, preparation.white_level)
     except UnreadableImage as bad:
         return Skipped(file, str(bad))
     digest = hashlib.blake2b(image.tobytes() + repr(image.shape).encode(), digest_size=16).digest()
-    return Prepared(how.stored(image), digest, perceptual_hash(image))
+    return Prepared(preparation.stored(image), digest, perceptual_hash(image))
 
 
 def finish_shards(folders: Mapping[str, Path], files: list[ImageFile], duplicates: Duplicates) -> None:
@@ -160,15 +161,15 @@ def finish_shards(folders: Mapping[str, Path], files: list[ImageFile], duplicate
     groups = {path_in_shards(file): group for file, group in duplicates.groups(files).items() if group != file.group}
     for folder in folders.values():
         if any(row.path in dropped or row.path in groups for row in read_rows(folder)):
-            names, how = class_names(folder), preparation(folder)
-            with atomic_folder(folder) as finished, ShardWriter(finished, names, preparation=how) as writer:
+            names, noted = class_names(folder), shards.preparation(folder)
+            with atomic_folder(folder) as finished, ShardWriter(finished, names, preparation=noted) as writer:
                 for row in read_rows(folder):
                     if row.path not in dropped:
                         writer.add(row._replace(group=groups.get(row.path, row.group)))
 
 
 def composition(
-    files: set[ImageFile], duplicates: Duplicates, settings: PrepareSettings, how: Preparation
+    files: set[ImageFile], duplicates: Duplicates, settings: PrepareSettings, preparation: Preparation
 ) -> dict[str, Any]:
     """Return how many images each split has and where they come from, what was white, and the classes left out.
 
@@ -181,9 +182,9 @@ def composition(
         of_split = [file for file in files if file.split == name]
         splits[name]["share_copied_in_training"] = duplicates.share_copied_in_training(of_split)
     return {
-        "white_level": how.white_level,
-        "image_size": how.image_size,
-        "left_out_classes": {row["class"]: int(row["images"]) for row in table_of_fetch(RAW, "small_classes")},
+        "white_level": preparation.white_level,
+        "image_size": preparation.image_size,
+        "left_out_classes": {row["class"]: int(row["images"]) for row in fetch_table(RAW, "small_classes")},
         "splits": splits,
     }
 

@@ -1,7 +1,7 @@
 """Stage weights: bring the weights that a network starts from."""
 
 from stages.networks.common.contract import network_named
-from stages.networks.common.starting_point import write_starting_point
+from stages.networks.pretrained.starting_point import write_starting_point
 from stages.runtime.command import run_stage
 from stages.runtime.files import atomic_folder, read_json
 

@@ -16,9 +16,9 @@ from tests.training.test_loop import coloured
 
 
 def test_experiments_are_listed():
-    """Each program of the folder; birds_study is a part of birds."""
+    """Each program of the folder."""
     programs = {path.stem for path in (ROOT / "experiments").glob("*.py")}
-    assert programs == {*MINUTES, "birds_study", "__init__", "__main__"}
+    assert programs == {*MINUTES, "__init__", "__main__"}
 
 
 def test_photographs_are_compared_with_the_plain_loop():

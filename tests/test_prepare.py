@@ -11,12 +11,14 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+import torch
 from PIL import Image
 
 from helpers.projects import ROOT, set_params
 from stages import prepare
-from stages.images.reading import decode
+from stages.images.reading import decode, resized
 from stages.images.shards import class_names, preparation, read_rows
+from stages.networks.common.image_set import load_images
 from stages.runtime.errors import UserError
 from stages.runtime.files import read_csv, read_json
 from tests.conftest import write_images
@@ -80,6 +82,15 @@ def test_a_set_of_small_images_is_stored_small_and_says_so(raw, project, fit, si
             "pixel_limit": 100_000_000, "white_level": 4095,
             "interpolation": {"shrinking": "area", "enlarging": "bicubic"},
         }  # fmt: skip
+
+
+def test_networks_see_small_images_at_the_size_that_is_set(raw, project):
+    """They are enlarged as they are read, so that every network has the pixels that it needs."""
+    set_params(project, prepare__image_size=64)
+    prepare.main()
+    (first, *_), images = read_rows("data/test"), load_images("data/test", torch.device("cpu"))
+    assert images.pixels.shape == (6, 64, 64, 3)
+    assert np.array_equal(images.pixels[0].numpy(), resized(decode(first.encoded), 64))
 
 
 def test_one_large_image_keeps_the_size_that_is_set(raw, project):

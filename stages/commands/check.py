@@ -131,26 +131,29 @@ def network_contradictions(network: Network[Any], settings: TrainingSettings) ->
 def size_of_study() -> Size:
     """Return what the study's needs of memory and disk follow from; no images where nobody knows their number."""
     study, source = read_section("study", Study), read_section("dataset.source", str)
-    per_class = read_section("dataset.synthetic.images_per_class", int)
+    synthetic = read_section("dataset.synthetic", fetch.source_module("synthetic").Settings)
     counts: dict[str, Callable[[], tuple[int, int]]] = {
         "folder": lambda: images_in(Path(read_section("dataset.folder.path", str))),
-        "synthetic": lambda: (read_section("dataset.synthetic.species", int) * per_class, 0),
+        "synthetic": lambda: (synthetic.species * synthetic.images_per_class, 0),
         "cub_200_2011": lambda: (11_788, 1_200_000_000),
         "tiny_imagenet_200": lambda: (110_000, 240_000_000),
     }
     images, source_bytes = counts.get(source, lambda: (0, 0))()
     settings = [settings_of(network_named(name)) for name in study.networks]
+    prepared = read_section("prepare", prepare.PrepareSettings)
     pixels = largest_pixels(Path(read_section("dataset.folder.path", str)))
     return Size(
         images,
         source_bytes,
-        image_size=read_section("prepare.image_size", int),
+        image_size=prepared.image_size,
         input_size=max((input_size_of(each) for each in settings if each.freeze != "backbone"), default=0),
-        copies=read_section("augment.copies", int) if "augmented" in study.data else 0,
+        copies=read_section("augment", augment.AugmentSettings).copies if "augmented" in study.data else 0,
         batch_size=max(each.batch_size for each in settings),
         parameters=LARGEST_NETWORK,
         runs=len(study.configurations()) * len(study.seeds),
-        largest_image=min(read_section("prepare.pixel_limit", int), pixels) if source == "folder" else 0,
+        largest_image=min(read_section("prepare", prepare.PrepareSettings).pixel_limit, pixels)
+        if source == "folder"
+        else 0,
     )
 
 

@@ -112,7 +112,9 @@ def _explainer(classifier: Any) -> Any:
 def export(words: list[str]) -> int:
     """Write the network to files for other programs."""
     parser = _parser("classify export", "Write a trained network, with preparation and class names, to a file.")
-    parser.add_argument("--onnx", metavar="FILE", type=Path, help="for onnxruntime and others; see docs/using.md")
+    parser.add_argument(
+        "--onnx", metavar="FILE", type=Path, help="for onnxruntime and others; prepare_images.py beside it"
+    )
     parser.add_argument(
         "--int8", metavar="FILE", type=Path, help="the same in 8 bits, with what that costs in accuracy"
     )

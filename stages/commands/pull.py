@@ -21,6 +21,7 @@ from stages.runtime.files import atomic_file
 from stages.runtime.yaml_files import read_yaml
 
 DIGEST = re.compile(r"[0-9a-f]{32}")
+OUTPUT_KEYS = {"path", "hash", "md5", "size", "nfiles", "isexec"}
 OUTPUTS = ("data", "metrics")  # the folders that stages write to
 
 
@@ -83,15 +84,17 @@ def faulty_lists(cache: Path) -> Iterator[str]:
 
 
 def faulty_runs(cache: Path) -> Iterator[str]:
-    """Yield a line for each entry of the run cache whose outputs lie where no stage writes."""
+    """Yield a line for each entry of the run cache whose outputs are no files of this project's stages."""
     for path, entry in _runs(cache):
         for out in _outs(entry):
-            name = str(out.get("path")) if isinstance(out, dict) else ""
-            digest = str(out.get("md5")) if isinstance(out, dict) else ""
+            known = out if isinstance(out, dict) else {}
+            name, digest = str(known.get("path")), str(known.get("md5"))
             if not (is_below(name) and PurePosixPath(name).parts[0] in OUTPUTS):
                 yield f"{path}: {name!r} is no output of a stage"
-            elif not DIGEST.fullmatch(digest.removesuffix(".dir")):
+            elif not DIGEST.fullmatch(digest.removesuffix(".dir")) or known.get("hash") != "md5":
                 yield f"{path}: {digest!r} is no digest"
+            elif others := sorted(map(str, set(known) - OUTPUT_KEYS)):  # DVC would take files: for a list
+                yield f"{path}: {name} has {', '.join(others)}"
 
 
 def is_below(name: str) -> bool:

@@ -4,10 +4,11 @@ The set of Stanford's course CS231n. Its test images have no labels: its validat
 """
 
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from pathlib import Path
 
 from stages.datasets.common.archives import published_layout, unpacked
+from stages.datasets.common.class_names import folder_names
 from stages.datasets.common.downloads import Checksum, Url, download
 from stages.datasets.common.selection import Selection
 from stages.runtime.config import Section
@@ -44,18 +45,8 @@ def _read(top: Path) -> tuple[dict[str, str], Groups]:
     ids = (top / "wnids.txt").read_text(encoding="utf-8").split()
     words = _words(top / "words.txt")
     groups = _training(top / "train", ids) | _validation(top / "val")
-    names = readable({key: words.get(key, key) for key in ids})
+    names = folder_names({key: words.get(key, key).split(",")[0] for key in ids})
     return {name: key for key, name in names.items()}, groups
-
-
-def readable(words: dict[str, str]) -> dict[str, str]:
-    """Return a folder name for each WordNet id: the first of its words, and the id where classes share a word.
-
-    Names that differ in case only count as shared: some file systems take them for one.
-    """
-    names = {key: re.sub(r"[\\/\s]+", "_", text.split(",")[0].strip()) for key, text in words.items()}
-    shared = Counter(name.casefold() for name in names.values())
-    return {key: f"{name}_{key}" if shared[name.casefold()] > 1 else name for key, name in names.items()}
 
 
 def _words(file: Path) -> dict[str, str]:

@@ -4,13 +4,12 @@ Images that torchvision keeps as files are copied as they are; those it keeps as
 """
 
 import inspect
-import re
 import shutil
 import socket
 import tarfile
 import traceback
 import zipfile
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from http.client import HTTPException
@@ -22,6 +21,7 @@ from PIL import Image
 from pydantic import AfterValidator
 
 from stages.datasets.common import downloads
+from stages.datasets.common.class_names import folder_names
 from stages.datasets.common.selection import Selection
 from stages.runtime.config import Section
 from stages.runtime.errors import UserError
@@ -199,24 +199,13 @@ def _by_label(parts: Iterable[Any]) -> dict[int, dict[int, Item]]:
 
 
 def _class_names(part: Any, labels: list[int]) -> dict[int, str]:
-    """Return a folder name for each label: what torchvision calls it, or its number.
-
-    Names that differ in case only get their number as well: some file systems take them for one.
-    """
+    """Return a folder name for each label: what torchvision calls it, or its number."""
     attributes = (getattr(part, name, None) for name in ("classes", "categories", "class_to_idx"))
-    known = list(next((names for names in attributes if names), []))
+    titles = list(next((titles for titles in attributes if titles), []))
+    titles = [title if isinstance(title, str) else title[0] for title in titles]  # ImageNet lists synonyms
     numbers = {label: f"{label:0{len(str(max(labels)))}d}" for label in labels}
-    names = {label: _folder_name(known[label]) if label < len(known) else numbers[label] for label in labels}
-    shared = Counter(name.casefold() for name in names.values())
-    return {
-        label: f"{name}_{numbers[label]}".lstrip("_") if shared[name.casefold()] > 1 or not name else name
-        for label, name in names.items()
-    }
-
-
-def _folder_name(name: str | tuple[str, ...]) -> str:
-    text = name if isinstance(name, str) else name[0]  # ImageNet lists synonyms
-    return re.sub(r"[\\/\s]+", "_", text).strip("._")
+    names = folder_names({numbers[label]: titles[label] if label < len(titles) else "" for label in labels})
+    return {label: names[number] for label, number in numbers.items()}
 
 
 def _write(item: tuple[Path, Path | Image.Image]) -> None:

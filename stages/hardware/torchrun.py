@@ -1,7 +1,8 @@
 """Training in several processes on one machine or many, started as torchrun's own environment says.
 
 PET_NPROC_PER_NODE and PET_NNODES are what torchrun reads; dvc.yaml and params.yaml know nothing of them, for where a
-study runs must not change what it records. The other ones of several machines run torchrun by hand: docs/scale.md.
+study runs must not change what it records. The other ones of several machines run torchrun by hand:
+docs/guides/long-trainings-and-scale.md.
 """
 
 import os

@@ -15,8 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from stages.images import formats
 from stages.images.bit_depth import MAX_16_BIT, is_high_bit_depth, scale_to_8_bits, values_of
+from stages.images.formats import (
+    PNG_SIGNATURE,
+    first_bytes,
+    is_heif,
+    png_without_metadata,
+    raw_format,
+    raw_format_reason,
+    reads_heif,
+    unsupported_reason,
+)
 
 ImageArray = NDArray[np.uint8]
 FitMode = Literal["crop", "pad", "squash"]
@@ -53,7 +62,7 @@ def load(path: Path, pixel_limit: int, white_level: int = MAX_16_BIT) -> ImageAr
     except UnreadableImage:
         raise
     except UnidentifiedImageError:
-        raise UnreadableImage(formats.unsupported_reason(path)) from None
+        raise UnreadableImage(unsupported_reason(path)) from None
     except Image.DecompressionBombError:
         raise UnreadableImage(f"more pixels than the limit of {pixel_limit} (prepare.pixel_limit)") from None
     except Exception as error:  # noqa: BLE001  # Pillow's readers raise almost anything on damaged bytes
@@ -83,10 +92,10 @@ def _decode_file(path: Path, pixel_limit: int) -> Image.Image:
     except (UnreadableImage, Image.DecompressionBombError):
         raise
     except Exception:
-        if not formats.first_bytes(path).startswith(formats.PNG_SIGNATURE):
+        if not first_bytes(path).startswith(PNG_SIGNATURE):
             raise
     # metadata is no reason to lose an image: what is still wrong without it is wrong with the image
-    return _decode(path, BytesIO(formats.png_without_metadata(path.read_bytes())), pixel_limit)
+    return _decode(path, BytesIO(png_without_metadata(path.read_bytes())), pixel_limit)
 
 
 def _decode(path: Path, content: Path | BytesIO, pixel_limit: int) -> Image.Image:
@@ -103,14 +112,14 @@ def _decode(path: Path, content: Path | BytesIO, pixel_limit: int) -> Image.Imag
 
 def _open(path: Path, content: Path | BytesIO) -> Image.Image:
     Image.init()
-    heif = ["HEIF"] if formats.is_heif(formats.first_bytes(path)) and formats.reads_heif() else []
+    heif = ["HEIF"] if is_heif(first_bytes(path)) and reads_heif() else []
     return Image.open(content, formats=[name for name in FORMATS + heif if name in Image.OPEN])
 
 
 def _check(image: Image.Image, path: Path, pixel_limit: int) -> None:
     """Raise UnreadableImage for what must not be decoded."""
-    if image.format == "TIFF" and (raw := formats.raw_format(image, path)):
-        raise UnreadableImage(formats.raw_format_reason(raw))
+    if image.format == "TIFF" and (raw := raw_format(image, path)):
+        raise UnreadableImage(raw_format_reason(raw))
     if image.width * image.height > pixel_limit:
         size = f"{image.width} x {image.height} pixels"
         raise UnreadableImage(f"{size} are more than the limit of {pixel_limit} (prepare.pixel_limit)")

@@ -106,18 +106,14 @@ def edited_since_start(names: Iterable[str]) -> set[str]:
     A date in the future says nothing: a clock was put right, or an archive came from a machine ahead. The system's own
     record of a change (ctime) then tells whether it happened now; where that lies in the future too, nobody knows.
     """
-    now = time.time()
-    started = now - age()
+    started = time.time() - age()
 
     def is_late(file: Path) -> bool:
         return file.exists() and started < min(file.stat().st_mtime, file.stat().st_ctime) <= time.time()
 
     paths = {name: PARAMS if name.startswith(f"{PARAMS}: ") else Path(name) for name in names}
-    return {
-        name
-        for name, path in paths.items()
-        if any(is_late(file) for file in _files(path) if file == path or file.suffix == ".py")
-    }
+    files = {name: path.rglob("*.py") if path.is_dir() else [path] for name, path in paths.items()}
+    return {name for name, each in files.items() if any(map(is_late, each))}
 
 
 def _at(tree: Any, key: str) -> Any:

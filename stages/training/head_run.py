@@ -71,7 +71,7 @@ def write_head(network: str, values: dict[str, Any], data: HeadData, folder: Pat
         image_size=start.image_size,
         mean=start.mean,
         standard_deviation=start.standard_deviation,
-        preparation=preparation_of("data/original"),
+        preparation=preparation_of("data/validation"),
         head_power=head.power,
         none_of_these_below=rejection_threshold(confidence, data.labels),
     )

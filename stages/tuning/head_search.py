@@ -42,7 +42,7 @@ def search_head(network: str, defaults: TrainingConfig, seed: int, folder: Path)
         write_head(network, values | changed, data, trained[kind], began)
     said = ", ".join(f"{name} {value:g}" for name, value in changes[best].items()) or "the defaults"
     print(
-        f"tune {network}: of {len(tried)} heads {said} has the lowest cross-validated loss,"
+        f"tune {network}: of {len(tried)} heads what is expected to be best is {said}: cross-validated loss"
         f" {losses[best].mean():.3f} ({losses[0].mean():.3f} with the defaults)",
         file=sys.stderr,
     )

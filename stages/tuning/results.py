@@ -66,6 +66,7 @@ def importances(trials: list[FrozenTrial]) -> dict[str, float]:
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     if len(complete) < FEWEST_TRIALS:
         return {}
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(direction="minimize")
     study.add_trials(complete)
     with warnings.catch_warnings():

@@ -20,7 +20,7 @@ from stages.runtime.files import atomic_folder, write_text
 from stages.runtime.fingerprint import fingerprint
 from stages.training.checkpoint import FOLDER
 from stages.training.loop import fit
-from stages.training.run import hardware, write_training
+from stages.training.writing import hardware, write_training
 from stages.tuning.known import Known, Tuning
 from stages.tuning.results import CHANGED, Found, in_words
 from stages.tuning.search import best_trials, run_search
@@ -115,6 +115,10 @@ def database_errors_in_words() -> Iterator[None]:
     """Say in words what a database that other processes share has to say."""
     try:
         yield
-    except DATABASE_ERRORS as error:
-        reason = str(error).partition("\n")[0]
+    except (*DATABASE_ERRORS, UnboundLocalError) as error:
+        # Optuna 5.0 fails with the latter where it cannot write down how a trial ended
+        cause = error.__context__ if isinstance(error, UnboundLocalError) else error
+        if not isinstance(cause, DATABASE_ERRORS):
+            raise
+        reason = str(cause).partition("\n")[0]
         raise UserError(f"the database of {VARIABLE} failed: {reason}; `dvc repro` goes on from there") from None

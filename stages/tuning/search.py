@@ -17,7 +17,7 @@ from stages.runtime.files import atomic_folder
 from stages.statistics.temperature import temperature_scaled_cross_entropies
 from stages.training.history import Epoch
 from stages.training.loop import DivergedError, fit
-from stages.training.run import write_training
+from stages.training.writing import write_training
 from stages.tuning.known import Known, Tuning, ended, loss_of
 from stages.tuning.results import CHANGED, WORST_LOSS, in_words
 from stages.tuning.selection import best_expected

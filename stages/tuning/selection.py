@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-TRAINING_LUCK = 0.04  # standard deviation of a training's loss over seeds, as a share of it: so on drawn birds
+# standard deviation of a training's loss over seeds, as a share of the loss: of six on drawn birds 3 % on test images,
+# and 7 % on 80 validation images, beside what follows from their number
+TRAINING_LUCK = 0.04
 # of the scatter that errors alone make, how much must be there before any counts as true: all of it would miss most
 # true gains, and to take a trial that is only as good as the defaults costs nothing
 NOISE_SHARE = 0.5

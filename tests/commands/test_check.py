@@ -33,6 +33,13 @@ def test_settings_are_checked_without_torch():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_options_of_the_data_may_be_left_out(project):
+    """Their defaults stand in the schemas; DVC itself asks for the path that it watches."""
+    set_params(project, prepare={}, augment={}, dataset__synthetic={}, dataset__folder={"path": "pictures"})
+    (project / "pictures").mkdir()
+    main()
+
+
 def test_mistakes_in_all_sections_are_named_together(project):
     """A person mends all of them after one attempt, those of sections that no run uses included."""
     set_params(

@@ -112,15 +112,23 @@ def test_a_list_that_is_not_what_its_name_says_is_refused(study, change, words):
 
 
 @pytest.mark.parametrize(
-    "out", [{"path": "../evil"}, {"path": "stages/run"}, {"md5": "../../evil"}, {"path": "data/../dvc.yaml"}]
+    "out",
+    [
+        {"path": "../evil"},
+        {"path": "stages/run"},
+        {"md5": "../../evil"},
+        {"path": "data/../dvc.yaml"},
+        {"hash": "md5-dos2unix"},
+        {"files": [{"relpath": "../../run"}]},
+    ],
 )
 def test_an_entry_of_the_run_cache_that_would_write_elsewhere_is_refused(study, out):
     """Its outputs lie in data/ and metrics/, and are named by digests."""
     (path,) = (study.parent / "remote/runs").glob("*/*/*")
     entry = yaml.safe_load(path.read_text(encoding="utf-8"))
-    entry["outs"][0] |= out
+    next(each for each in entry["outs"] if each["path"] == "data/raw").update(out)
     path.write_text(yaml.safe_dump(entry), encoding="utf-8")
-    assert re.search("is no output of a stage|is no digest", refused(study, "run-cache"))
+    assert re.search("is no output of a stage|is no digest|raw has files", refused(study, "run-cache"))
 
 
 def test_names_that_stay_below_a_folder_do():

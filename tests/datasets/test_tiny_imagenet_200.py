@@ -9,7 +9,7 @@ from PIL import Image
 
 from stages.datasets.common import downloads
 from stages.datasets.common.selection import Selection
-from stages.datasets.tiny_imagenet_200 import Settings, fetch, readable
+from stages.datasets.tiny_imagenet_200 import Settings, fetch
 from stages.runtime.errors import UserError
 from tests.servers import serving
 
@@ -126,12 +126,6 @@ def test_a_cap_counts_in_training_and_test_each(fetched):
         "test/goldfish/val_1.JPEG",
         "test/Egyptian_cat/val_2.JPEG",
     }
-
-
-def test_names_are_safe_and_different_on_every_file_system():
-    """Names that differ in case only, or hold a slash, still make a folder each."""
-    words = {"n1": "Crane", "n2": "crane", "n3": "half/half", "n4": "n4"}
-    assert readable(words) == {"n1": "Crane_n1", "n2": "crane_n2", "n3": "half_half", "n4": "n4"}
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pyarrow.parquet as pq
 
-from stages.evaluation.examples import HARD_CLASS, MISTAKE, Example, choose_examples, encode_heat_map, write_predictions
+from stages.evaluation.examples import HARD_CLASS, MISTAKE, Example, choose_examples, encode_heat_map, write_examples
 
 
 def said(*rows: tuple[float, float, float]) -> np.ndarray:
@@ -41,15 +41,15 @@ def test_of_many_mistakes_in_many_classes_a_few_are_shown():
     assert len({look.row for look in examples}) == 24
 
 
-def test_predictions_are_a_table_that_says_what_it_is(tmp_path):
+def test_examples_are_a_table_that_says_what_it_is(tmp_path):
     """And the same bytes each time."""
-    columns = {"path": ["a.jpg", "b.jpg"], "label": [0, 1], "logits": [[0.5, 1.5], [2.0, 0.0]]}
+    columns = {"path": ["a.jpg", "b.jpg"], "label": [0, 1], "probability": [0.5, 1.5]}
     for name in ("one", "two"):
-        write_predictions(tmp_path / name / "predictions.parquet", columns, {"class_names": ["jay", "Eule ü"]})
-    table = pq.read_table(tmp_path / "one/predictions.parquet")
+        write_examples(tmp_path / f"{name}.parquet", columns, ["jay", "Eule ü"])
+    table = pq.read_table(tmp_path / "one.parquet")
     assert table.to_pydict() == columns
     assert table.schema.metadata == {b"study": '{"class_names": ["jay", "Eule ü"]}'.encode()}
-    assert (tmp_path / "one/predictions.parquet").read_bytes() == (tmp_path / "two/predictions.parquet").read_bytes()
+    assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "two.parquet").read_bytes()
 
 
 def test_a_heat_map_is_kept_as_a_small_grey_image():

@@ -61,7 +61,7 @@ def test_a_network_that_asks_the_mirror_image_too_is_explained_by_the_image_itse
 @pytest.mark.parametrize("side", [64, 128])
 def test_every_network_has_a_layer_that_says_where(name, side):
     """Of 4 x 4 parts, which is the least that shows something."""
-    model = network_named(name).build(network_settings(name), 3, side).eval()
+    model = network_named(name).build(network_settings(name, weights="none", input_size=side), 3, side).eval()
     images = torch.randn(2, 3, side, side)
     maps = grad_cam(model, images, torch.tensor([0, 2]))
     assert maps.shape == (2, 4, 4)

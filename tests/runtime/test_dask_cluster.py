@@ -139,7 +139,7 @@ def test_a_worker_of_other_code_is_refused_in_words(study, scheduler, worker, tm
 def test_workers_that_start_after_the_study_are_waited_for_and_lost_ones_not_for_ever(scheduler, worker, monkeypatch):
     """As in a job of a cluster, where all start at once, and one ends when its time is up."""
     monkeypatch.setattr(dask_cluster, "WORKER_TIMEOUT", 60)
-    monkeypatch.setenv(dask_cluster.VARIABLE, scheduler)
+    monkeypatch.setenv(dask_cluster.ADDRESS_VARIABLE, scheduler)
     lengths = dask_cluster.cluster_map(len, ["a", "bc", "def"], "lengths")
     with ThreadPoolExecutor(1) as beside:
         first = beside.submit(next, lengths)
@@ -156,13 +156,13 @@ def test_workers_that_start_after_the_study_are_waited_for_and_lost_ones_not_for
 def test_an_address_without_a_cluster_is_said_in_words(study, scheduler, monkeypatch):
     """No scheduler, no workers, no address at all."""
     monkeypatch.setattr(dask_cluster, "WORKER_TIMEOUT", 1)
-    monkeypatch.setattr(dask_cluster, "PATIENCE", "1s")
+    monkeypatch.setattr(dask_cluster, "SCHEDULER_TIMEOUT", "1s")
     for address, said in {
         scheduler: f"the scheduler at {scheduler} has no workers",
         "tcp://127.0.0.1:9": "no Dask scheduler answers at tcp://127.0.0.1:9",
         "nonsense://x": "give a Dask scheduler's address, e.g. tcp://scheduler:8786",
     }.items():
-        monkeypatch.setenv(dask_cluster.VARIABLE, address)
+        monkeypatch.setenv(dask_cluster.ADDRESS_VARIABLE, address)
         with pytest.raises(UserError, match=re.escape(said)):
             list(dask_cluster.cluster_map(len, ["a"], "lengths"))
     done = run("prepare", "nonsense://x")

@@ -8,6 +8,7 @@ from stages.runtime.files import (
     UNFINISHED,
     atomic_file,
     atomic_folder,
+    read_csv,
     read_json,
     write_csv,
     write_json,
@@ -117,6 +118,13 @@ def test_csv_has_a_header_and_empty_cells(tmp_path):
     """A table starts with the names of its columns; a value that is absent stays empty, one with a comma is quoted."""
     write_csv(tmp_path / "a.csv", ["file", "reason"], [{"file": "a, b.jpg", "reason": "é"}, {"file": "c.jpg"}])
     assert (tmp_path / "a.csv").read_bytes() == 'file,reason\n"a, b.jpg",é\nc.jpg,\n'.encode()
+
+
+def test_csv_keeps_what_would_end_a_line(tmp_path):
+    """A carriage return in a file's name, as in macOS's Icon files, splits no row."""
+    rows = [{"file": "crow/Icon\r,jay", "reason": "x"}, {"file": "b", "reason": "two\nlines"}]
+    write_csv(tmp_path / "a.csv", ["file", "reason"], rows)
+    assert read_csv(tmp_path / "a.csv") == rows
 
 
 def test_csv_refuses_a_column_without_a_name(tmp_path):

@@ -2,7 +2,8 @@
 
 import pytest
 
-from stages.runtime.names import case_clashes, natural_order, spelled
+from stages.runtime.errors import UserError
+from stages.runtime.names import case_clashes, has_control_characters, natural_order, printable, spelled
 
 
 @pytest.mark.parametrize(
@@ -36,3 +37,20 @@ def test_names_that_look_the_same_are_shown_apart():
     assert spelled("Cat", "cat") == "'Cat'"
     assert spelled("caf\u00e9", "cafe\u0301") == "'caf\u00e9' (caf\\xe9)"
     assert spelled("cafe\u0301", "caf\u00e9") == "'cafe\u0301' (cafe\\u0301)"
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("a\x1b[2Jb", "a\\x1b[2Jb"), ("a\x9b2Jb", "a\\x9b2Jb"), ("a\u202eb", "a\\u202eb"), ("a\rb", "a\\rb")],
+)
+def test_what_would_change_a_terminal_is_spelled_out(name, shown):
+    """Escape sequences, their form of one character, and marks that turn a text around; in every UserError."""
+    assert has_control_characters(name)
+    assert printable(name) == shown
+    assert UserError(name, f"{name}\nmore").lines == (shown, f"{shown} more")
+
+
+@pytest.mark.parametrize("name", ["bl\u00e5mes", "\u0645\u06cc\u200c\u062e\u0648\u0627\u0646", "\u9e1f \U0001f426"])
+def test_letters_of_any_script_are_no_control_characters(name):
+    """Persian joins words by a character without width."""
+    assert not has_control_characters(name)

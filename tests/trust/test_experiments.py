@@ -1,4 +1,4 @@
-"""`dvc exp` as docs/experiments.md has it: in place, in copies, from a queue, compared, applied, shared; and merges."""
+"""`dvc exp` as the guide has it: in place, in a copy, queued, compared, applied and shared; merges."""
 
 import json
 import re

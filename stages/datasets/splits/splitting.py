@@ -51,7 +51,7 @@ def split(raw: Path, settings: SplitSettings, seed: int) -> list[ImageFile]:
     count like any other. Raises UserError where a class is too small for that.
     """
     files = _files_by_class(raw)
-    by_group = settings.group_by != "none" or any(row["group"] for row in table_of_fetch(raw, "labels"))
+    by_group = settings.group_by != "none" or any(row["group"] for row in fetch_table(raw, "labels"))
     found = (_split_by_group if by_group else _split_by_class)(raw, files, settings, seed)
     return sorted(found, key=lambda file: SPLITS.index(file.split))
 
@@ -86,7 +86,7 @@ def _split_by_group(raw: Path, files: FilesByClass, settings: SplitSettings, see
         for (own, name), paths in files.items()
         for path in paths
     }
-    of_table = {raw / row["file"]: row["group"] for row in table_of_fetch(raw, "labels")}
+    of_table = {raw / row["file"]: row["group"] for row in fetch_table(raw, "labels")}
     groups = group_names(list(members), settings.group_by, of_table)
     splits = {member: OFFICIAL_SPLITS[own] for member, own in members.items() if own in FIXED}
     test = 0 if "test" in official else settings.test_fraction
@@ -107,7 +107,7 @@ def official_splits(raw: Path) -> set[str]:
 def origins(raw: Path, settings: SplitSettings) -> dict[str, str]:
     """Return where the images of each split come from, in words."""
     official, own = official_splits(raw), "the source's own {}/"
-    if any(row["split"] for row in table_of_fetch(raw, "labels")):
+    if any(row["split"] for row in fetch_table(raw, "labels")):
         own = "what the source's table calls {}"
     source = own.format("train") if official else "each class"
     if settings.group_by != "none":
@@ -122,7 +122,7 @@ def origins(raw: Path, settings: SplitSettings) -> dict[str, str]:
     return drawn | {OFFICIAL_SPLITS[name]: own.format(name) for name in fixed}
 
 
-def table_of_fetch(raw: Path, name: str) -> list[dict[str, str]]:
+def fetch_table(raw: Path, name: str) -> list[dict[str, str]]:
     """Return the rows of a table that fetch left beside the images; none where it left none.
 
     labels: each file's split and group, where the source has a table that tells them. bad_files: each one's reason and
@@ -147,7 +147,7 @@ def _too_few(name: str, count: int, settings: SplitSettings, official: set[str])
 def _files_by_class(raw: Path) -> FilesByClass:
     """Return the files of each class, in order."""
     official = bool(official_splits(raw))
-    bad = {raw / row["file"] for row in table_of_fetch(raw, "bad_files") if row["class"]}
+    bad = {raw / row["file"] for row in fetch_table(raw, "bad_files") if row["class"]}
     found: dict[tuple[str, str], list[Path]] = defaultdict(list)
     for file in sorted({file for file in raw.glob("*/**/*") if file.is_file()} | bad):
         top, below, *_ = (*file.relative_to(raw).parts, "")

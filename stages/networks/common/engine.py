@@ -53,7 +53,7 @@ class Engine:
 
     @cached_property
     def session(self) -> object:
-        """The session of ONNX Runtime, which takes a moment to start."""
+        """The session of ONNX Runtime, which takes a moment to start. Raises UserError where a file is damaged."""
         import onnxruntime
 
         onnxruntime.set_default_logger_severity(3)
@@ -61,12 +61,22 @@ class Engine:
         options.intra_op_num_threads = available_cores()
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # decoding threads need the cores
         source = str(self.model) if isinstance(self.model, Path) else self.model.SerializeToString()
-        return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        try:
+            return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        except Exception as error:
+            if not isinstance(self.model, Path):
+                raise
+            reason = " ".join(str(error).split())[-200:]
+            raise UserError(f"{self.model} or its weights are damaged; `dvc checkout` brings them ({reason})") from None
 
     def metadata(self) -> str:
         """Return what the graph says of its network, as JSON; "" where it says nothing."""
         model = onnx.load(self.model, load_external_data=False) if isinstance(self.model, Path) else self.model
         return next((entry.value for entry in model.metadata_props if entry.key == METADATA), "")
+
+    def output_names(self) -> list[str]:
+        """Return the names of all outputs."""
+        return [output.name for output in self.session.get_outputs()]  # type: ignore[attr-defined]
 
     def run(self, images: Images, *names: str) -> list[NDArray[np.float32]]:
         """Return the named outputs for images (n, size, size, 3)."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 WEIGHTS_FILE = "weights.safetensors"  # in the folder of the graph
 METADATA = "study"  # the key of the graph's and the weights' metadata
 OPSET = 20
+PASSED_THROUGH = ("Dropout", "Flatten", "Identity", "Reshape", "Squeeze")  # which keep a mean over places what it is
 MAX_HEADER = 100_000_000  # bytes, as safetensors itself allows
 
 
@@ -91,7 +92,8 @@ def backbone_of(model: onnx.ModelProto) -> onnx.ModelProto:
     part = onnx.ModelProto()
     part.CopyFrom(model)
     del part.graph.output[1:]
-    needed, kept = {part.graph.output[0].name}, []
+    _add_feature_map(part)
+    needed, kept = {output.name for output in part.graph.output}, []
     for node in reversed(part.graph.node):
         if needed.intersection(node.output):
             needed.update(node.input)
@@ -101,6 +103,18 @@ def backbone_of(model: onnx.ModelProto) -> onnx.ModelProto:
     part.graph.node.extend(reversed(kept))
     part.graph.initializer.extend(tensors)
     return part
+
+
+def _add_feature_map(model: onnx.ModelProto) -> None:
+    """Give, where the features are means over places, what they are means of, as `feature_map` (n, d, h, w)."""
+    producers = {name: node for node in model.graph.node for name in node.output}
+    node = producers["features"]
+    while node.op_type in PASSED_THROUGH and node.input[0] in producers:
+        node = producers[node.input[0]]
+    if node.op_type in ("GlobalAveragePool", "ReduceMean"):
+        model.graph.node.append(helper.make_node("Identity", [node.input[0]], ["feature_map"]))
+        shape = ["n", "d", "height", "width"]
+        model.graph.output.append(helper.make_tensor_value_info("feature_map", TensorProto.FLOAT, shape))
 
 
 def bind(model: onnx.ModelProto, weights: Path) -> onnx.ModelProto:

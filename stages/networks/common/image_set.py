@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -62,15 +62,10 @@ class ImageSet:
         firsts = np.arange(len(self)) if self.copies is None else np.flatnonzero(~self.copies)
         return firsts, np.diff(firsts, append=len(self))
 
-    def batch(
-        self, rows: Tensor | Sequence[int] | slice, change: Callable[[Tensor], Tensor] | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Return images (n, 3, H, W) in channels_last memory order, normalised, and their labels (n,).
-
-        `change` is what is done to the pixels (n, H, W, 3) as uint8 before.
-        """
+    def batch(self, rows: Tensor | Sequence[int] | slice) -> tuple[Tensor, Tensor]:
+        """Return images (n, 3, H, W) in channels_last memory order, normalised, and their labels (n,)."""
         chosen = rows if isinstance(rows, slice) else torch.as_tensor(rows)
-        return self.normalised(self._chosen(chosen), change), self.labels[chosen]
+        return self.normalised(self._chosen(chosen)), self.labels[chosen]
 
     def batches(self, size: int, part: slice = slice(None)) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield all pixels, or a part of them, in order, `size` at a time."""
@@ -78,11 +73,9 @@ class ImageSet:
         for start in range(first, end, size):
             yield self.batch(slice(start, min(start + size, end)))
 
-    def normalised(self, pixels: Tensor, change: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+    def normalised(self, pixels: Tensor) -> Tensor:
         """Return pixels (n, H, W, 3) of uint8 as `batch` does."""
-        pixels = pixels.to(self.labels.device, non_blocking=True)
-        pixels = pixels if change is None else change(pixels)
-        return normalised(pixels, self.normalisation)
+        return normalised(pixels.to(self.labels.device, non_blocking=True), self.normalisation)
 
     def chosen(self, batches: Sequence[Tensor]) -> Iterator[Tensor]:
         """Yield the pixels (n, H, W, 3) of each batch of rows (n,), as uint8.

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 # 256 images of 64 pixels, 20 of 224, 10 of 320: less than a training step, for nothing is kept for a way back
 PIXELS_AT_A_TIME = 2**20
+TINY = 1e-12
 
 
 def add_flip_tta(model: nn.Module) -> None:
@@ -30,7 +31,8 @@ def _with_mirror_image(model: nn.Module, images: tuple[Tensor], logits: Tensor) 
 
 def raise_features_to_power(head: nn.Module, power: float) -> None:
     """Have a head be given sign(x) * |x| ** power of each feature x, as it was fitted."""
-    head.register_forward_pre_hook(lambda _, given: (given[0].sign() * given[0].abs() ** power,))
+    # clamped: the gradient of a power below 1 has no bound at zero
+    head.register_forward_pre_hook(lambda _, given: (given[0].sign() * given[0].abs().clamp(min=TINY) ** power,))
 
 
 def normalised(pixels: Tensor, normalisation: Normalisation) -> Tensor:

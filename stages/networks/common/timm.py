@@ -7,12 +7,15 @@ network = Timm("vit_small_patch14_dinov2.lvd142m")
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from stages.networks.common.contract import KnownWeights, Network, Normalisation
 from stages.networks.common.settings import TrainingSettings
+from stages.runtime.errors import UserError
 
 if TYPE_CHECKING:  # timm takes seconds to import, and who checks settings does not need it
     from torch import Tensor, nn
@@ -46,13 +49,24 @@ class Timm(Network[TimmSettings]):
 
         found = get_pretrained_cfg(self.architecture)
         if found is None:
-            raise LookupError(f"timm knows no network {self.architecture!r}")
+            raise UserError(f"stages/networks/{self.name}.py: timm knows no network {self.architecture!r}")
         return found
 
     @property
     def head(self) -> str:  # type: ignore[override]  # of other networks it is no question of timm's
         """How the names of the last layer's weights begin."""
         return f"{self.configuration.classifier}."
+
+    @property
+    def weights_image_size(self) -> int:  # type: ignore[override]
+        """Pixels a side that timm's weights expect, from the hub or as a file."""
+        return int(self.configuration.input_size[1])
+
+    @property
+    def normalisation(self) -> Normalisation:  # type: ignore[override]
+        """The normalisation that they expect."""
+        mean, deviation = self.configuration.mean, self.configuration.std
+        return Normalisation(*(tuple(255 * value for value in each) for each in (mean, deviation)))
 
     def build(self, settings: TimmSettings, classes: int, image_size: int) -> nn.Module:
         """Return timm's network with random weights."""
@@ -64,7 +78,7 @@ class Timm(Network[TimmSettings]):
 
     def known_weights(self) -> Mapping[str, KnownWeights]:
         """Return the weights that timm's authors keep on the Hugging Face hub."""
-        return {"hub": _HubWeights(self)}
+        return {"hub": _HubWeights(self)} if self.configuration.hf_hub_id else {}
 
 
 class _HubWeights:
@@ -74,21 +88,39 @@ class _HubWeights:
         self.source = f"{self.configuration.hf_hub_id}{revision}"
 
     def image_size(self) -> int:
-        return int(self.configuration.input_size[1])
+        return self.network.weights_image_size
 
     def normalisation(self) -> Normalisation:
-        mean, deviation = self.configuration.mean, self.configuration.std
-        return Normalisation(*(tuple(255 * value for value in each) for each in (mean, deviation)))
+        return self.network.normalisation
 
     def fetch(self) -> dict[str, Tensor]:
         import timm
-        from huggingface_hub import hf_hub_download
 
         # by its library first, which says which commit came; timm then finds the file where that keeps it
         repository, _, revision = self.source.partition("@")
-        file = hf_hub_download(repository, "model.safetensors", revision=revision or None)
-        commit = file.split("/snapshots/")[-1].split("/")[0]
-        self.source = f"{repository}@{commit}"
+        file = _downloaded(repository, self.configuration.hf_hub_filename or "model.safetensors", revision or None)
+        self.source = f"{repository}@{file.parent.name}"
         overlay = {"hf_hub_id": self.source}
         model = timm.create_model(self.network.architecture, pretrained=True, pretrained_cfg_overlay=overlay)
         return dict(model.state_dict())
+
+
+def _downloaded(repository: str, name: str, revision: str | None) -> Path:
+    """Return a file of the hub in the cache, in a folder named for its commit. Raises OSError where it cannot be had.
+
+    A large file's blob is named by its sha256, which the hub's library does not check.
+    """
+    from huggingface_hub import hf_hub_download
+
+    try:
+        file = Path(hf_hub_download(repository, name, revision=revision))
+    except Exception as error:  # noqa: BLE001 - whichever library carries HTTP for the hub's has its own kinds
+        raise OSError(f"{name}: {error or type(error).__name__}") from None
+    blob = file.resolve()
+    with blob.open("rb") as content:
+        found = hashlib.file_digest(content, "sha256").hexdigest()
+    if len(blob.name) == len(found) and blob.name != found:
+        blob.unlink()
+        file.unlink()
+        raise OSError(f"{name} has sha256 {found}, not {blob.name}; it is removed, the next attempt fetches it anew")
+    return file

@@ -68,10 +68,14 @@ def metadata_of(path: str | Path) -> Metadata | None:
         written = safetensors_header(Path(path))[0].get("__metadata__", {}).get(METADATA)
         return None if written is None else Metadata(**json.loads(written))
     except ValidationError as invalid:
-        first = invalid.errors()[0]
-        raise UserError(f"{path}: its metadata is damaged: {first['loc'][0]}: {first['msg']}") from None
+        raise UserError(f"{path}: its metadata is damaged: {_first_of(invalid)}") from None
     except (ValueError, TypeError, AttributeError, RecursionError, OSError) as error:
         raise UserError(f"{path} is no network of this project's: {error}") from None
+
+
+def _first_of(invalid: ValidationError) -> str:
+    first = invalid.errors()[0]
+    return f"{first['loc'][0] if first['loc'] else 'metadata'}: {first['msg']}"
 
 
 def required_metadata(path: str | Path) -> Metadata:
@@ -83,19 +87,25 @@ def required_metadata(path: str | Path) -> Metadata:
 
 
 def restore(path: str | Path, network: Network[Any], device: torch.device) -> nn.Module:
-    """Return the trained network that `save_weights` wrote, ready for prediction."""
+    """Return the trained network that `save_weights` wrote, ready for prediction.
+
+    Raises UserError where file and network do not fit.
+    """
     import torch
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     from stages.networks.common.prediction import add_flip_tta, raise_features_to_power
 
     metadata = required_metadata(path)
-    settings = network.schema(**metadata.settings)
-    model: nn.Module = network.build(settings, len(metadata.class_names), metadata.image_size)
     try:
+        settings = network.schema(**metadata.settings)
+        model: nn.Module = network.build(settings, len(metadata.class_names), metadata.image_size)
         model.load_state_dict(load_file(path))
-    except RuntimeError as error:
-        raise UserError(f"{path} does not fit {network.name}: {' '.join(str(error).split())[:300]}") from None
+    except ValidationError as invalid:
+        raise UserError(f"{path} does not fit {network.name}: {_first_of(invalid)}") from None
+    except (RuntimeError, SafetensorError) as error:
+        raise UserError(f"{path} does not fit {network.name}: {' '.join(str(error).split())[:200]}") from None
     if metadata.head_power != 1:
         raise_features_to_power(model.get_submodule(network.head.rstrip(".")), metadata.head_power)
     if settings.flip_tta:

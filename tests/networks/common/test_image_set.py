@@ -11,8 +11,8 @@ def test_images_can_be_changed_before_they_are_normalised():
     negatives = coloured(6, 0)
     negatives.pixels.neg_().add_(255)
     rows = torch.tensor([4, 1])
-    images, labels = images.batch(rows, lambda chosen: 255 - chosen)
-    assert torch.equal(images, negatives.batch(rows)[0])
-    assert images.is_contiguous(memory_format=torch.channels_last)
+    batch, labels = images.batch(rows, lambda chosen: 255 - chosen)
+    assert torch.equal(batch, negatives.batch(rows)[0])
+    assert batch.is_contiguous(memory_format=torch.channels_last)
     assert labels.tolist() == [1, 1]
     assert torch.equal(images.pixels, coloured(6, 0).pixels)

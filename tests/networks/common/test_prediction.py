@@ -40,7 +40,7 @@ def test_the_larger_images_are_the_fewer_are_looked_at_together(size, most, monk
     assert seen == [most]
 
 
-def test_mirrored_predictions_are_means_over_a_image_and_its_mirror_image():
+def test_mirrored_predictions_are_means_over_an_image_and_its_mirror_image():
     """So that an image and its mirror image are said to be the same; in training nothing changes."""
     torch.manual_seed(0)
     model, images = own_cnn.build(network_settings("own_cnn", dropout=0), 3, 64), coloured(12, 1)
@@ -48,9 +48,9 @@ def test_mirrored_predictions_are_means_over_a_image_and_its_mirror_image():
     turned = replace(images, pixels=images.pixels.flip(2))
     plain = [predict(model, each) for each in (images, turned)]
     assert not torch.allclose(*plain, atol=1e-2)
-    images, _ = images.batch(slice(0, 12))
-    unchanged = copy.deepcopy(model).train()(images)
+    batch, _ = images.batch(slice(0, 12))
+    unchanged = copy.deepcopy(model).train()(batch)
     add_flip_tta(model)
     for each in (images, turned):
         assert torch.allclose(predict(copy.deepcopy(model), each), (plain[0] + plain[1]) / 2, atol=1e-4)
-    assert torch.equal(model.train()(images), unchanged)
+    assert torch.equal(model.train()(batch), unchanged)

@@ -66,7 +66,7 @@ def refuse_misfits(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], 
     for name, tensor in expected.items():
         if state[name].shape != tensor.shape:
             shapes = f"its {name} has shape {tuple(state[name].shape)}, here it has {tuple(tensor.shape)}"
-            raise UserError(f"{key} does not fit: {shapes}; were they trained at another prepare.image_size?")
+            raise UserError(f"{key} does not fit: {shapes}; were they trained at another input_size?")
 
 
 def _file(weights: str, network: Network[Any]) -> Path | None:

@@ -1,0 +1,44 @@
+"""docs/results.md and docs/speed.md, made of what experiments and benchmarks have measured: no number is typed.
+
+python -m helpers.result_pages
+"""
+
+import json
+from pathlib import Path
+
+from helpers.catalogue import summary
+from helpers.projects import ROOT
+
+PAGES = {
+    "docs/results.md": (
+        "experiments",
+        "# Results\n\nWhat the study's own claims rest on. Each table is printed by the command below it.",
+    ),
+    "docs/speed.md": (
+        "benchmarks",
+        "# Speed\n\nHow long things take. Each table is printed by the command below it.",
+    ),
+}
+
+
+def page(folder: str, heading: str) -> str:
+    """Return a page with the table of each program of a folder that has kept one."""
+    parts = [heading]
+    for file in sorted((ROOT / folder / "results").glob("*.json")):
+        kept = json.loads(file.read_text(encoding="utf-8"))
+        if kept.get("table"):
+            what = summary(ROOT / folder / f"{file.stem}.py")
+            made = f"`python -m {folder}.{file.stem}`; {kept['machine']}; commit {kept['commit']}."
+            parts += [f"## {file.stem.replace('_', ' ').capitalize()}", f"{what}.", kept["table"], made]
+    return "\n\n".join(parts) + "\n"
+
+
+def pages() -> dict[Path, str]:
+    """Return the text of each page by its file."""
+    return {ROOT / name: page(*parts) for name, parts in PAGES.items()}
+
+
+if __name__ == "__main__":
+    for file, text in pages().items():
+        file.write_text(text, encoding="utf-8")
+        print(file)
