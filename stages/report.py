@@ -4,25 +4,23 @@ from typing import Literal, NamedTuple
 
 from stages.reporting.analysis import Analysis, analyse
 from stages.reporting.answer import answer
-from stages.reporting.comparisons import Records, answers_of
-from stages.reporting.data_summary import SPLITS, DataSummary, left_out_lines, small_classes_line, splits_table
+from stages.reporting.comparisons import answers_of, test_counts
+from stages.reporting.costs import compared, cost, with_features, with_timing
+from stages.reporting.data_summary import DataSummary, left_out_lines, small_classes_line, splits_table
 from stages.reporting.dvc_plots import write_plots
 from stages.reporting.findings import epochs_p_value, findings, leads
 from stages.reporting.model_card import model_card
 from stages.reporting.page import Evidence, page
 from stages.reporting.page_images import copies_of, counts_of, examples_of, samples_of
 from stages.reporting.records import (
+    Records,
     classes_of,
-    compared,
-    cost,
     means,
     nested,
     qualities,
     records_of_study,
-    trials_of,
-    with_features,
-    with_timing,
 )
+from stages.reporting.search import trials_of
 from stages.reporting.sections import (
     calibration_section,
     classes_section,
@@ -84,7 +82,7 @@ def main() -> None:
         settings.licence,
         {name: read_csv(f"data/{name}.csv") for name in ("skipped", "duplicates")},
         read_json("data/composition.json"),
-        {split: counts_of(f"data/{split}") for split in SPLITS},
+        {**{split: counts_of(f"data/{split}") for split in ("original", "validation")}, "test": test_counts(scores)},
     )
     told = report(scores, costs, images, settings.of_published(source))
     write_text("metrics/report.md", told.markdown())

@@ -13,7 +13,7 @@ from stages import train, tune
 from stages.images.reading import encode
 from stages.images.shards import Row, ShardWriter
 from stages.networks.common.settings import BATCH_SIZES
-from stages.reporting.records import with_timing
+from stages.reporting.costs import with_timing
 from stages.runtime.errors import UserError
 from stages.runtime.files import read_csv, read_json
 from stages.runtime.study import Configuration

@@ -24,14 +24,13 @@ from stages.reporting.comparisons import (
     Answers,
     Interval,
     Judgement,
-    Records,
     answers_of,
     interval_at,
     judge_all,
 )
 from stages.reporting.findings import PUBLISHED, Finding, formatted, verdict
 from stages.reporting.markdown import bounds, percent, table
-from stages.reporting.records import classes_of, records_of_study
+from stages.reporting.records import Records, classes_of, records_of_study
 from stages.runtime.command import run_stage
 from stages.runtime.errors import UserError
 from stages.runtime.study import Configuration, Study

@@ -12,11 +12,11 @@ from stages.reporting.comparisons import (
     Interval,
     Judgement,
     Name,
-    Records,
     contrasts,
     interval_at,
     judge_all,
 )
+from stages.reporting.records import Records
 from stages.runtime.seeding import stream
 from stages.runtime.study import Configuration
 from stages.statistics.accuracies import accuracies, no_information_rate

@@ -15,12 +15,12 @@ from stages.reporting.comparisons import (
     WORSE,
     Change,
     Judgement,
-    Records,
     is_pretrained,
 )
+from stages.reporting.costs import Costs
 from stages.reporting.findings import formatted
 from stages.reporting.markdown import bounds, duration, network_name, percent
-from stages.reporting.records import Costs, means
+from stages.reporting.records import Records, means
 from stages.runtime.study import Configuration
 from stages.statistics.differences import SEEDS
 

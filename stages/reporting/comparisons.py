@@ -6,13 +6,13 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.reporting.records import Records, classes_of
 from stages.runtime.study import Configuration
 from stages.statistics.accuracies import Intervals, equal_classes
 from stages.statistics.contrasts import collapsed, distinct, mean_gain, pair_contrasts
 from stages.statistics.differences import SEEDS, judge
 from stages.statistics.estimates import Estimates, Floats, Integers, estimate
 
-Records = dict[Configuration, list[dict[str, Any]]]  # of each configuration: a record of metrics/runs for each seed
 Name = TypeVar("Name", bound=Hashable)
 
 BETTER, WORSE, EQUAL, SAME, UNDECIDED = "better", "worse", "no difference worth a point", "the same runs", "undecided"
@@ -121,6 +121,12 @@ def confusion_of(record: Mapping[str, Any]) -> Integers:
         len(record["class_accuracy"]),
     )
     return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
+
+
+def test_counts(records: Records) -> dict[str, int]:
+    """Return how many test images of each class there are."""
+    names, labels = classes_of(records), _numbers(next(iter(records.values()))[0]["labels"])
+    return dict(zip(names, np.bincount(labels, minlength=len(names)).tolist(), strict=True))
 
 
 def in_trainings(seeds: int) -> str:

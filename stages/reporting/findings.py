@@ -17,11 +17,11 @@ from stages.reporting.comparisons import (
     Change,
     Interval,
     Judgement,
-    Records,
     comparisons,
     in_trainings,
 )
 from stages.reporting.markdown import points
+from stages.reporting.records import Records
 from stages.runtime.study import Configuration
 from stages.statistics.contrasts import gain_difference, mean_gain
 from stages.statistics.differences import SEEDS

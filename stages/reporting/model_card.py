@@ -5,10 +5,10 @@ Source of the sections: Mitchell et al., Model cards for model reporting, 2019, 
 
 from stages.reporting.analysis import Analysis
 from stages.reporting.answer import calibration_said, naming
-from stages.reporting.comparisons import Records
+from stages.reporting.costs import Costs
 from stages.reporting.data_summary import DataSummary
 from stages.reporting.markdown import bounds, duration, escaped, percent, table
-from stages.reporting.records import Costs, classes_of, means, qualities
+from stages.reporting.records import Records, classes_of, means, qualities
 
 ALL_CLASSES = 40  # up to which each class is listed; of more, the best and the worst
 BEST_AND_WORST = 10

@@ -1,6 +1,5 @@
 """The report as one page of HTML: what report.md says, with charts and images beside it."""
 
-import re
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,14 +13,14 @@ from markupsafe import Markup
 
 from stages.reporting import charts
 from stages.reporting.analysis import Analysis
-from stages.reporting.comparisons import NOT_TESTED, Change, Records, confusion_of
+from stages.reporting.comparisons import NOT_TESTED, Change, confusion_of
+from stages.reporting.costs import Costs
 from stages.reporting.data_summary import SPLITS
 from stages.reporting.markdown import duration
-from stages.reporting.records import Costs, classes_of, means, qualities
+from stages.reporting.records import Records, classes_of, means, qualities
+from stages.reporting.search import losses, values_tried
 from stages.reporting.sections import worth_showing
 
-LOSS = "validation_temperature_scaled_loss"  # its column in trials.csv
-FEWEST_TRIALS = 5  # of which a hyperparameter can be told to matter
 FEWEST_A_POINT = 10  # images, on average, of a calibration curve
 TITLE = "Which network, which hyperparameters, which training data?"
 Markdown = Mapping[str, Sequence[str]]  # what report.md says, by section: paragraphs, tables and headings
@@ -246,47 +245,17 @@ def calibration(evidence: Evidence) -> Iterator[Block]:
     yield Block(text=html("\n\n".join(parts)))
 
 
-def trials(evidence: Evidence) -> list[dict[str, Any]]:
-    """Return the loss of each trial of each search; what diverged has none."""
-    return [
-        {"network": network, "trial": int(row["trial"]), "state": row["state"], "loss": float(row[LOSS])}
-        for network, rows in evidence.trials.items()
-        for row in rows
-        if row[LOSS]
-    ]
-
-
 def search(evidence: Evidence) -> Iterator[Block]:
     """Yield what each search has tried."""
-    rows = trials(evidence)
+    rows = losses(evidence.trials)
     if len(rows) == len({row["network"] for row in rows}):
         return  # none tried more than the defaults
     yield titled("What the search tried")
     says = "Loss of every trial on the validation images, scaled; trial 0 is the defaults, the line the best so far."
     yield Block(chart=charts.search(rows), says=says)
     for network, of in evidence.trials.items():
-        values = [
-            {"hyperparameter": name, "value": float(row[name]), "loss": float(row[LOSS]), "trial": int(row["trial"])}
-            for name in _varied(of)
-            for row in of
-            if row[LOSS]
-        ]
-        if len(of) >= FEWEST_TRIALS and values:
+        if values := values_tried(of):
             yield Block(chart=charts.slices(values), says=f"{network}: the loss by the value of each hyperparameter.")
-
-
-def _varied(rows: Sequence[Mapping[str, str]]) -> list[str]:
-    """Return the names of the numbers that differ between trials."""
-    names = [name for name in rows[0] if name not in {"trial", "state", "epochs", LOSS}] if rows else []
-    return [
-        name
-        for name in names
-        if len({row[name] for row in rows}) > 1 and all(map(_is_number, (row[name] for row in rows)))
-    ]
-
-
-def _is_number(text: str) -> bool:
-    return re.fullmatch(r"[-+.0-9e]+", text) is not None
 
 
 def embedded(image: bytes) -> str:

@@ -1,19 +1,16 @@
 """The records of a study's runs, those together that differ in their seed alone."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from stages.reporting.comparisons import Records
-from stages.runtime.files import read_csv, read_json
+from stages.runtime.files import read_json
 from stages.runtime.names import natural_order
 from stages.runtime.study import Configuration, Study
 
-Costs = dict[Configuration, dict[str, Any]]  # of each configuration: what its training took, means over seeds
+Records = dict[Configuration, list[dict[str, Any]]]  # of each configuration: a record of metrics/runs for each seed
 
 QUALITIES = ("accuracy", "balanced_accuracy", "top5_accuracy", "macro_f1", "loss")
-COSTS = ("seconds", "images_per_second", "peak_memory_megabytes", "parameters")
 FEW_CLASSES = 5  # of which the true one is always among the best five
 
 
@@ -38,32 +35,6 @@ def best_of(scores: Records) -> Configuration:
 def means(records: list[dict[str, Any]], names: Sequence[str]) -> dict[str, float]:
     """Return the mean over seeds of each of the named numbers."""
     return {name: mean(record[name] for record in records) for name in names}
-
-
-def with_timing(cost: dict[str, Any], configuration: Configuration) -> dict[str, Any]:
-    """Return what a training took; where its run was copied from the search, the search says it."""
-    if cost.get("taken_from") != "tune":
-        return cost
-    timings = read_json(f"data/hyperparameters/{configuration.network}/timings.json")
-    searched: dict[str, Any] = timings[configuration.hyperparameters]
-    return searched | {name: value for name, value in cost.items() if name != "taken_from"}
-
-
-def cost(records: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return what a training of this configuration took, numbers as means over seeds."""
-    return records[0] | means(records, [name for name, value in records[0].items() if not isinstance(value, str)])
-
-
-def with_features(cost: dict[str, Any], configuration: Configuration) -> dict[str, Any]:
-    """Return a cost with the seconds in which the features of a frozen network were computed."""
-    files = [Path(f"data/features/{configuration.network}/{name}.json") for name in (configuration.data, "validation")]
-    seconds = sum(read_json(file)["seconds"] for file in files if file.is_file())
-    return cost | {"seconds": cost["seconds"] + seconds}
-
-
-def compared(cost: dict[str, Any]) -> dict[str, float]:
-    """Return what a person compares of a cost, to two digits: what a machine's mood changes is no difference."""
-    return {name: cost[name] if name == "parameters" else float(f"{cost[name]:.2g}") for name in COSTS}
 
 
 def records_of_study(study: Study, folder: str, read: Callable[[str], Any] = read_json) -> Records:
@@ -92,9 +63,3 @@ def nested(records: dict[Configuration, dict[str, Any]]) -> dict[str, Any]:
         network = tree.setdefault(configuration.network, {})
         network.setdefault(configuration.hyperparameters, {})[configuration.data] = record
     return tree
-
-
-def trials_of(network: str) -> list[dict[str, str]]:
-    """Return the trials of a network's search, none where there was none."""
-    file = Path(f"data/hyperparameters/{network}/trials.csv")
-    return read_csv(file) if file.is_file() else []

@@ -17,13 +17,13 @@ from stages.reporting.comparisons import (
     WORSE,
     Change,
     Comparison,
-    Records,
     confusion_of,
     is_pretrained,
 )
+from stages.reporting.costs import Costs
 from stages.reporting.findings import AUGMENTATION, TUNING, Finding, formatted
 from stages.reporting.markdown import bounds, duration, escaped, percent, points, table
-from stages.reporting.records import Costs, classes_of, means, qualities
+from stages.reporting.records import Records, classes_of, means, qualities
 from stages.runtime.study import Configuration
 from stages.statistics.accuracies import class_accuracies
 from stages.statistics.differences import SEEDS

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from stages.reporting.comparisons import Records
 from stages.reporting.markdown import escaped, table
+from stages.reporting.records import Records
 
 Settings = dict[str, Any]
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from helpers.projects import ENVIRONMENT, ROOT
+from helpers.projects import ENVIRONMENT, ROOT, set_params
 from stages import report
 from stages.commands import plots
 from stages.runtime.errors import UserError
+from stages.runtime.runs import Run
 from tests.records import write_data, write_run, write_trials
 from tests.test_report import RUNS
 
@@ -55,6 +56,18 @@ def test_the_page_of_plots_needs_no_network(study, monkeypatch):
     assert all(title in page for title, _ in PLOTS)
     assert "window.vegaEmbed = 0;" in page
     assert re.findall(r"<(?:script|link)[^>]+(?:src|href)", page) == []
+
+
+def test_a_study_of_other_networks_without_a_search_has_its_plots(study, monkeypatch, capfd):
+    """No plot names a network, and none fails for want of a trial."""
+    monkeypatch.setattr("os.environ", ENVIRONMENT)
+    set_params(study, study__networks=["mine"], study__hyperparameters=["default"], study__data=["original"])
+    write_run(Run("mine", "default", "original", 1), 30)
+    shutil.rmtree("data/hyperparameters")
+    report.main()
+    plots.main()
+    assert "failed" not in "".join(capfd.readouterr())
+    assert "mine-default-original-1" in Path("data/plots/index.html").read_text(encoding="utf-8")
 
 
 def test_a_branch_that_is_not_there_is_said_in_words(study):

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from stages.evaluation.grad_cam import grad_cam, target_layer
+from stages.explanation.grad_cam import grad_cam, target_layer
 from stages.networks.common.contract import network_named, network_names
 from stages.networks.common.prediction import add_flip_tta, raise_features_to_power
 from tests.conftest import network_settings
@@ -45,7 +45,7 @@ def test_many_images_are_explained_a_few_at_a_time(monkeypatch):
     """And the maps are the same."""
     images, classes = torch.randn(5, 3, 32, 32), torch.tensor([0, 1, 0, 1, 0])
     whole = grad_cam(Looker(), images, classes)
-    monkeypatch.setattr("stages.evaluation.grad_cam.PIXELS_AT_A_TIME", 2 * 32 * 32)
+    monkeypatch.setattr("stages.explanation.grad_cam.PIXELS_AT_A_TIME", 2 * 32 * 32)
     assert (grad_cam(Looker(), images, classes) == whole).all()
 
 
