@@ -160,7 +160,7 @@ def side_by_side(here: FinishedStudy, there: FinishedStudy, name: str) -> str:
     for key in keys:
         cells = [str(key), *(each.get(key, "–") for each in shown)]
         found = judged.get(key)
-        rows.append([*cells, formatted(found.gain) if found else "–", found.says if found else "–"])
+        rows.append([*cells, formatted(found.gain) if found else "–", found.verdict_in_words if found else "–"])
     note = "No run is in both studies."
     if both:
         note = "The test images, or the number of seeds, differ: the studies are held for independent of each other."
