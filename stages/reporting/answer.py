@@ -51,7 +51,9 @@ def headline(scores: Records, analysis: Analysis) -> str:
         best_of_network.setdefault(key.network, key)
     first = analysis.best.network
     of_each = " of each class" if analysis.answers.weights is not None else ""
-    shares = {key: measured[key].mean for key in best_of_network.values()} | {analysis.best: analysis.corrected.mean}
+    optimism = measured[analysis.best].mean - analysis.corrected.mean  # of whatever was best on these images
+    shares = {key: max(0.0, measured[key].mean - optimism) for key in best_of_network.values()}
+    shares[analysis.best] = analysis.corrected.mean
     of = 10 if all(0.05 <= share < 0.95 for share in shares.values()) else 100
     named = f"{round(of * analysis.corrected.mean)} of {of} images{of_each} correctly"
     said = f"The {described(scores, analysis.best)} names {named}"
@@ -62,8 +64,10 @@ def headline(scores: Records, analysis: Analysis) -> str:
     ]
     sentence = "; ".join([said, ", ".join(others)]) if others else said
     doubt = ""
+    if any(key.network != first for key in analysis.contenders):
+        doubt = " Which of them is better, these test images cannot tell."
     if analysis.corrected.low <= analysis.commonest:
-        doubt = " That is not surely better than " + baseline(analysis) + "."
+        doubt += " That is not surely better than " + baseline(analysis) + "."
     return f"**{sentence}.**{doubt}"
 
 
