@@ -9,7 +9,7 @@ from helpers.projects import copy_project, run, set_params
 
 RUN = "own_cnn-default-original-1"
 STAGE = f"train@{RUN}"
-OUTPUTS = ("weights.safetensors", "history.csv")
+OUTPUTS = ("weights.safetensors", "graph.onnx", "history.csv")
 EPOCHS = 8
 
 

@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
-from stages.evaluation.activation_maps import class_activation_maps
-from stages.evaluation.examples import choose_examples, encode_heat_map, write_examples
+from stages.explanation.activation_maps import class_activation_maps
+from stages.explanation.examples import choose_examples, encode_heat_map, write_examples
 from stages.images.preparation import at_size
 from stages.images.reading import decode
 from stages.images.shards import read_rows
@@ -59,7 +59,7 @@ def heat_maps(folder: Path, metadata: Metadata, images: Images, classes: NDArray
         return class_activation_maps(maps[: len(images)], weight, classes, metadata.head_power)
     import torch  # takes seconds
 
-    from stages.evaluation.grad_cam import grad_cam
+    from stages.explanation.grad_cam import grad_cam
     from stages.hardware import device
     from stages.networks.common.prediction import normalised
 

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stages.evaluation.examples import encode_heat_map, write_examples
 from stages.evaluation.metrics import numbers
+from stages.explanation.examples import encode_heat_map, write_examples
 from stages.images.reading import encode
 from stages.images.shards import Row, ShardWriter
 from stages.reporting.costs import COSTS

@@ -19,8 +19,8 @@ from stages.runtime.files import read_json, write_json
 from stages.runtime.runs import Run
 from stages.training.history import Epoch
 from stages.training.loop import TrainingResult
-from stages.training.run import write_training
 from stages.training.state import Task
+from stages.training.writing import write_training
 from tests.conftest import PARAMS, network_settings
 
 
@@ -65,20 +65,21 @@ def write_untrained(network: str, seed: int = 0) -> str:
     run, chosen = Run(network, "default", "original", 1), network_named(network)
     config = config_from(chosen.schema, read_json(f"data/settings/{network}/training.json"))
     start, cpu = starting_point(network), device.device()
-    images = [
+    original, validation = (
         load_images(f"data/{name}", cpu, start.image_size, start.normalisation) for name in ("original", "validation")
-    ]
+    )
     torch.manual_seed(seed)
-    model = new_network(chosen, config.settings, len(images[0].class_names), start.image_size)
+    model = new_network(chosen, config.settings, len(original.class_names), start.image_size)
     head = model.eval().get_submodule(chosen.head.rstrip("."))
+    assert isinstance(head, torch.nn.Linear)
     with torch.no_grad():  # whose answers differ from image to image
-        logits = predict(model, images[1])
+        logits = predict(model, validation)
         head.weight /= logits.std(0)[:, None]
         head.bias.sub_(logits.mean(0)).div_(logits.std(0))
     history = [Epoch(1, 0.001, 1.0, 0.5, 1.0, 0.5, 1.0)]
     folder = Path(f"data/trained/{run}")
     folder.mkdir(parents=True, exist_ok=True)
-    write_training(Task(chosen, config, *images, 1), TrainingResult(model, history, 1.0), folder)
+    write_training(Task(chosen, config, original, validation, 1), TrainingResult(model, history, 1.0), folder)
     write_json(f"data/hyperparameters/{network}/default.json", config.values())
     evaluate.main(*map(str, run))
     return str(run)

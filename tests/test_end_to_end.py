@@ -2,19 +2,14 @@
 
 import json
 import re
+from itertools import product
 from pathlib import Path
 
 import pytest
 
 from helpers.projects import run, set_params
-from tests.conftest import write_images
-from tests.study import commit, new_study, restore
-
-
-def repro(folder: Path) -> list[str]:
-    """Run `dvc repro`; return the stages that ran."""
-    return re.findall(r"Running stage '(.+)'", run("dvc", "repro", folder=folder))
-
+from stages.runtime.files import read_json
+from tests.study import commit, new_study, repro, restore
 
 WITNESS = """
 import atexit, os, sys
@@ -64,15 +59,15 @@ def test_all_eight_runs_are_in_the_metrics(study):
 
 
 def test_what_the_search_has_trained_is_copied(study, at_first):
-    """The runs of original images: torch, which takes seconds, is not even imported. Equal runs have equal scores."""
-    networks, kinds = ("own_cnn", "resnet50"), ("default", "tuned")
-    copied = {f"train@{network}-{kind}-original-1" for network in networks for kind in kinds}
-    assert {name for name, imported in at_first.items() if not imported} == copied
-    assert len(at_first) == 18
-    for data in ("original", "augmented"):
-        tuned, default = (f"own_cnn-{each}-{data}-1" for each in kinds)
-        for file in ("metrics/runs/{}.json", "data/predictions/{}/examples.parquet"):
-            assert (study / file.format(tuned)).read_bytes() == (study / file.format(default)).read_bytes()
+    """Torch, which takes seconds, is not even imported; nor for what is the same as another run, and refers to it."""
+    networks = ("own_cnn", "resnet50")
+    trained = {name for name, imported in at_first.items() if imported and name.startswith("train@")}
+    assert trained == {f"train@{network}-default-augmented-1" for network in networks}
+    assert not [name for name, imported in at_first.items() if imported and name.startswith(("embed@", "weights@"))]
+    for network, data in product(networks, ("original", "augmented")):
+        same = {"same_as": f"{network}-default-{data}-1"}
+        for file in ("metrics/runs/{}.json", "data/trained/{}/same_as.json", "data/predictions/{}/same_as.json"):
+            assert read_json(study / file.format(f"{network}-tuned-{data}-1")) == same
 
 
 def test_with_nothing_changed_nothing_runs(study):
@@ -88,23 +83,11 @@ def test_a_branch_with_one_changed_setting_can_be_compared(study):
     """`dvc metrics diff` names each quality that changed, before and after."""
     run("git", "checkout", "-qb", "more-noise", folder=study)
     set_params(study, augment__copies=2, study__networks=["own_cnn"], study__hyperparameters=["default"])
-    ran = repro(study)
     # where nobody asks for tuned any more, tune trains nothing, and train does it itself
-    runs = [
+    expected = [
         f"{stage}@own_cnn-default-{data}-1" for stage in ("train", "evaluate") for data in ("original", "augmented")
     ]
-    assert sorted(ran) == sorted(["augment", "tune@own_cnn", *runs, "report"])
+    expected += ["augment", "configure", "embed@own_cnn-augmented", "tune@own_cnn", "explain", "report"]
+    assert repro(study) == sorted(expected)
     table = run("dvc", "metrics", "diff", "main", "--md", folder=study)
     assert re.search(r"\| metrics/metrics.json +\| own_cnn.default.augmented.loss +\| [\d.]+ +\| [\d.]+ +\|", table)
-
-
-def test_new_images_run_fetch_and_what_follows(study):
-    """The folder a person brings is a dependency like any other; once seen, it is no longer news."""
-    write_images(study / "mine/jay", {"new": 8})  # some for each split, so that all of them change
-    set_params(study, study__networks=["own_cnn"], study__hyperparameters=["default"], study__data=["original"])
-    ran = repro(study)
-    assert ran[:2] == ["fetch", "prepare"]
-    assert {"tune@own_cnn", "train@own_cnn-default-original-1", "evaluate@own_cnn-default-original-1", "report"} <= set(
-        ran
-    )
-    assert repro(study) == []

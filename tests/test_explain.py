@@ -7,7 +7,7 @@ from scipy.special import softmax
 
 from helpers.projects import set_params
 from stages import explain
-from stages.evaluation.examples import MISTAKE
+from stages.explanation.examples import MISTAKE
 from stages.images.shards import read_rows
 from stages.networks.common.weights import required_metadata
 

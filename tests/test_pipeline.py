@@ -37,8 +37,6 @@ READERS = {
 BASE_ROOMS = {"networks", "images", "statistics", "hardware", "runtime"}
 UNUSED = {
     "tune": {"stages/training/run.py"},  # what train does around a training that tune does as well
-    "evaluate": {"stages/evaluation/examples.py", "stages/evaluation/grad_cam.py"},  # of explain
-    "explain": {"stages/evaluation/calibration.py", "stages/evaluation/metrics.py", "stages/evaluation/run.py"},
 }
 GRAPH_ALONE = {"embed"}  # stages that run a network's graph, and need not know its file
 

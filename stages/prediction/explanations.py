@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from stages.evaluation.grad_cam import grad_cam
+from stages.explanation.grad_cam import grad_cam
 from stages.hardware import device
 from stages.networks.common.contract import network_named
 from stages.networks.common.prediction import normalised

@@ -6,8 +6,9 @@ import sys
 
 import pytest
 
-from helpers.projects import set_params
+from helpers.projects import ROOT, set_params
 from stages.commands.check import main
+from stages.networks.common.contract import network_names
 from stages.runtime.errors import UserError
 
 
@@ -30,7 +31,7 @@ def test_the_default_settings_are_right():
 def test_settings_are_checked_without_torch():
     """A person who mistyped one hears of it at once."""
     code = "import sys\nfrom stages.commands.check import main\nmain()\nassert 'torch' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
 
 
 def test_options_of_the_data_may_be_left_out(project):
@@ -67,8 +68,8 @@ def test_a_network_without_a_module_is_named(project):
     assert lines() == (
         "params.yaml: networks.resnet51 is missing; add `resnet51: {}` to networks, with what it has other than"
         " training",
-        "there is no network 'resnet51': stages/networks/resnet51.py is missing; there are convnext_tiny,"
-        " efficientnet_v2_s, mobilenet_v3_large, own_cnn, resnet50",
+        "there is no network 'resnet51': stages/networks/resnet51.py is missing; there are"
+        f" {', '.join(network_names())}",
     )
 
 
@@ -85,12 +86,21 @@ def test_freezing_what_no_weights_brought_is_a_contradiction(project):
     assert lines() == (f"params.yaml: {key}.freeze = backbone, but there is nothing to keep: weights = none",)
 
 
-def test_images_too_small_for_a_network_of_the_study_are_named(project):
-    """Before they are prepared; who leaves that network out may have them as small."""
-    set_params(project, prepare__image_size=48)
-    assert lines() == ("params.yaml: prepare.image_size = 48, but own_cnn needs 64 or more",)
+def test_an_input_too_small_for_a_network_of_the_study_is_named(project):
+    """Before anything runs; who leaves that network out may have it as small."""
+    set_params(project, training__input_size=48)
+    assert lines() == ("params.yaml: networks.own_cnn.input_size = 48, but own_cnn needs 64 or more",)
     set_params(project, study__networks=["resnet50"])
     main()
+
+
+def test_a_missing_file_of_weights_is_named(project):
+    """Before stages have run for minutes."""
+    path = "data/pretrained/own_cnn/birds.safetensors"
+    set_params(project, networks__own_cnn__weights=path)
+    assert lines() == (
+        f"params.yaml: networks.own_cnn.weights = {path} does not exist; name a file, the name of weights, or none",
+    )
 
 
 def test_a_missing_folder_is_named_before_dvc_stumbles(project):

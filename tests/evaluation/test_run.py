@@ -50,7 +50,7 @@ def test_the_head_of_a_frozen_backbone_is_scored_by_features_as_by_images(at_stu
 
 
 def test_a_head_learns_what_can_be_learnt(at_study):
-    """Three colours are told apart by ImageNet's features, out of fold and on test images; and it says how sure it is."""
+    """Three colours are told apart by ImageNet's features, out of fold and on test images, with how sure it is."""
     record = read_json(f"metrics/runs/{RUNS[1]}.json")
     assert record["accuracy"] == 1
     assert record["history"]["accuracy"][0] > 0.9

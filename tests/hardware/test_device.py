@@ -59,8 +59,8 @@ def test_images_that_an_accelerator_has_no_room_for_stay_in_main_memory(accelera
     accelerator("meta")
     images = load_images(tmp_path, torch.device("meta"))
     for rows in (slice(0, 2), torch.tensor([3, 1])):
-        images, labels = images.batch(rows)
-        assert (images.device.type, labels.device.type, tuple(images.shape)) == ("meta", "meta", (2, 3, 8, 8))
+        pixels, labels = images.batch(rows)
+        assert (pixels.device.type, labels.device.type, tuple(pixels.shape)) == ("meta", "meta", (2, 3, 8, 8))
 
 
 def test_rows_without_copies_are_originals():

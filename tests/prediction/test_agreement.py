@@ -1,7 +1,6 @@
-"""One network gives one answer: by evaluate, by classify, by a copied file of weights, and as ONNX without the project."""
+"""One network gives one answer: by evaluate, classify, a copied file of weights, and as ONNX without the project."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -69,7 +68,7 @@ def pictures(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module", params=["crop", "pad", "squash"])
 def run(request, pictures, tmp_path_factory) -> str:
-    """A study: of a head alone whose images are enlarged, of a head alone, of a network whose every weight is its own."""
+    """A study of a head alone whose images are enlarged, of a head alone, or of a network with all weights its own."""
     fit = request.param
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp(fit))
@@ -122,9 +121,10 @@ def test_all_ways_to_an_answer_agree(run, capsys, monkeypatch, tmp_path):
         classify.main()
     capsys.readouterr()
     onnx.checker.check_model(onnx.load(tmp_path / "network.onnx"), full_check=True)
+    names = "\n".join(str(Path(path).absolute()) for path in paths)
     alone = subprocess.run(
         [sys.executable, "-I", "-c", WITHOUT_THE_PROJECT, str(tmp_path)],
-        input="\n".join(os.path.abspath(path) for path in paths), capture_output=True, text=True, cwd="/", check=False,
+        input=names, capture_output=True, text=True, cwd="/", check=False,
     )  # fmt: skip
     assert alone.returncode == 0, alone.stderr
     names, exported = json.loads(alone.stdout)

@@ -3,7 +3,7 @@
 import pytest
 
 from helpers.projects import set_params
-from stages.runtime.config import read
+from stages.runtime.config import read_section
 from stages.runtime.errors import UserError
 from stages.runtime.study import Study
 
@@ -13,4 +13,4 @@ def test_a_network_s_name_is_one_word_in_small_letters(project, name):
     """A dash would be taken for the end of the name in that of a run; said before anything runs."""
     set_params(project, study__networks=[name])
     with pytest.raises(UserError, match=r"study\.networks\.0 = .* is not allowed"):
-        read("study", Study)
+        read_section("study", Study)

@@ -14,7 +14,8 @@ from helpers.projects import ENVIRONMENT, run, set_params
 from tests.study import commit, new_study
 
 IMAGES = {"crow": 7, "jay": 7, "rook": 7}
-TRAINED = ["tune@own_cnn", "train@own_cnn-default-original-1", "evaluate@own_cnn-default-original-1", "report"]
+RUN = "own_cnn-default-original-1"
+TRAINED = ["configure", "tune@own_cnn", f"train@{RUN}", f"evaluate@{RUN}", "explain", "report"]
 DROPOUT = "networks.own_cnn.dropout"
 
 
@@ -127,7 +128,7 @@ def test_a_copy_without_the_images_says_how_it_gets_them(work):
 def test_a_merge_of_two_studies_ends_by_running_what_neither_had(work):
     """Both trained with a setting of their own: the lock conflicts, `dvc repro` runs both changes, and all is true."""
     for branch, (key, value) in {
-        "theirs": ("on_the_fly__flip", False), "ours": ("networks__own_cnn__dropout", 0.1),
+        "theirs": ("online_augmentation__flip", False), "ours": ("networks__own_cnn__dropout", 0.1),
     }.items():  # fmt: skip
         run("git", "checkout", "-qb", branch, "main", folder=work)
         set_params(work, **{key: value})

@@ -14,6 +14,8 @@ import pytest
 
 from helpers import kills
 from helpers.projects import ENVIRONMENT, run, set_params
+from stages.runtime.files import read_json
+from tests.study import write_weights
 
 TRAINED = f"data/trained/{kills.RUN}"
 TUNED = "data/hyperparameters/own_cnn"
@@ -107,11 +109,36 @@ def test_an_interrupted_training_goes_on_and_ends_in_the_same_bytes(study, unint
 
 
 def test_a_stage_that_is_forced_to_run_trains_again(study, uninterrupted):
-    """Nothing is kept beside DVC's cache, and that is not asked."""
+    """Nothing is kept beside DVC's cache, and that is not asked: the bytes are the same, the seconds are others."""
     kills.repro(study)
+    seconds = read_json(study / TRAINED / "timing.json")["seconds"]
     output = run("dvc", "repro", "-f", "-s", kills.STAGE, folder=study)
     assert len(re.findall(rf"epoch \d+/{kills.EPOCHS}", output)) == kills.EPOCHS
     assert kills.digests(study) == uninterrupted
+    assert read_json(study / TRAINED / "timing.json")["seconds"] != seconds
+
+
+@pytest.mark.parametrize(
+    ("stage", "folder"), [("augment", "data/augmented"), ("embed@own_cnn-original", "data/features/own_cnn/original")]
+)
+def test_data_that_a_kill_left_half_written_is_made_anew(base, tmp_path, stage, folder):
+    """Byte for byte as without the kill, and nothing of the half is left."""
+    study, whole = copy(base, tmp_path), copy(base, tmp_path / "whole")
+    for project in (study, whole):
+        set_params(project, networks__own_cnn=write_weights(project))
+    kills.repro(whole, stage)
+    process = start(study, stage)
+    wait_for(study, f"{folder}*.unfinished", process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert nobody_left(study)
+    assert not list((study / folder).glob("*"))
+    assert f"Running stage '{stage}'" in kills.repro(study, stage)
+    found, expected = (
+        {path.name: path.read_bytes() for path in (project / folder).iterdir()} for project in (study, whole)
+    )
+    assert found == expected
+    assert list((study / folder).parent.glob("*.unfinished")) == []
 
 
 def test_an_interrupted_tuning_goes_on_after_its_last_finished_trial(base, tmp_path):

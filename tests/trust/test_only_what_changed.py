@@ -1,47 +1,82 @@
 """Only what changed runs: for each kind of edit exactly the expected stages, on a small study with all eight runs."""
 
 import json
-import re
-from collections.abc import Iterable
+import subprocess
+from collections.abc import Callable, Iterable
 from itertools import product
 from pathlib import Path
-from textwrap import dedent
 
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from helpers.projects import ROOT, run, set_params
+from helpers.projects import ENVIRONMENT, run, set_params
 from tests.conftest import write_images
-from tests.study import commit, new_study, repro, restore
+from tests.study import commit, new_study, repro, restore, write_weights
 
+NETWORKS = ("own_cnn", "resnet50")
 HYPERPARAMETERS, DATA = ("default", "tuned"), ("original", "augmented")
+SETS = ("original", "augmented", "validation", "test")
 
-# What runs when all images change, where only own_cnn-default-original takes part in the study
-ALL_OF_ONE_RUN = ["fetch", "prepare", "augment", "tune@own_cnn", "train@own_cnn-default-original-1"]
-ALL_OF_ONE_RUN += ["evaluate@own_cnn-default-original-1", "report"]
+# What is computed of images, where own_cnn-default-original alone takes part in the study
+OF_IMAGES = ["augment", *(f"embed@own_cnn-{images}" for images in SETS), "tune@own_cnn"]
+OF_IMAGES += ["train@own_cnn-default-original-1", "evaluate@own_cnn-default-original-1", "explain", "report"]
+SUMMARY = ["explain", "report"]
+FROZEN = {"weights": "data/pretrained/own_cnn/random.safetensors", "freeze": "backbone"}
+
+LINEAR = '''
+"""A linear classifier on pixels."""
+
+from collections import OrderedDict
+
+from stages.networks.common.contract import Network
+from stages.networks.common.settings import TrainingSettings
+
+
+class Linear(Network[TrainingSettings]):
+    schema = TrainingSettings
+    head = "classes."
+
+    def build(self, settings, classes, image_size):
+        from torch import nn
+
+        return nn.Sequential(OrderedDict(flat=nn.Flatten(), classes=nn.Linear(3 * image_size**2, classes)))
+
+
+network = Linear()
+'''
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
-    """Hold a finished study on branch main, and on the branches two and one what is left with so many runs."""
-    folder = new_study(
-        tmp_path_factory.mktemp("study"),
-        # so that a trial of ResNet50 can be better than the first one
-        prepare__validation_fraction=0.4,
-        networks__resnet50__batch_size=4,
-        networks__resnet50__warmup_epochs=0,
-        networks__resnet50__learning_rate=1e-4,
-    )
-    assert len(repro(folder)) == 22
+    """Hold a finished study on branch main, and variants of it on branches.
+
+    `originals` has the runs on original images, `one` a single run; on `frozen`, own_cnn's backbone is frozen.
+    """
+    folder = new_study(tmp_path_factory.mktemp("study") / "study", networks__own_cnn={"epochs": 2})
+    write_weights(folder)
     commit(folder)
-    for branch, networks in {"two": ["own_cnn", "resnet50"], "one": ["own_cnn"]}.items():
-        run("git", "checkout", "-qb", branch, folder=folder)
-        set_params(folder, study__networks=networks, study__hyperparameters=["default"], study__data=["original"])
-        # where nobody asks for tuned any more, tune trains nothing, and train does it itself
-        again = [f"tune@{network}" for network in networks] + runs(networks, ["default"], ["original"])
-        assert repro(folder) == sorted(["report", *(again if branch == "two" else [])])
-        commit(folder)
+    assert len(repro(folder)) == 34
+    commit(folder)
+    finish_branch(folder, "originals", study__data=["original"])
+    finish_branch(folder, "one", study__networks=["own_cnn"], study__hyperparameters=["default"])
     return folder
+
+
+@pytest.fixture(scope="module")
+def frozen_at_first(finished) -> list[str]:
+    """Freeze own_cnn's backbone on branch `frozen`; return what ran."""
+    restore(finished, "main")
+    return finish_branch(finished, "frozen", networks__own_cnn=FROZEN)
+
+
+def finish_branch(folder: Path, branch: str, **values: object) -> list[str]:
+    """Commit a finished study with other settings on a branch of its own; return what ran."""
+    run("git", "checkout", "-qb", branch, folder=folder)
+    set_params(folder, **values)
+    ran = repro(folder)
+    commit(folder)
+    return ran
 
 
 @pytest.fixture
@@ -51,9 +86,9 @@ def study(finished) -> Path:
 
 
 @pytest.fixture
-def two_runs(finished) -> Path:
-    """Give the study with the run of default hyperparameters and original images of each network."""
-    return restore(finished, "two")
+def originals(finished) -> Path:
+    """Give the study with the runs on original images: each network with default and tuned hyperparameters."""
+    return restore(finished, "originals")
 
 
 @pytest.fixture
@@ -62,17 +97,28 @@ def one_run(finished) -> Path:
     return restore(finished, "one")
 
 
+@pytest.fixture
+def frozen(finished, frozen_at_first) -> Path:
+    """Give the study with its eight runs, of which own_cnn's start from given weights that stay as they are."""
+    return restore(finished, "frozen")
+
+
 def runs(networks: Iterable[str], hyperparameters: Iterable[str] = HYPERPARAMETERS, data: Iterable[str] = DATA):
     """Name train and evaluate of each combination."""
     names = ["-".join(values) for values in product(networks, hyperparameters, data, ["1"])]
     return [f"{stage}@{name}" for stage in ("train", "evaluate") for name in names]
 
 
-def insert_before(line: str, text: str, path: Path) -> None:
-    """Insert text above the line of a file that begins with `line`."""
-    before, found, after = path.read_text(encoding="utf-8").partition(f"\n{line}")
-    assert found, f"{path} has no line {line}"
-    path.write_text(f"{before}\n{text}{found}{after}", encoding="utf-8")
+def embeds(networks: Iterable[str], images: Iterable[str] = SETS) -> list[str]:
+    """Name the computation of features of each network and set of images."""
+    return [f"embed@{network}-{each}" for network, each in product(networks, images)]
+
+
+def replace_in(path: Path, before: str, after: str) -> None:
+    """Change a text that stands once in a file."""
+    text = path.read_text(encoding="utf-8")
+    assert text.count(before) == 1, f"{path} has no single {before}"
+    path.write_text(text.replace(before, after), encoding="utf-8")
 
 
 def add_comment(path: Path) -> None:
@@ -80,87 +126,93 @@ def add_comment(path: Path) -> None:
     path.write_text(path.read_text(encoding="utf-8") + "# a remark\n", encoding="utf-8")
 
 
-def reordered(value):
-    """Return nested settings with the keys of every section in reverse order; lists stay as they are."""
-    return {key: reordered(value[key]) for key in reversed(value)} if isinstance(value, dict) else value
-
-
-def test_touching_files_runs_nothing(study):
-    """New dates on all files, those of code, images and results, are no change."""
+def touch_all(study: Path) -> None:
+    """Give new dates to all files, those of code, images and results."""
     for path in study.rglob("*"):
         if path.is_file() and not {".git", ".dvc"} & set(path.relative_to(study).parts):
             path.touch()
-    assert repro(study) == []
-    assert run("git", "status", "--porcelain", folder=study) == ""
 
 
-def test_comments_and_order_of_settings_run_nothing(study):
-    """What params.yaml says counts, not how it is written."""
-    path = study / "params.yaml"
-    settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+def reorder_settings(study: Path) -> None:
+    """Write params.yaml with a comment, and the keys of every section in reverse order; lists stay as they are."""
+
+    def reordered(value):
+        return {key: reordered(value[key]) for key in reversed(value)} if isinstance(value, dict) else value
+
+    settings = yaml.safe_load((study / "params.yaml").read_text(encoding="utf-8"))
     text = yaml.safe_dump(reordered(settings), sort_keys=False, default_flow_style=None)
-    path.write_text(f"# of no effect\n{text}", encoding="utf-8")
-    assert list(yaml.safe_load(path.read_text(encoding="utf-8"))) == list(reversed(settings))
+    (study / "params.yaml").write_text(f"# of no effect\n{text}", encoding="utf-8")
+
+
+def edit_other_sources(study: Path) -> None:
+    """Change settings and code of the sources that are not used; fetch depends on the one that is chosen."""
+    set_params(study, dataset__synthetic__species=30, dataset__torchvision__name="Flowers102")
+    set_params(study, dataset__cub_200_2011__checksum="none")
+    for name in ("cub_200_2011", "synthetic", "tiny_imagenet_200", "torchvision"):
+        add_comment(study / f"stages/datasets/{name}.py")
+
+
+@pytest.mark.parametrize("edit", [touch_all, reorder_settings, edit_other_sources])
+def test_what_no_stage_reads_runs_nothing(study, edit: Callable[[Path], None]):
+    """Dates, comments, the order of settings, and sources of images that are not used."""
+    edit(study)
     assert repro(study) == []
 
 
 def test_a_setting_of_augmentation_runs_what_uses_altered_copies(study):
     """The four augmented runs; the other four keep their results, tuning as well."""
     set_params(study, augment__hue=20)
-    assert repro(study) == sorted(["augment", *runs(["own_cnn", "resnet50"], data=["augmented"]), "report"])
+    expected = ["augment", *embeds(NETWORKS, ["augmented"]), *runs(NETWORKS, data=["augmented"]), *SUMMARY]
+    assert repro(study) == sorted(expected)
 
 
-def test_a_setting_of_all_networks_runs_all_of_them(study):
-    """Their tuning and trainings; of a network that has a value of its own nothing but the tuning, which says so."""
-    set_params(study, training__label_smoothing=0.2)
-    tuning = ["tune@own_cnn", "tune@resnet50"]
-    assert repro(study) == sorted([*tuning, *runs(["own_cnn", "resnet50"]), "report"])
-    set_params(study, training__learning_rate=2e-3)  # resnet50 has its own
-    assert repro(study) == sorted([*tuning, *runs(["own_cnn"]), "report"])
+def test_a_setting_of_all_networks_runs_those_that_have_no_other(originals):
+    """Tuning and trainings of all networks; nothing of a network that has a value of its own."""
+    set_params(originals, training__label_smoothing=0.2)
+    tuning = [f"tune@{network}" for network in NETWORKS]
+    assert repro(originals) == sorted(["configure", *tuning, *runs(NETWORKS, data=["original"]), *SUMMARY])
+    set_params(originals, training__epochs=3)  # own_cnn has its own
+    assert repro(originals) == sorted(["configure", "tune@resnet50", *runs(["resnet50"], data=["original"]), *SUMMARY])
 
 
-@pytest.mark.parametrize("key", ["networks__own_cnn__dropout", "networks__own_cnn__label_smoothing"])
-def test_a_setting_of_a_network_runs_that_network(study, key):
-    """Its tuning and its four runs, and nothing of the other network; one that it alone has, or has otherwise."""
-    set_params(study, **{key: 0.2})
-    assert repro(study) == sorted(["tune@own_cnn", *runs(["own_cnn"]), "report"])
+def test_a_setting_of_a_network_runs_that_network(originals):
+    """Its tuning and its runs, nothing of the other network; by a setting of its own, and one it has otherwise."""
+    set_params(originals, networks__own_cnn={"epochs": 2, "dropout": 0.2, "label_smoothing": 0.2})
+    assert repro(originals) == sorted(["configure", "tune@own_cnn", *runs(["own_cnn"], data=["original"]), *SUMMARY])
 
 
-def test_code_of_a_network_runs_that_network(two_runs):
+def test_code_of_a_network_runs_that_network(originals):
     """As its settings do: all of it runs again, nothing of the other network."""
-    add_comment(two_runs / "stages/networks/own_cnn.py")
-    assert repro(two_runs) == sorted(["tune@own_cnn", *runs(["own_cnn"], ["default"], ["original"]), "report"])
+    add_comment(originals / "stages/networks/own_cnn.py")
+    expected = ["configure", "weights@own_cnn", "tune@own_cnn", *runs(["own_cnn"], data=["original"]), *SUMMARY]
+    assert repro(originals) == sorted(expected)
 
 
-def test_a_setting_of_tuning_runs_trainings_only_for_values_it_changes(study):
-    """A search that ends with the same values costs no training; one that ends with others, the two tuned runs."""
-    chosen = study / "data/hyperparameters/resnet50/tuned.json"
+def test_a_setting_of_tuning_runs_trainings_only_for_values_it_changes(originals):
+    """A search that ends with the same values costs no training; one that ends with others, the tuned run."""
+    chosen = originals / "data/hyperparameters/own_cnn/tuned.json"
     before = chosen.read_bytes()
-    set_params(study, networks__resnet50__search={"min_resource": 2})
-    assert repro(study) == ["report", "tune@resnet50"]  # which tells how long it took
+    set_params(originals, networks__own_cnn__search={"startup_trials": 2})
+    assert repro(originals) == ["configure", "report", "tune@own_cnn"]  # the report tells how long it took
     assert chosen.read_bytes() == before  # a single trial is always that of the default values
-    for trials in range(2, 10):
-        set_params(study, networks__resnet50__search__trials=trials)
-        ran = repro(study)
-        if chosen.read_bytes() != before:
-            assert ran == sorted(["tune@resnet50", *runs(["resnet50"], ["tuned"]), "report"])
-            return
-        assert ran == ["report", "tune@resnet50"]
-    pytest.fail("no trial was better than the first, so that this test shows nothing; give it more trials")
+    set_params(originals, networks__own_cnn__search={"min_resource": 2, "trials": 8})
+    ran = repro(originals)
+    assert chosen.read_bytes() != before, "no trial was better than the first; give it more"
+    assert ran == sorted(["configure", "tune@own_cnn", *runs(["own_cnn"], ["tuned"], ["original"]), *SUMMARY])
 
 
-def test_code_of_evaluate_trains_nothing(study):
-    """Another score of the same weights runs evaluate for all eight runs, and the report."""
-    other = "exact = scores\n\n\ndef scores(*values):\n    return {**exact(*values), 'loss': 0.0}\n\n"
-    insert_before("class Evaluation(", other, study / "stages/evaluation/run.py")
-    evaluated = [name for name in runs(["own_cnn", "resnet50"]) if name.startswith("evaluate")]
-    assert repro(study) == sorted([*evaluated, "report"])
+def test_code_of_evaluate_trains_nothing(originals):
+    """Another score of the same weights runs evaluate for all runs, and what follows."""
+    replace_in(originals / "stages/evaluation/run.py", "        **scores(", "        'loss': 0.0, **scores(")
+    evaluated = [name for name in runs(NETWORKS, data=["original"]) if name.startswith("evaluate")]
+    assert repro(originals) == sorted([*evaluated, *SUMMARY])
 
 
-def test_code_of_evaluate_with_the_same_scores_leaves_the_report(one_run):
+def test_code_of_a_stage_that_ends_in_the_same_leaves_those_behind(one_run):
     """A stage runs because its input changed, not because the one before it ran."""
     add_comment(one_run / "stages/evaluate.py")
-    assert repro(one_run) == ["evaluate@own_cnn-default-original-1"]
+    add_comment(one_run / "stages/configure.py")
+    assert repro(one_run) == ["configure", "evaluate@own_cnn-default-original-1"]
 
 
 def test_code_of_the_report_runs_the_report(study):
@@ -169,24 +221,20 @@ def test_code_of_the_report_runs_the_report(study):
     assert repro(study) == ["report"]
 
 
-def test_a_setting_of_prepare_runs_all_behind_it(one_run):
-    """Other training images: all but fetch runs."""
-    set_params(one_run, prepare__jpeg_quality=90)
-    assert repro(one_run) == sorted(ALL_OF_ONE_RUN[1:])
-
-
-def test_a_setting_of_prepare_without_effect_runs_prepare(one_run):
-    """A limit that no image reaches changes no shard, and without that nothing behind it runs."""
+def test_a_setting_of_prepare_runs_what_it_changes(one_run):
+    """A limit that no image reaches changes no shard, and prepare alone runs; other images run all behind it."""
     set_params(one_run, prepare__pixel_limit=1_000_000)
     assert repro(one_run) == ["prepare"]
+    set_params(one_run, prepare__jpeg_quality=90)
+    assert repro(one_run) == sorted(["prepare", *OF_IMAGES])
 
 
 def test_a_setting_of_the_data_set_runs_what_it_changes(one_run):
-    """Another choice of classes is other data: all runs; a limit that is not reached, only fetch."""
+    """A limit that is not reached, fetch alone; another choice of classes is other data."""
     set_params(one_run, dataset__limits__files=1_000_000)
     assert repro(one_run) == ["fetch"]
     set_params(one_run, dataset__classes=["crow", "rook"])
-    assert repro(one_run) == sorted(ALL_OF_ONE_RUN)
+    assert repro(one_run) == sorted(["fetch", "prepare", *OF_IMAGES])
 
 
 def test_code_of_the_source_runs_what_it_changes(one_run):
@@ -202,58 +250,91 @@ def test_code_of_the_source_runs_what_it_changes(one_run):
     assert repro(one_run) == ["fetch", "prepare"]
 
 
-def test_settings_of_another_source_run_nothing(one_run):
-    """While the images come from a folder, nothing is read of what the others have set."""
-    set_params(one_run, dataset__synthetic__species=30, dataset__torchvision__name="Flowers102")
-    set_params(one_run, dataset__cub_200_2011__checksum="none")
-    assert repro(one_run) == []
-
-
-def test_code_of_another_source_runs_nothing(study):
-    """Fetch depends on the source that is chosen."""
-    for name in ("cub_200_2011", "synthetic", "tiny_imagenet_200", "torchvision"):
-        add_comment(study / f"stages/datasets/{name}.py")
-    assert repro(study) == []
-
-
 def test_a_new_image_runs_all(one_run):
     """A photograph added to the folder of one class is other data."""
     write_images(one_run / "mine/jay", {"new": 1})
-    assert repro(one_run) == sorted(ALL_OF_ONE_RUN)
+    assert repro(one_run) == sorted(["fetch", "prepare", *OF_IMAGES])
 
 
-def test_a_new_network_runs_itself(two_runs):
-    """As docs/networks.md adds one: a file and a few settings; its tuning and its runs join the others, which stay."""
-    name, before = "efficientnet_lite0", metrics(two_runs)
-    page = (ROOT / "docs/networks.md").read_text(encoding="utf-8")
-    code, settings = (
-        dedent(re.search(rf"^ +```{language}\n(.*?)^ +```", page, re.MULTILINE | re.DOTALL)[1])
-        for language in ("python", "yaml")
-    )
-    (two_runs / f"stages/networks/{name}.py").write_text(code, encoding="utf-8")
-    for key, values in yaml.safe_load(settings).items():
-        set_params(two_runs, **{f"{key}__{below}": value for below, value in values.items()})
-    run("python", "-m", "stages", folder=two_runs)
-    assert run("git", "status", "--porcelain", folder=two_runs).split() == [
-        "M", "params.yaml", "??", f"data/pretrained/{name}/", "??", f"stages/networks/{name}.py"]  # fmt: skip
-    assert repro(two_runs) == sorted([f"tune@{name}", *runs([name], ["default"], ["original"]), "report"])
-    after = metrics(two_runs)
-    assert after.keys() == {*before, name}
+def test_a_network_left_out_leaves_the_results(originals):
+    """Only what sums up runs; put back, the network has its results again without a training."""
+    before = metrics(originals)
+    assert before.keys() == {"own_cnn", "resnet50"}
+    assert sections_that_name("resnet50", originals)
+    set_params(originals, study__networks=["own_cnn"])
+    assert repro(originals) == ["configure", *SUMMARY]
+    assert metrics(originals) == {"own_cnn": before["own_cnn"]}
+    assert not sections_that_name("resnet50", originals)
+    set_params(originals, study__networks=["own_cnn", "resnet50"])
+    assert repro(originals) == ["configure", *SUMMARY]
+    assert metrics(originals) == before
+
+
+def test_a_new_network_in_a_clean_clone_runs_itself(originals, tmp_path):
+    """A file and its name in params.yaml, then `dvc repro` and nothing before it; all else comes from the cache."""
+    clone = tmp_path / "clone"
+    run("git", "clone", "-q", "-b", "originals", str(originals), str(clone), folder=tmp_path)
+    run("dvc", "cache", "dir", "--local", str(originals / ".dvc/cache"), folder=clone)
+    run("dvc", "checkout", "-q", folder=clone)
+    (clone / "stages/networks/linear.py").write_text(LINEAR, encoding="utf-8")
+    set_params(clone, study__networks=[*NETWORKS, "linear"])
+    own = ["weights@linear", *embeds(["linear"]), "tune@linear", *runs(["linear"], data=["original"])]
+    assert repro(clone) == sorted(["configure", *own, *SUMMARY])
+    before, after = metrics(originals), metrics(clone)
+    assert after.keys() == {*before, "linear"}
     assert {network: after[network] for network in before} == before
 
 
-def test_a_network_left_out_leaves_the_results(study):
-    """Only the report runs; put back, the network has its results again without a training."""
-    before = metrics(study)
-    assert before.keys() == {"own_cnn", "resnet50"}
-    assert sections_that_name("resnet50", study)
-    set_params(study, study__networks=["own_cnn"])
-    assert repro(study) == ["report"]
-    assert metrics(study) == {"own_cnn": before["own_cnn"]}
-    assert not sections_that_name("resnet50", study)
-    set_params(study, study__networks=["own_cnn", "resnet50"])
-    assert repro(study) == ["report"]
-    assert metrics(study) == before
+def test_a_seed_that_a_shell_would_run_is_refused(one_run):
+    """No word of params.yaml reaches a shell."""
+    set_params(one_run, study__seeds=["1; touch x; true"])
+    done = subprocess.run(["dvc", "repro"], cwd=one_run, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "study.seeds.0 = '1; touch x; true' is not allowed" in done.stderr
+    stage = ["dvc", "repro", "-s", "train@own_cnn-default-original-1; touch x; true"]
+    done = subprocess.run(stage, cwd=one_run, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "seed '1; touch x; true' is not allowed" in done.stderr
+    assert list(one_run.rglob("x")) == []
+
+
+def test_freezing_a_backbone_computes_features_and_runs_that_network(frozen_at_first):
+    """Its features are computed once for each set of images; nothing of the other network runs."""
+    own = ["weights@own_cnn", *embeds(["own_cnn"]), "tune@own_cnn", *runs(["own_cnn"])]
+    assert frozen_at_first == sorted(["configure", *own, *SUMMARY])
+
+
+@pytest.mark.parametrize("changed", [{"head_shrinkage": 0.3}, {"weight_decay": 0.1}])
+def test_a_setting_of_a_head_computes_no_feature(frozen, changed):
+    """Tuning and the four runs of that network are heads, fitted to the features that are there."""
+    set_params(frozen, networks__own_cnn=FROZEN | changed)
+    assert repro(frozen) == sorted(["configure", "tune@own_cnn", *runs(["own_cnn"]), *SUMMARY])
+
+
+def test_what_a_backbone_is_runs_its_features(frozen):
+    """Another size of images, other weights, another architecture; a remark in its file changes none of its weights."""
+    again = [*embeds(["own_cnn"]), "tune@own_cnn", *runs(["own_cnn"]), *SUMMARY]
+    set_params(frozen, networks__own_cnn=FROZEN | {"input_size": 96})
+    assert repro(frozen) == sorted(["configure", "weights@own_cnn", *again])
+    write_weights(frozen, seed=2)
+    assert repro(frozen) == sorted(["weights@own_cnn", "weights@resnet50", *again])  # whichever file is theirs
+    file = frozen / "stages/networks/own_cnn.py"
+    replace_in(file, "SLOPE = 0.1", "SLOPE = 0.2")
+    assert repro(frozen) == sorted(["configure", "weights@own_cnn", *again])
+    add_comment(file)
+    assert repro(frozen) == sorted(["configure", "weights@own_cnn", "tune@own_cnn", *runs(["own_cnn"]), *SUMMARY])
+
+
+def test_a_changed_test_image_runs_the_features_of_the_test_images(frozen):
+    """No training, and no feature of another set."""
+    shard = pq.read_table(frozen / "data/test/00000.parquet")
+    file = frozen / "mine" / shard["image"][0]["path"].as_py()
+    assert file.is_file()
+    write_images(file.parent, {"other": 1})
+    (file.parent / "other/000.png").replace(file)
+    (file.parent / "other").rmdir()
+    evaluated = [name for name in runs(NETWORKS) if name.startswith("evaluate")]
+    assert repro(frozen) == sorted(["fetch", "prepare", *embeds(NETWORKS, ["test"]), *evaluated, *SUMMARY])
 
 
 def metrics(folder: Path) -> dict[str, object]:

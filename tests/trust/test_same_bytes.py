@@ -1,19 +1,21 @@
 """The same commit gives the same bytes: all that a study computes, but for times, on the same number of threads."""
 
 import hashlib
+import shutil
 from pathlib import Path
 
 import pytest
 
-from helpers.projects import run
-from tests.study import SEARCH, new_study
+from helpers.projects import run, set_params
+from tests.study import SEARCH, new_study, write_weights
 
 SPLITS = ("data/original/", "data/validation/", "data/test/", "data/augmented/")
-COMPUTED = ("data/raw", "data/original", "data/validation", "data/test", "data/augmented", "data/hyperparameters")
-COMPUTED += ("data/trained", "data/predictions", "data/report", "data/copies.parquet", "metrics")
-SEARCHED = [f"trained-{kind}/{name}" for kind in ("default", "tuned") for name in (
-    "history.csv", "source.json", "weights.safetensors")]  # fmt: skip
-TUNED = ("default.json", "importances.csv", "trials.csv", "tuned.json", *SEARCHED)
+FEATURES = ("original", "augmented", "validation", "test")
+COMPUTED = ("raw", "original", "validation", "test", "augmented", "copies.parquet", "settings", "weights", "features")
+COMPUTED += ("hyperparameters", "trained", "predictions", "examples.parquet", "report")
+TRAINED = ("graph.onnx", "history.csv", "weights.safetensors")
+SEARCHED = ["default.json", "importances.csv", "trials.csv", "tuned.json"]
+SEARCHED += [f"trained-{kind}/{name}" for kind in ("default", "tuned") for name in (*TRAINED, "source.json")]
 
 # Told to Python by its own hook `sitecustomize`: a disk that lists what it holds the other way round
 BACKWARDS = """
@@ -50,10 +52,10 @@ os.scandir = Scan
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory) -> Path:
-    """Hold a study of one network on drawn birds, of which nothing has run."""
-    return new_study(
+    """Hold a study on drawn birds of a network that is trained, and of one with a frozen backbone; nothing has run."""
+    folder = new_study(
         tmp_path_factory.mktemp("study"),
-        study__networks=["own_cnn"],
+        study__networks=["own_cnn", "frozen_cnn"],
         study__data=["augmented"],
         dataset__source="synthetic",
         dataset__classes=4,
@@ -61,6 +63,9 @@ def study(tmp_path_factory) -> Path:
         search=SEARCH | {"trials": 2},
         training__epochs=2,
     )
+    shutil.copyfile(folder / "stages/networks/own_cnn.py", folder / "stages/networks/frozen_cnn.py")
+    set_params(folder, networks__frozen_cnn=write_weights(folder, "frozen_cnn"))
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -71,24 +76,24 @@ def one_thread(study) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def two_threads(study, one_thread) -> dict[str, str]:
-    """Compute all on two threads with one worker."""
-    return forced(study, threads=2, workers=1)
+    """Compute all on two threads with two workers."""
+    return forced(study, threads=2, workers=2)
 
 
-def forced(folder: Path, *stages: str, threads: int, workers: int, **environment: str) -> dict[str, str]:
+def forced(folder: Path, *words: str, threads: int, workers: int, within: str = ".", **environment: str):
     """Compute stages, or all, anew; return the MD5 of each file but those of times."""
     variables = {"OMP_NUM_THREADS": threads, "STUDY_WORKERS": workers, **environment}
     # threads that wait asleep: where other programs keep the cores busy, ones that spin take ten times as long
-    words = (f"{name}={value}" for name, value in {"OMP_WAIT_POLICY": "passive", **variables}.items())
-    run("env", *words, "dvc", "repro", "-f", *stages, folder=folder)
+    settings = (f"{name}={value}" for name, value in {"OMP_WAIT_POLICY": "passive", **variables}.items())
+    run("env", *settings, "dvc", "repro", "-f", *words, folder=folder / within)
     return digests(folder)
 
 
 def digests(folder: Path) -> dict[str, str]:
     """Return the MD5 of each file that the study computed, by path, but those that hold times."""
-    found = [path for name in COMPUTED for path in (folder / name, *sorted((folder / name).rglob("*")))]
-    files = [path for path in found if path.is_file()]
-    paths = {path.relative_to(folder).as_posix(): path for path in files}
+    found = [path for name in COMPUTED for path in (folder / "data" / name, *(folder / "data" / name).rglob("*"))]
+    files = [path for path in [*found, *(folder / "metrics").rglob("*")] if path.is_file()]
+    paths = {path.relative_to(folder).as_posix(): path for path in sorted(files)}
     return {name: md5(path.read_bytes()) for name, path in paths.items() if not holds_times(name)}
 
 
@@ -99,12 +104,10 @@ def md5(content: bytes) -> str:
 
 def holds_times(path: str) -> bool:
     """Say whether a file holds seconds, which nothing repeats."""
-    costs = path.startswith("metrics/costs/") or path in (
-        "metrics/cost.json",
-        "metrics/report.md",
-        "metrics/model-card.md",
-    )
-    return costs or path.endswith(("/timing.json", "/timings.json", "/index.html"))
+    if path.startswith(("metrics/costs/", "data/features/")):
+        return path.endswith(".json")
+    reports = ("metrics/cost.json", "metrics/report.md", "metrics/model-card.md")
+    return path in reports or path.endswith(("/timing.json", "/timings.json", "/index.html"))
 
 
 def shards(files: dict[str, str]) -> dict[str, str]:
@@ -113,30 +116,42 @@ def shards(files: dict[str, str]) -> dict[str, str]:
 
 
 def test_what_is_compared_is_all_that_counts(one_thread):
-    """Every shard, hyperparameter, weight and score; the images that were drawn as well."""
-    trained = [f"data/trained/own_cnn-{name}-augmented-1/" for name in ("default", "tuned")]
-    predicted = [folder.replace("trained", "predictions") for folder in trained]
-    assert {path for path in one_thread if not path.startswith("data/raw/")} == {
+    """Every shard, feature, hyperparameter, weight and score; the images that were drawn as well."""
+    networks = ("own_cnn", "frozen_cnn")
+    of_run = {
+        f"{kind}/{network}-{hyperparameters}-augmented-1"
+        for kind in ("data/trained", "data/predictions", "metrics/runs")
+        for network in networks
+        for hyperparameters in ("default", "tuned")
+    }
+    found = {path for path in one_thread if not path.startswith("data/raw/")}
+    assert {run for run in of_run if not any(path.startswith(run) for path in found)} == set()
+    assert {path for path in found if not path.startswith(tuple(of_run))} == {
         *(f"{folder}00000.parquet" for folder in SPLITS),
-        *(f"data/hyperparameters/own_cnn/{name}" for name in TUNED),
-        *(f"{folder}{name}" for folder in trained for name in ("history.csv", "weights.safetensors")),
-        *(f"{folder}{name}" for folder in predicted for name in ("examples.parquet", "predictions.parquet")),
+        *(f"data/settings/{network}/{name}.json" for network in networks for name in ("search", "start", "training")),
+        *(f"data/weights/{network}/start.json" for network in networks),
+        *(f"data/weights/frozen_cnn/{name}" for name in ("graph.onnx", "weights.safetensors")),
+        *(f"data/features/{network}/{images}/features.parquet" for network in networks for images in FEATURES),
+        *(f"data/hyperparameters/{network}/{name}" for network in networks for name in SEARCHED),
         *(f"data/report/plots/{name}.csv" for name in ("classes", "confusion", "curves", "reliability")),
-        *(f"metrics/runs/own_cnn-{name}-augmented-1.json" for name in ("default", "tuned")),
         "data/copies.parquet",
+        "data/examples.parquet",
         "metrics/metrics.json",
     }
+    assert {f"data/trained/own_cnn-default-augmented-1/{name}" for name in TRAINED} < found
     assert sum(path.startswith("data/raw/") for path in one_thread) == 4 * 12
 
 
 def test_one_thread_repeats_to_the_byte_with_more_workers(study, one_thread):
-    """All stages once more, in new processes, on two workers instead of one: no byte differs."""
-    assert forced(study, threads=1, workers=2) == one_thread
+    """All stages once more, from another folder, on two workers instead of one: no byte differs."""
+    assert forced(study, "-P", threads=1, workers=2, within="docs") == one_thread
 
 
-def test_two_threads_repeat_to_the_byte_with_more_workers(study, two_threads):
-    """As on one thread: the number of threads is fixed, the number of workers is not."""
-    assert forced(study, threads=2, workers=2) == two_threads
+def test_two_threads_repeat_to_the_byte_with_fewer_workers(study, two_threads):
+    """What trains, as on one thread: the number of threads is fixed, the number of workers is not."""
+    stages = run("dvc", "stage", "list", "--name-only", folder=study).split()
+    again = [stage for stage in stages if stage.startswith(("tune", "train", "evaluate"))]
+    assert forced(study, "-s", *again, threads=2, workers=1) == two_threads
 
 
 def test_images_and_splits_are_the_same_on_any_number_of_threads(one_thread, two_threads):
@@ -147,5 +162,5 @@ def test_images_and_splits_are_the_same_on_any_number_of_threads(one_thread, two
 def test_the_order_in_which_a_disk_lists_files_changes_nothing(study, tmp_path, one_thread):
     """Another file system than the one a study was made on lists other names first."""
     (tmp_path / "sitecustomize.py").write_text(BACKWARDS, encoding="utf-8")
-    again = forced(study, "prepare", "augment", threads=1, workers=2, PYTHONPATH=str(tmp_path))
+    again = forced(study, "-s", "prepare", "augment", threads=1, workers=2, PYTHONPATH=str(tmp_path))
     assert shards(again) == shards(one_thread)

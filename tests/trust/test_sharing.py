@@ -11,11 +11,12 @@ from configparser import ConfigParser
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
 from helpers.projects import ENVIRONMENT, ROOT, run, set_params
-from tests.study import commit, new_study
+from tests.study import commit, new_study, write_weights
 from tests.trust.servers import STORES, Store, gate
 
 RUNS = ("own_cnn-default-original-1", "resnet50-default-original-1")
@@ -23,10 +24,11 @@ RUNS = ("own_cnn-default-original-1", "resnet50-default-original-1")
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory) -> Path:
-    """A copy of the project with a tiny study of two runs, computed and committed."""
+    """A copy of the project with a tiny study of two runs, one of a frozen backbone; computed and committed."""
     folder = new_study(
         tmp_path_factory.mktemp("sharing") / "study", study__hyperparameters=["default"], study__data=["original"]
     )
+    set_params(folder, networks__own_cnn=write_weights(folder))
     run("dvc", "repro", folder=folder)
     commit(folder)
     return folder
@@ -62,6 +64,22 @@ def test_a_colleague_who_pulls_computes_nothing(study, store, desk):
     assert repro(colleague) == ([], [])
     assert git("status", "--porcelain", folder=colleague) == ""
     assert digests(colleague / "data") == digests(study / "data")
+    for images in ("original", "augmented", "validation", "test"):
+        assert pq.read_metadata(colleague / f"data/features/own_cnn/{images}/features.parquet").num_rows > 0
+
+
+def test_what_git_ignores_may_be_removed_but_for_the_cache(study, desk):
+    """Nothing that results follow from lies elsewhere: images of one's own come back, and all else is as it was."""
+    folder = shutil.copytree(study, desk / "study", symlinks=True)
+    (folder / ".dvc/cache").rename(desk / "cache")
+    git("clean", "-qfdX", folder=folder)
+    assert not (folder / ".dvc/tmp").exists()
+    (desk / "cache").rename(folder / ".dvc/cache")
+    run("dvc", "checkout", "-q", "data/pretrained/own_cnn/random.safetensors.dvc", folder=folder)
+    ran, _ = repro(folder)
+    assert not {stage for stage in ran if stage.startswith(("tune", "train", "embed"))}
+    assert git("status", "--porcelain", folder=folder) == ""
+    assert digests(folder / "data") == digests(study / "data")
 
 
 def test_the_run_cache_stands_in_for_a_lock_that_was_not_committed(study, store, desk):
@@ -73,7 +91,10 @@ def test_the_run_cache_stands_in_for_a_lock_that_was_not_committed(study, store,
     run("dvc", "fetch", "--run-cache", folder=colleague)
     ran, restored = repro(colleague, "--pull", "tune", "train")
     assert ran == []
-    assert set(restored) == {"fetch", "prepare", "tune@own_cnn", "tune@resnet50", *(f"train@{name}" for name in RUNS)}
+    of_networks = [(name, f"{name}-original", f"{name}-validation") for name in ("own_cnn", "resnet50")]
+    expected = [f"{stage}@{name}" for name, *_ in of_networks for stage in ("weights", "tune")]
+    expected += [f"embed@{name}" for _, *images in of_networks for name in images]
+    assert set(restored) == {"fetch", "prepare", "configure", *expected, *(f"train@{name}" for name in RUNS)}
     assert digests(colleague / "data/trained") == digests(study / "data/trained")
     assert digests(colleague / "data/hyperparameters") == digests(study / "data/hyperparameters")
 
@@ -88,22 +109,18 @@ def test_a_clean_clone_runs_nothing_though_it_has_no_data(study, folder_store, d
 
 
 def test_after_an_edit_only_what_it_needs_is_pulled(study, folder_store, desk):
-    """Another learning rate of ResNet50 runs its stages, on the shards they read; no own_cnn weights come along."""
+    """Another learning rate of ResNet50 runs its stages on the shards they read; raw and altered images stay away."""
     author = shared(study, folder_store, desk / "author")
     run("dvc", "push", folder=author)
     colleague = clone(author, folder_store, desk / "colleague")
     set_params(colleague, networks__resnet50__learning_rate=0.002)
     ran, restored = repro(colleague, "--pull", "--allow-missing")
-    assert ran == ["tune@resnet50", f"train@{RUNS[1]}", f"evaluate@{RUNS[1]}", "report"]
+    assert ran == ["configure", "tune@resnet50", f"train@{RUNS[1]}", f"evaluate@{RUNS[1]}", "explain", "report"]
     assert restored == []
-    hashes = outs(author)
-    needed = {hashes[name] for name in ("data/original", "data/validation", "data/test")}
-    needed |= {
-        hashes[f"data/{name}"] for name in ("skipped.csv", "duplicates.csv", "composition.json", "copies.parquet")
-    }
-    made = {digest for name, digest in outs(colleague).items() if "resnet50" in name or name == "data/report"}
-    whole = {name for name in stored(colleague) if name in {*hashes.values(), *made}}
-    assert whole == needed | made
+    here = stored(colleague)
+    away = {name for name, digest in outs(author).items() if digest not in here}
+    assert {"data/raw", "data/augmented", "data/weights/own_cnn"} <= away
+    assert not away & {"data/original", "data/validation", "data/test", "data/weights/resnet50"}
 
 
 def test_a_tampered_file_is_refused(store, desk):

@@ -1,4 +1,4 @@
-"""Weights that were trained elsewhere: what may be in a file, where it lies, and what is said of one that does not fit."""
+"""Weights that were trained elsewhere: what may be in a file, where it lies, and what is said of a bad one."""
 
 from pathlib import Path
 
@@ -121,7 +121,7 @@ def test_weights_that_cannot_be_downloaded_say_what_to_do_offline(monkeypatch):
     ],
 )
 def test_images_have_the_size_that_is_asked_for(given, input_size, own, expected):
-    """A number, or what a run of this project was trained on, whose normalisation comes along; of others nobody knows."""
+    """A number, or what a run of this project was trained on, with its normalisation; of others nobody knows."""
     path, odd = FOLDER / "birds.safetensors", Normalisation((1, 2, 3), (4, 5, 6))
     described = {"network": "resnet50", "settings": {}, "class_names": ["a", "b"], "image_size": 96, **odd._asdict()}
     save_weights(path, given, Metadata(preparation=Preparation(96), **described)) if own else save_file(given, path)

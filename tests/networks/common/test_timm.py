@@ -7,14 +7,18 @@ import sys
 from pathlib import Path
 
 import huggingface_hub
+import numpy as np
 import pytest
 import timm
 import torch
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file, save, save_file
 
 from helpers.projects import ROOT, set_params
 from stages import configure, networks, weights
-from stages.networks.common import contract
+from stages.networks.common import contract, graph
+from stages.networks.common.engine import Engine
+from stages.networks.common.prediction import normalised
+from stages.networks.common.timm import Timm
 from stages.runtime.errors import UserError
 from stages.runtime.files import read_json
 from tests.servers import Cut, serving
@@ -159,3 +163,19 @@ def test_the_hub_is_the_one_that_its_variables_name(hub, project):
         f"/{REPOSITORY}/resolve/{COMMIT}/model.safetensors"
     }
     assert list((project / "home").rglob(f"snapshots/{COMMIT}/model.safetensors"))
+
+
+@pytest.mark.parametrize("architecture", ["test_vit.r160_in1k", "test_convnext.r160_in1k", "test_nfnet.r160_in1k"])
+def test_networks_of_other_kinds_answer_by_their_graph_as_by_torch(architecture, tmp_path):
+    """Transformers, and convolutions without batch normalisation; images at the size that timm says."""
+    network = Timm(architecture)
+    torch.manual_seed(0)
+    model = network.build(network.schema(), 3, network.weights_image_size).eval()
+    save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, tmp_path / graph.WEIGHTS_FILE)
+    images = np.random.default_rng(0).integers(0, 256, (2, 160, 160, 3), np.uint8)
+    with torch.inference_mode():
+        expected = model(normalised(torch.from_numpy(images), network.normalisation)).numpy()
+    unbound = graph.export_graph(model, network.head.rstrip("."), network.normalisation, 160)
+    graph.save(graph.bind(unbound, tmp_path / graph.WEIGHTS_FILE), tmp_path)
+    (found,) = Engine(tmp_path / "graph.onnx").run(images, "logits")
+    np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pyarrow.parquet as pq
 
-from stages.evaluation.examples import HARD_CLASS, MISTAKE, Example, choose_examples, encode_heat_map, write_examples
+from stages.explanation.examples import HARD_CLASS, MISTAKE, Example, choose_examples, encode_heat_map, write_examples
 
 
 def said(*rows: tuple[float, float, float]) -> np.ndarray:

@@ -48,7 +48,8 @@ def target_layer(model: nn.Module, images: Tensor) -> nn.Module:
     sizes: dict[nn.Module, int] = {}
 
     def note(layer: nn.Module, _: object, features: object) -> None:
-        if isinstance(features, Tensor) and features.ndim == 4:  # n, channels, h, w
+        # images are square: what is not is of another order than n, channels, h, w
+        if isinstance(features, Tensor) and features.ndim == 4 and features.shape[2] == features.shape[3]:
             sizes.pop(layer, None)
             sizes[layer] = min(features.shape[2:])
 
