@@ -5,8 +5,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from stages.evaluation.activation_maps import class_activation_maps
-from stages.evaluation.grad_cam import grad_cam
+from stages.explanation.activation_maps import class_activation_maps
+from stages.explanation.grad_cam import grad_cam
 from stages.networks.common import graph
 from stages.networks.common.contract import network_named
 from stages.networks.common.engine import Engine
