@@ -82,7 +82,11 @@ def main() -> None:
         settings.licence,
         {name: read_csv(f"data/{name}.csv") for name in ("skipped", "duplicates")},
         read_json("data/composition.json"),
-        {**{split: counts_of(f"data/{split}") for split in ("original", "validation")}, "test": test_counts(scores)},
+        {
+            "original": counts_of("data/original"),
+            "validation": counts_of("data/validation"),
+            "test": test_counts(scores),
+        },
     )
     told = report(scores, costs, images, settings.of_published(source))
     write_text("metrics/report.md", told.markdown())

@@ -4,7 +4,6 @@ python -m stages.commands.compare birds-200
 """
 
 import json
-import subprocess
 from collections.abc import Callable, Mapping
 from functools import partial
 from math import hypot
@@ -15,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from pydantic import ValidationError
 
+from stages.commands.revisions import git, resolved
 from stages.reporting.comparisons import (
     BETTER,
     EQUAL,
@@ -65,7 +65,7 @@ def main(revision: str = "") -> None:
         raise UserError(
             "WITH= is missing; name the branch, tag, commit or experiment of another study: make compare WITH=birds-200"
         )
-    here, there = study_of(in_folder, HERE), study_of(partial(in_revision, _resolved(revision)), revision)
+    here, there = study_of(in_folder, HERE), study_of(partial(in_revision, resolved(revision) or revision), revision)
     studies = {HERE: here, revision: there}
     print(described(studies))
     print("\n" + different_settings(studies))
@@ -86,24 +86,11 @@ def in_folder(path: str) -> str:
 def in_revision(revision: str, path: str) -> str:
     """Return a file's text as a Git revision has it."""
     # from this folder, which may lie deep in a repository
-    shown = _git("show", "--end-of-options", f"{revision}:./{path}")
+    shown = git("show", "--end-of-options", f"{revision}:./{path}")
     if shown.returncode:
         said = shown.stderr.strip().removeprefix("fatal: ")
         raise UserError(f"Git has no {path} of {revision} ({said}); is its study finished and committed?")
     return shown.stdout
-
-
-def _resolved(revision: str) -> str:
-    """Return a revision, or the reference under which DVC keeps an experiment of that name."""
-    if _git("rev-parse", "-q", "--verify", "--end-of-options", f"{revision}^{{commit}}").returncode:
-        references = _git("for-each-ref", "--format=%(refname)", "refs/exps").stdout.split()
-        return next((each for each in references if each.endswith(f"/{revision}")), revision)
-    return revision
-
-
-def _git(*words: str) -> subprocess.CompletedProcess[str]:
-    # no shell; and whichever Git a person has
-    return subprocess.run(("git", *words), capture_output=True, text=True, encoding="utf-8", check=False)  # noqa: S603, S607
 
 
 def study_of(text: Callable[[str], str], name: str) -> FinishedStudy:
@@ -160,7 +147,7 @@ def side_by_side(here: FinishedStudy, there: FinishedStudy, name: str) -> str:
     for key in keys:
         cells = [str(key), *(each.get(key, "–") for each in shown)]
         found = judged.get(key)
-        rows.append([*cells, formatted(found.gain) if found else "–", found.says if found else "–"])
+        rows.append([*cells, formatted(found.gain) if found else "–", found.verdict_in_words if found else "–"])
     note = "No run is in both studies."
     if both:
         note = "The test images, or the number of seeds, differ: the studies are held for independent of each other."

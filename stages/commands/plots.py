@@ -3,12 +3,12 @@
 DVC's own page loads its scripts from a server; here they lie within.
 """
 
-import subprocess
 from pathlib import Path
 
 import vl_convert
 
 from stages.commands.dvc import dvc_output
+from stages.commands.revisions import resolved
 from stages.runtime.command import run_stage
 from stages.runtime.errors import UserError
 from stages.runtime.files import atomic_file
@@ -31,10 +31,11 @@ HTML = """<!doctype html>
 
 
 def main(revision: str = "") -> None:
-    """Write the plots of the study in this folder, with `revision` beside those of that branch, tag or commit."""
-    known = ["git", "rev-parse", "-q", "--verify", "--end-of-options", f"{revision}^{{commit}}"]
-    if revision and subprocess.run(known, capture_output=True, check=False).returncode:  # noqa: S603 - no shell
-        raise UserError(f"WITH={revision} is no branch, tag or commit of this repository")  # DVC would pass over it
+    """Write the plots of the study in this folder, beside those of another `revision` or experiment if one is named."""
+    if revision and not resolved(revision):
+        raise UserError(  # DVC would pass over it
+            f"WITH={revision} is no branch, tag or commit of this repository, and no experiment"
+        )
     scripts = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").replace("</script", "<\\/script")
     with atomic_file(TEMPLATE) as unfinished:
         unfinished.write_text(HTML % scripts, encoding="utf-8")

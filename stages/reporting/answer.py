@@ -51,7 +51,9 @@ def headline(scores: Records, analysis: Analysis) -> str:
         best_of_network.setdefault(key.network, key)
     first = analysis.best.network
     of_each = " of each class" if analysis.answers.weights is not None else ""
-    shares = {key: measured[key].mean for key in best_of_network.values()} | {analysis.best: analysis.corrected.mean}
+    optimism = measured[analysis.best].mean - analysis.corrected.mean  # of whatever was best on these images
+    shares = {key: max(0.0, measured[key].mean - optimism) for key in best_of_network.values()}
+    shares[analysis.best] = analysis.corrected.mean
     of = 10 if all(0.05 <= share < 0.95 for share in shares.values()) else 100
     named = f"{round(of * analysis.corrected.mean)} of {of} images{of_each} correctly"
     said = f"The {described(scores, analysis.best)} names {named}"
@@ -62,8 +64,10 @@ def headline(scores: Records, analysis: Analysis) -> str:
     ]
     sentence = "; ".join([said, ", ".join(others)]) if others else said
     doubt = ""
+    if any(key.network != first for key in analysis.contenders):
+        doubt = " Which of them is better, these test images cannot tell."
     if analysis.corrected.low <= analysis.commonest:
-        doubt = " That is not surely better than " + naming(analysis) + "."
+        doubt += " That is not surely better than " + baseline(analysis) + "."
     return f"**{sentence}.**{doubt}"
 
 
@@ -72,7 +76,7 @@ def described(scores: Records, configuration: Configuration) -> str:
     return ("pre-trained " if is_pretrained(scores[configuration]) else "") + network_name(configuration.network)
 
 
-def naming(analysis: Analysis) -> str:
+def baseline(analysis: Analysis) -> str:
     """Return what a network must do better than."""
     if analysis.answers.weights is not None:
         return f"naming one class always ({percent(analysis.commonest)} of each class)"
@@ -100,7 +104,7 @@ def best_line(analysis: Analysis) -> str:
     return (
         f"Accuracy: the {of}, {analysis.label(analysis.best)}, has a{'n' if answers.weights is None else ''}"
         f" {answers.measure} of {percent(found.mean)} ({bounds(found.low, found.high)}) on {images:,} test images"
-        f" ({trainings}{choice}); {naming(analysis)} is the least to beat."
+        f" ({trainings}{choice}); {baseline(analysis)} is the least to beat."
     )
 
 
@@ -140,10 +144,10 @@ def decidable_lines(analysis: Analysis) -> list[str]:
 
 def calibration_line(scores: Records, analysis: Analysis) -> str:
     """Say whether the best run's probabilities can be believed, beside what chance would show."""
-    return f"Probabilities, as `classify` gives them: {calibration_said(scores[analysis.best])}."
+    return f"Probabilities, as `classify` gives them: {calibration_sentence(scores[analysis.best])}."
 
 
-def calibration_said(records: Sequence[dict[str, Any]]) -> str:
+def calibration_sentence(records: Sequence[dict[str, Any]]) -> str:
     """Return by how much probabilities are off after temperature scaling, and whether that is more than chance."""
     prefix = "temperature_scaled_calibration_error"
     error, chance, most = means(list(records), [prefix, f"{prefix}_by_chance", f"{prefix}_most_by_chance"]).values()
@@ -161,16 +165,16 @@ def worth_lines(analysis: Analysis) -> list[str]:
     found = {change: each for change, each in analysis.judged.items() if isinstance(change, Change)}
     lines = []
     for verdict, kinds in verdicts.items():
-        named = [told(change, each) for change, each in found.items() if each.verdict in kinds]
+        named = [change_with_gain(change, each) for change, each in found.items() if each.verdict in kinds]
         lines += [f"{verdict}: {'; '.join(named)}."] if named else []
     return lines
 
 
-def told(change: Change, judgement: Judgement) -> str:
+def change_with_gain(change: Change, judgement: Judgement) -> str:
     """Return a change with its gain, and with the trainings it was seen in where they are too few."""
     if judgement.verdict in (SAME, NOT_TESTED):
         return f"{change}, whose runs are the same"
-    limits = judgement.says.removeprefix(judgement.verdict).strip()
+    limits = judgement.verdict_in_words.removeprefix(judgement.verdict).strip()
     return f"{change} {formatted(judgement.gain)} points" + (f", {limits}" if limits else "")
 
 

@@ -55,7 +55,7 @@ class Judgement(NamedTuple):
     seeds: int
 
     @property
-    def says(self) -> str:
+    def verdict_in_words(self) -> str:
         """Return the verdict, with the number of trainings where they are too few to speak of more than themselves."""
         claims = self.verdict in (BETTER, WORSE, EQUAL)
         return self.verdict + in_trainings(self.seeds) if claims else self.verdict

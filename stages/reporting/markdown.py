@@ -33,7 +33,7 @@ def percent(fraction: float) -> str:
 
 def points(difference: float) -> str:
     """Return a difference of two fractions, 0.05, in percentage points: +5.0."""
-    return f"{100 * difference:+.1f}"
+    return f"{round(100 * difference, 1) + 0.0:+.1f}"  # no -0.0
 
 
 NAMES = {

@@ -4,7 +4,7 @@ Source of the sections: Mitchell et al., Model cards for model reporting, 2019, 
 """
 
 from stages.reporting.analysis import Analysis
-from stages.reporting.answer import calibration_said, naming
+from stages.reporting.answer import baseline, calibration_sentence
 from stages.reporting.costs import Costs
 from stages.reporting.data_summary import DataSummary
 from stages.reporting.markdown import bounds, duration, escaped, percent, table
@@ -41,7 +41,7 @@ def model_card(scores: Records, costs: Costs, analysis: Analysis, images: DataSu
             _by_class(record["class_accuracy"], classes),
             "## Can its probabilities be believed?",
             f"Those that `classify` gives, the logits divided by the temperature {record['temperature']:.2f}, are"
-            f" on test images {calibration_said(scores[best])}.",
+            f" on test images {calibration_sentence(scores[best])}.",
             "## What it must not be used for",
             "- Images of anything else: it names one of its classes for whatever it is shown. "
             f"{rejected}\n"
@@ -64,7 +64,7 @@ def _quality(scores: Records, analysis: Analysis) -> str:
     return (
         f"{analysis.answers.measure.capitalize()} {percent(found.mean)} ({bounds(found.low, found.high)}{corrected}) on"
         f" {analysis.answers.correct.shape[2]:,} test images that no training saw{seeds}{top}; macro F1"
-        f" {averaged['macro_f1']:.3f}, cross entropy {averaged['loss']:.3f}. To compare with: {naming(analysis)}."
+        f" {averaged['macro_f1']:.3f}, cross entropy {averaged['loss']:.3f}. To compare with: {baseline(analysis)}."
     )
 
 

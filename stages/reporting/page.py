@@ -19,7 +19,7 @@ from stages.reporting.data_summary import SPLITS
 from stages.reporting.markdown import duration
 from stages.reporting.records import Records, classes_of, means, qualities
 from stages.reporting.search import losses, values_tried
-from stages.reporting.sections import worth_showing
+from stages.reporting.sections import shown_judgements
 
 FEWEST_A_POINT = 10  # images, on average, of a calibration curve
 TITLE = "Which network, which hyperparameters, which training data?"
@@ -40,7 +40,7 @@ class Block(NamedTuple):
 
     text: Markup = Markup()
     chart: charts.Chart | None = None
-    says: str = ""  # what a chart shows, for those who do not see it
+    description: str = ""  # what a chart shows, for those who do not see it
     results: Sequence[Mapping[str, Any]] = ()
     images: Sequence[PageImage] = ()
 
@@ -75,7 +75,7 @@ def page(evidence: Evidence) -> str:
     return template.render(title=TITLE, sections=sections, scripts=scripts)
 
 
-def said(evidence: Evidence, name: str) -> Iterator[Block]:
+def report_section(evidence: Evidence, name: str) -> Iterator[Block]:
     """Yield what report.md says in a section."""
     if any(evidence.markdown.get(name, ())):
         yield Block(text=html("\n\n".join(part for part in evidence.markdown[name] if part)))
@@ -93,7 +93,7 @@ def titled(title: str) -> Block:
 
 def results(evidence: Evidence) -> Iterator[Block]:
     """Yield the runs as a table, with their intervals as bars."""
-    names = qualities(evidence.scores)
+    names = [*qualities(evidence.scores), "temperature_scaled_loss"]
     rows = []
     for configuration in evidence.analysis.distinct():
         records, took = evidence.scores[configuration], evidence.costs[configuration]
@@ -110,7 +110,7 @@ def results(evidence: Evidence) -> Iterator[Block]:
 def worth(evidence: Evidence) -> Iterator[Block]:
     """Yield what each technique was worth."""
     rows = []
-    for name, judgement in worth_showing(evidence.analysis.judged).items():
+    for name, judgement in shown_judgements(evidence.analysis.judged).items():
         if judgement.verdict == NOT_TESTED:
             continue
         change = name if isinstance(name, Change) else name.change
@@ -123,7 +123,7 @@ def worth(evidence: Evidence) -> Iterator[Block]:
     if heading:
         yield Block(text=html(heading))
     if rows:
-        yield Block(chart=charts.forest(rows), says="What each technique was worth, as in the table below.")
+        yield Block(chart=charts.forest(rows), description="What each technique was worth, as in the table below.")
     if any(parts):
         yield Block(text=html("\n\n".join(part for part in parts if part)))
 
@@ -139,9 +139,11 @@ def epochs(evidence: Evidence) -> list[dict[str, Any]]:
 
 def curves(evidence: Evidence) -> Iterator[Block]:
     """Yield how each run learnt."""
-    says = "Accuracy and loss of every run on the validation images after each epoch. Drag to move, turn the wheel"
+    description = (
+        "Accuracy and loss of every run on the validation images after each epoch. Drag to move, turn the wheel"
+    )
     yield titled("Learning curves")
-    yield Block(chart=charts.curves(epochs(evidence)), says=f"{says} to zoom, double-click to go back.")
+    yield Block(chart=charts.curves(epochs(evidence)), description=f"{description} to zoom, double-click to go back.")
 
 
 def pareto(evidence: Evidence) -> Iterator[Block]:
@@ -158,8 +160,8 @@ def pareto(evidence: Evidence) -> Iterator[Block]:
     if len(rows) > 1:
         front = ", ".join(str(row["run"]) for row in rows if row["front"] == "yes")
         yield titled("Accuracy against training time")
-        says = f"Runs that no other beats at once in accuracy and time: {front}."
-        yield Block(chart=charts.pareto(rows), says=says)
+        description = f"Runs that no other beats at once in accuracy and time: {front}."
+        yield Block(chart=charts.pareto(rows), description=description)
 
 
 def _beats(other: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
@@ -174,11 +176,13 @@ def confusion(evidence: Evidence) -> Iterator[Block]:
     order = charts.clustered(counts) if len(names) > charts.MANY_CLASSES else list(range(len(names)))
     drawn = charts.confusion(counts[np.ix_(order, order)], [names[label] for label in order])
     yield titled("What is taken for what")
-    says = f"Test images of {best}, a row per class and a column per class that they were taken for."
+    description = f"Test images of {best}, a row per class and a column per class that they were taken for."
     if len(names) > charts.MANY_CLASSES:
-        says += " Classes that are taken for each other stand together; turn the wheel to zoom, hover to see names."
-    yield Block(chart=drawn, says=says)
-    yield from said(evidence, "classes")
+        description += (
+            " Classes that are taken for each other stand together; turn the wheel to zoom, hover to see names."
+        )
+    yield Block(chart=drawn, description=description)
+    yield from report_section(evidence, "classes")
 
 
 def examples(evidence: Evidence) -> Iterator[Block]:
@@ -187,17 +191,18 @@ def examples(evidence: Evidence) -> Iterator[Block]:
     for why, title in (("confident mistake", "The most confident mistakes"), ("hard class", "The hardest classes")):
         rows = [row for row in evidence.examples if row["why"] == why]
         images = [
-            PageImage(embedded(row["image"]), told(row, names), embedded(row["heat_map"]), row["path"]) for row in rows
+            PageImage(embedded(row["image"]), example_caption(row, names), embedded(row["heat_map"]), row["path"])
+            for row in rows
         ]
         if images:
             yield titled(title)
             yield Block(images=images)
 
 
-def told(look: Mapping[str, Any], names: Sequence[str]) -> str:
+def example_caption(example: Mapping[str, Any], names: Sequence[str]) -> str:
     """Return what an image is and what it was taken for, and how sure of that the run was."""
-    taken = f", taken for {names[look['predicted']]}" if look["predicted"] != look["label"] else ", correct"
-    return f"{names[look['label']]}{taken} ({100 * look['probability']:.0f}\u00a0%)"
+    taken = f", taken for {names[example['predicted']]}" if example["predicted"] != example["label"] else ", correct"
+    return f"{names[example['label']]}{taken} ({100 * example['probability']:.0f}\u00a0%)"
 
 
 def copies(evidence: Evidence) -> Iterator[Block]:
@@ -215,14 +220,14 @@ def copies(evidence: Evidence) -> Iterator[Block]:
 def composition(evidence: Evidence) -> Iterator[Block]:
     """Yield where the images come from, how many each class has, a few of them, and what was left out."""
     yield titled("Images")
-    yield from said(evidence, "images")
+    yield from report_section(evidence, "images")
     rows = [
         {"class": name, "split": SPLITS[split], "images": count}
         for split, counts in evidence.counts.items()
         for name, count in counts.items()
     ]
-    says = "Images of each class, by split."
-    yield Block(chart=charts.class_counts(rows, classes_of(evidence.scores)), says=says)
+    description = "Images of each class, by split."
+    yield Block(chart=charts.class_counts(rows, classes_of(evidence.scores)), description=description)
     yield Block(images=[PageImage(embedded(encoded), name) for encoded, name in evidence.samples])
     size, best = evidence.scores[evidence.analysis.best][0]["settings"]["image_size"], evidence.analysis.best
     yield Block(text=html(f"Training images as they are stored; {best} sees them at {size} x {size} pixels."))
@@ -239,9 +244,9 @@ def calibration(evidence: Evidence) -> Iterator[Block]:
     best, rows = evidence.analysis.best, reliability(evidence)
     heading, *parts = evidence.markdown["calibration"]
     yield Block(text=html(heading))
-    says = f"{best}: stated probability against the share that is correct, with its 95 % interval."
+    description = f"{best}: stated probability against the share that is correct, with its 95 % interval."
     if sum(row["images"] for row in rows) >= FEWEST_A_POINT * len(rows):  # else each point is chance
-        yield Block(chart=charts.reliability(rows), says=says)
+        yield Block(chart=charts.reliability(rows), description=description)
     yield Block(text=html("\n\n".join(parts)))
 
 
@@ -251,11 +256,15 @@ def search(evidence: Evidence) -> Iterator[Block]:
     if len(rows) == len({row["network"] for row in rows}):
         return  # none tried more than the defaults
     yield titled("What the search tried")
-    says = "Loss of every trial on the validation images, scaled; trial 0 is the defaults, the line the best so far."
-    yield Block(chart=charts.search(rows), says=says)
+    description = (
+        "Loss of every trial on the validation images, scaled; trial 0 is the defaults, the line the best so far."
+    )
+    yield Block(chart=charts.search(rows), description=description)
     for network, of in evidence.trials.items():
         if values := values_tried(of):
-            yield Block(chart=charts.slices(values), says=f"{network}: the loss by the value of each hyperparameter.")
+            yield Block(
+                chart=charts.slices(values), description=f"{network}: the loss by the value of each hyperparameter."
+            )
 
 
 def embedded(image: bytes) -> str:
@@ -265,7 +274,7 @@ def embedded(image: bytes) -> str:
 
 
 SECTIONS: dict[str, Callable[[Evidence], Iterator[Block]]] = {
-    "answer": lambda evidence: said(evidence, "answer"),
+    "answer": lambda evidence: report_section(evidence, "answer"),
     "results": results,
     "worth": worth,
     "curves": curves,
@@ -276,8 +285,8 @@ SECTIONS: dict[str, Callable[[Evidence], Iterator[Block]]] = {
     "augmentation": copies,
     "calibration": calibration,
     "images": composition,
-    "findings": lambda evidence: said(evidence, "findings"),
-    "times": lambda evidence: said(evidence, "times"),
-    "settings": lambda evidence: said(evidence, "settings"),
-    "cost": lambda evidence: said(evidence, "cost"),
+    "findings": lambda evidence: report_section(evidence, "findings"),
+    "times": lambda evidence: report_section(evidence, "times"),
+    "settings": lambda evidence: report_section(evidence, "settings"),
+    "cost": lambda evidence: report_section(evidence, "cost"),
 }

@@ -40,10 +40,10 @@ def examples_of(file: str) -> list[dict[str, Any]]:
 def copies_of(file: str) -> list[tuple[bytes, bytes, str]]:
     """Return the originals that augment chose to show, each with a copy and what was drawn for it."""
     rows = pq.read_table(file).to_pylist()
-    return [(row.pop("original"), row.pop("copy"), told(row)) for row in rows]
+    return [(row.pop("original"), row.pop("copy"), transform_caption(row)) for row in rows]
 
 
-def told(drawn: Mapping[str, float]) -> str:
+def transform_caption(drawn: Mapping[str, float]) -> str:
     """Return the drawn values in words: shifts in per cent of the image, angles in degrees."""
     parts = []
     for name, value in drawn.items():

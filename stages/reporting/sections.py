@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from stages.reporting.analysis import Analysis, Judged
-from stages.reporting.answer import calibration_said
+from stages.reporting.answer import calibration_sentence
 from stages.reporting.comparisons import (
     BETTER,
     EQUAL,
@@ -47,7 +47,8 @@ def results_section(scores: Records, costs: Costs, analysis: Analysis) -> list[s
     several, unequal = answers.seeds > 1, answers.weights is not None
     rows = []
     for key in analysis.distinct():
-        averaged, took, sure = means(scores[key], names), costs[key], analysis.accuracy[key]
+        averaged = means(scores[key], [*names, "temperature_scaled_loss"])
+        took, sure = costs[key], analysis.accuracy[key]
         accuracy = percent(averaged["accuracy"])
         rows.append(
             [
@@ -58,7 +59,7 @@ def results_section(scores: Records, costs: Costs, analysis: Analysis) -> list[s
                 *([percent(averaged["balanced_accuracy"])] if unequal else []),
                 *([percent(averaged["top5_accuracy"])] if "top5_accuracy" in names else []),
                 f"{averaged['macro_f1']:.3f}",
-                f"{averaged['loss']:.3f}",
+                f"{averaged['temperature_scaled_loss']:.3f}",
                 f"{took['best_epoch']:.0f} of {took['epochs']:.0f}",
                 duration(took["seconds"]),
             ]
@@ -74,6 +75,7 @@ def results_note(scores: Records, analysis: Analysis) -> str:
     of = "trainings like these" if answers.seeds >= SEEDS else "these trainings"
     said = f"The interval holds the accuracy of {of} on all images of the same kind, in 95 % of studies"
     said += ", images of a group counted together." if answers.groups is not None else "."
+    said += " The loss is that of the probabilities which `classify` gives."
     if answers.seeds > 1:
         said += " The deviation is that between seeds."
     if answers.weights is not None:
@@ -114,7 +116,7 @@ def worth_section(costs: Costs, analysis: Analysis) -> list[str]:
     ]
 
 
-def worth_showing(judged: Judged) -> Judged:
+def shown_judgements(judged: Judged) -> Judged:
     """Return judgements but those of the same runs, of which `tuning_line` tells, and means of a single pair."""
     pairs = Counter(
         name.change for name, each in judged.items() if isinstance(name, Comparison) if each.verdict != SAME
@@ -129,16 +131,16 @@ def worth_showing(judged: Judged) -> Judged:
 def worth_table(judged: Judged) -> str:
     """Return a row for each comparison, and one in bold for each change."""
     rows = []
-    for name, judgement in worth_showing(judged).items():
+    for name, judgement in shown_judgements(judged).items():
         gain = judgement.gain
         numbers = [points(gain.mean), f"{points(gain.low)} to {points(gain.high)}", f"{judgement.p_value:.2g}"]
         if judgement.verdict == NOT_TESTED:
             numbers = ["–"] * 3
         if isinstance(name, Change):
-            rows.append([f"**{name}**", "**mean**", judgement.says, f"**{numbers[0]}**", *numbers[1:]])
+            rows.append([f"**{name}**", "**mean**", judgement.verdict_in_words, f"**{numbers[0]}**", *numbers[1:]])
         else:
             same = ", ".join(value for axis, value in name.before._asdict().items() if axis != name.change.axis)
-            rows.append([str(name.change), same, judgement.says, *numbers])
+            rows.append([str(name.change), same, judgement.verdict_in_words, *numbers])
     return table(["technique", "with", "is", "points", "interval", "p"], rows, left=3)
 
 
@@ -157,7 +159,9 @@ def tuning_line(judged: Judged) -> str:
         return "The search has kept the defaults: tuned and default runs are the same."
     tuned = judged[TUNING]
     says = {BETTER: "are better", WORSE: "are worse", EQUAL: "make no difference worth a point"}
-    said = says.get(tuned.verdict, "may be as good as the defaults") + (tuned.says.removeprefix(tuned.verdict))
+    said = says.get(tuned.verdict, "may be as good as the defaults") + (
+        tuned.verdict_in_words.removeprefix(tuned.verdict)
+    )
     return (
         "The search chose the tuned hyperparameters on validation images. On"
         f" test images they {said}: {formatted(tuned.gain)} points."
@@ -171,7 +175,7 @@ def longer_line(costs: Costs) -> str:
     for configuration, took in costs.items():
         augmented = costs.get(configuration._replace(data=AUGMENTATION.after))
         if configuration.data == AUGMENTATION.before and augmented:
-            ratio = shown(augmented) / shown(took)
+            ratio = images_shown(augmented) / images_shown(took)
             if abs(ratio - 1) > 0.01:
                 longer[f"{configuration.network}-{configuration.hyperparameters}"] = ratio
     if not longer:
@@ -186,7 +190,7 @@ def longer_line(costs: Costs) -> str:
     )
 
 
-def shown(cost: dict[str, Any]) -> float:
+def images_shown(cost: dict[str, Any]) -> float:
     """Return how many images a training was shown, each as often as it was."""
     return float(cost["images"] * cost["epochs"])
 
@@ -207,13 +211,13 @@ def calibration_section(scores: Records, analysis: Analysis) -> list[str]:
         table(columns, rows),
         "The calibration error is how far, on average, the stated probability is from the share of correct answers. On"
         " few images a network whose every probability is true shows one as well: that by chance stands beside it. The"
-        f" best run's, scaled, is {calibration_said(scores[analysis.best])}. Above 1, the temperature says that a"
+        f" best run's, scaled, is {calibration_sentence(scores[analysis.best])}. Above 1, the temperature says that a"
         " network was too sure of itself; it is fitted on validation images, and scaled are the logits divided by it."
-        f" {rejection_said(scores[analysis.best])}",
+        f" {rejection_sentence(scores[analysis.best])}",
     ]
 
 
-def rejection_said(records: list[dict[str, Any]]) -> str:
+def rejection_sentence(records: list[dict[str, Any]]) -> str:
     """Say below which probability an image is taken for none of the classes."""
     threshold = records[0]["none_of_these_below"]
     if not threshold:

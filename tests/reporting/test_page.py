@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stages import report
-from stages.reporting.page_images import told
+from stages.reporting.page_images import transform_caption
 from stages.runtime.runs import Run
 from tests.records import write_data, write_run, write_trials
 from tests.test_report import RUNS
@@ -85,7 +85,10 @@ def test_the_same_records_give_the_same_bytes(content):
 
 def test_what_was_drawn_is_said_in_words():
     """Shifts in per cent, angles in degrees."""
-    assert told({"shift_x": -0.031, "gamma": 0.8, "rotation": 4.4}) == "right -3\u00a0%, gamma 0.80, turned +4°"
+    assert (
+        transform_caption({"shift_x": -0.031, "gamma": 0.8, "rotation": 4.4})
+        == "right -3\u00a0%, gamma 0.80, turned +4°"
+    )
 
 
 def test_a_study_without_augmentation_shows_none(project, monkeypatch):

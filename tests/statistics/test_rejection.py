@@ -1,16 +1,20 @@
-"""From which probability on an image is one of the classes."""
+"""From which probability on an image is believed."""
 
 import numpy as np
-import pytest
 
 from stages.statistics.rejection import rejection_threshold
 
 
-def test_one_correct_answer_in_twenty_lies_below_the_threshold_of_none_of_these():
-    """Wrong answers have no say; without a correct one nothing is rejected."""
-    correct = np.linspace(0.5, 0.9, 101)
-    probabilities = np.column_stack([np.append(correct, 0.51), 1 - np.append(correct, 0.51)])
-    labels = np.append(np.zeros(101, int), 1)
-    assert rejection_threshold(probabilities, labels) == pytest.approx(0.52)
-    assert rejection_threshold(probabilities, 1 - labels) == pytest.approx(0.51)
-    assert rejection_threshold(probabilities[:3], np.ones(3, int)) == 0
+def test_the_threshold_rejects_no_more_than_it_says():
+    """One in twenty new images at most; below 19 nothing can be said: none are rejected."""
+    random = np.random.default_rng(0)
+
+    def threshold(confidence, groups=None):
+        probabilities = np.stack([confidence, np.zeros(len(confidence))], axis=1)
+        return rejection_threshold(probabilities, np.zeros(len(confidence), int), groups)
+
+    assert threshold(random.random(18)) == threshold(np.zeros(0)) == 0
+    assert threshold(np.array([*np.linspace(0.5, 1, 18), 0.3])) == 0.3
+    rejected = [np.mean(random.random(1000) < threshold(random.random(50))) for _ in range(400)]
+    assert np.mean(rejected) <= 0.05
+    assert threshold(random.random(100), np.arange(100) // 10) == 0

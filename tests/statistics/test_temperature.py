@@ -62,3 +62,14 @@ def test_who_knows_more_has_the_lower_scaled_loss():
     assert losses[0] < losses[1]
     at_best = scaled_probabilities(noisy, best_temperature(noisy, labels))
     assert losses[1] == pytest.approx(log_loss(labels, at_best, labels=range(5)))
+
+
+def test_the_temperature_stays_where_all_is_right():
+    """1, and not at its bound; and where there is something to learn it is learnt."""
+    random = np.random.default_rng(0)
+    margins = random.choice([-1, 1], 50) * random.uniform(3, 9, 50)
+    logits = np.stack([margins, -margins], axis=1)
+    assert best_temperature(logits, logits.argmax(axis=1)) == 1
+    weak = random.normal(0, 2, (2000, 5))
+    labels = (np.exp(weak) / np.exp(weak).sum(axis=1, keepdims=True)).cumsum(axis=1) > random.random((2000, 1))
+    assert best_temperature(3 * weak, labels.argmax(axis=1)) == pytest.approx(3, rel=0.05)
