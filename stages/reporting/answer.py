@@ -135,10 +135,10 @@ def decidable_lines(analysis: Analysis) -> list[str]:
         if not np.isfinite(found.images[gain]):
             take = "more seeds, for images cannot decide it"
             take += f" (about {found.seeds[gain]})" if found.seeds[gain] else ""
-        needed.append(f"{100 * gain:.0f} points take {take}")
+        needed.append(f"of {100 * gain:.0f} points takes {take}")
     return [
         f"Smallest gain that {on} decide four times of five: {least}.",
-        f"To decide smaller ones: {'; '.join(needed)}.",
+        f"A gain {', one '.join(needed)}.",
     ]
 
 
