@@ -15,6 +15,7 @@ from stages.reporting.comparisons import (
     WORSE,
     Change,
     Judgement,
+    in_trainings,
     is_pretrained,
 )
 from stages.reporting.costs import Costs
@@ -114,7 +115,7 @@ def contenders_line(analysis: Analysis) -> list[str]:
     if len(analysis.distinct()) < 2:
         return ["There is nothing to compare it with."]
     if not names:
-        return ["Every other run is surely worse."]
+        return [f"Every other run is surely worse{in_trainings(analysis.answers.seeds)}."]
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return [f"Cannot be told from the best: {', '.join(names[:NAMED])}{more}."]
 
