@@ -9,7 +9,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from stages import augment, embed
+from helpers.projects import set_params
+from stages import augment, configure, embed
 from stages.images.preparation import at_size
 from stages.images.reading import decode
 from stages.images.shards import read_rows, row_count
@@ -58,8 +59,12 @@ def test_networks_of_different_sizes_share_the_images(at_study):
 
 
 def test_altered_copies_are_marked(study_copy):
-    """They stay on the side of the image they are of."""
+    """Behind the image they are of; where no run of the study takes them, they cost nothing."""
     augment.main()
+    embed.main("efficientnet_lite0", "augmented")
+    assert pq.read_table(FOLDER / "augmented/features.parquet").num_rows == 0
+    set_params(study_copy, study__data=["original", "augmented"])
+    configure.main()
     embed.main("efficientnet_lite0", "augmented")
     assert read_features(FOLDER / "augmented").are_copies.tolist() == [False, True] * row_count("data/original")
 

@@ -10,11 +10,13 @@ from stages.networks.common.weights import required_metadata
 from stages.runtime.command import run_stage
 from stages.runtime.errors import UserError
 from stages.runtime.files import atomic_file
+from stages.runtime.runs import referred
 
 
 def main(run: str = "", name: str = "") -> None:
     """Copy a run's weights to where params.yaml may name them; say what to write there."""
     runs = sorted(path.parent.name for path in Path("data/trained").glob("*/weights.safetensors"))
+    run = referred(f"data/trained/{run}") or run
     if run not in runs:
         raise UserError(f"RUN={run} is not trained; there are: {', '.join(runs) or 'none yet, run `make`'}")
     if not name or Path(name).name != name:

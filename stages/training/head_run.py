@@ -32,7 +32,7 @@ class HeadData(NamedTuple):
 
     features: NDArray[np.float32]
     labels: NDArray[np.int64]
-    folds: NDArray[np.int64]  # (n,): an image and its altered copies are in one
+    folds: NDArray[np.int64]  # (n,): an image is in one with its altered copies and all images of its group
     class_names: list[str]
 
 
@@ -41,8 +41,11 @@ def load_head_data(network: str, data: str, seed: int, *, flip_tta: bool) -> Hea
     sets = [read_features(f"data/features/{network}/{name}") for name in (data, "validation")]
     features = np.concatenate([views(each, flip_tta=flip_tta) for each in sets])
     labels = np.concatenate([each.labels for each in sets])
-    groups = np.cumsum(~np.concatenate([each.are_copies for each in sets])) - 1
-    return HeadData(features, labels, assigned_folds(labels, groups, seed=seed), sets[0].class_names)
+    images = np.cumsum(~np.concatenate([each.are_copies for each in sets])) - 1
+    first_of: dict[str, int] = {}  # image of each group
+    names = [name for each in sets for name in each.groups]
+    together = [first_of.setdefault(name, image) if name else image for name, image in zip(names, images, strict=True)]
+    return HeadData(features, labels, assigned_folds(labels, np.array(together), seed=seed), sets[0].class_names)
 
 
 def views(features: FeatureSet, *, flip_tta: bool) -> NDArray[np.float32]:

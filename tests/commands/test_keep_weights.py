@@ -13,6 +13,7 @@ from stages.commands.keep_weights import main
 from stages.networks.common.starting_point import new_network, starting_point
 from stages.networks.own_cnn import network as own_cnn
 from stages.runtime.errors import UserError
+from stages.runtime.runs import Run, refer_to
 from tests.conftest import network_settings
 
 RUN = "own_cnn-default-original-1"
@@ -34,6 +35,13 @@ def test_a_run_becomes_a_file_that_another_study_starts_from(study_copy, capsys)
     given = load_file(trained)
     assert all(torch.equal(model.state_dict()[name], given[name]) for name in given if not name.startswith("classes."))
     assert model.classes.out_features == 5
+
+
+def test_a_run_that_is_the_same_as_another_has_its_weights(study_copy):
+    """As a tuned one where the search has kept the defaults."""
+    refer_to(Run("own_cnn", "default", "original", 1), "data/trained/own_cnn-tuned-original-1")
+    main("own_cnn-tuned-original-1", "corvids")
+    assert Path("data/pretrained/own_cnn/corvids.safetensors").exists()
 
 
 @pytest.mark.parametrize(

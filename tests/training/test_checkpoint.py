@@ -45,9 +45,9 @@ def train(checkpoint: Checkpoint | None, until: int | None = None, **changes: ob
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"ema_epochs": 0}, {"freeze": "backbone"}, {"optimizer": "muon"}, BALANCED | PATIENT]
+    ("epoch", "changes"),
+    [(1, {}), (3, {"ema_epochs": 0}), (2, {"freeze": "backbone"}), (3, {"optimizer": "muon"}), (1, BALANCED | PATIENT)],
 )
-@pytest.mark.parametrize("epoch", [1, 3])
 def test_a_resumed_training_ends_in_the_bits_of_one_that_was_not_interrupted(epoch, changes):
     """It goes on after the last finished epoch, with the same weights, moments, learning rate and random draws."""
     whole, _ = train(None, **changes)

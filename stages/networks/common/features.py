@@ -80,12 +80,6 @@ def read_features(folder: str | Path) -> FeatureSet:
     )
 
 
-def _features(engine: Engine | None, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    if engine is None:
-        raise ValueError("no engine for images")
-    return engine.run(np.ascontiguousarray(images), "features")[0]
-
-
 def _lists(values: NDArray[np.float32]) -> pa.FixedSizeListArray:
     return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel(), pa.float32()), values.shape[1])
 

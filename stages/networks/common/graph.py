@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import onnx
-from onnx import TensorProto, external_data_helper, helper
+from onnx import TensorProto, external_data_helper, helper, numpy_helper
 
 if TYPE_CHECKING:
     from torch import nn
@@ -105,13 +105,20 @@ def backbone_of(model: onnx.ModelProto) -> onnx.ModelProto:
     return part
 
 
+def _means_over_places(model: onnx.ModelProto, node: onnx.NodeProto) -> bool:
+    """Say whether a node takes means of (n, d, h, w) over height and width: not of tokens, or channels last."""
+    constants = {each.output[0]: each.attribute[0].t for each in model.graph.node if each.op_type == "Constant"}
+    axes = [constants[name] for name in node.input if name in constants]
+    return node.op_type == "ReduceMean" and [sorted(numpy_helper.to_array(each) % 4) for each in axes] == [[2, 3]]
+
+
 def _add_feature_map(model: onnx.ModelProto) -> None:
     """Give, where the features are means over places, what they are means of, as `feature_map` (n, d, h, w)."""
     producers = {name: node for node in model.graph.node for name in node.output}
     node = producers["features"]
     while node.op_type in PASSED_THROUGH and node.input[0] in producers:
         node = producers[node.input[0]]
-    if node.op_type in ("GlobalAveragePool", "ReduceMean"):
+    if node.op_type == "GlobalAveragePool" or _means_over_places(model, node):
         model.graph.node.append(helper.make_node("Identity", [node.input[0]], ["feature_map"]))
         shape = ["n", "d", "height", "width"]
         model.graph.output.append(helper.make_tensor_value_info("feature_map", TensorProto.FLOAT, shape))

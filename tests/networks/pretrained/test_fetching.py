@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
-from stages.networks.common.pretrained import fetch_weights
 
 from stages.images.preparation import Preparation
 from stages.networks.common.contract import IMAGENET, Normalisation
-from stages.networks.common.starting_point import write_starting_point
 from stages.networks.common.weights import Metadata, save_weights
+from stages.networks.pretrained.fetching import fetch_weights
+from stages.networks.pretrained.starting_point import write_starting_point
 from stages.networks.resnet50 import network as resnet50
 from stages.runtime.errors import UserError
 from stages.runtime.files import read_json
