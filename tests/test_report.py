@@ -466,3 +466,18 @@ def test_too_few_validation_images_reject_nothing(runs):
     assert "There are too few validation images to reject any image" in reported()
     card = Path("metrics/model-card.md").read_text(encoding="utf-8")
     assert "There were too few validation images to say" in " ".join(card.split())
+
+
+def test_one_unlucky_training_is_no_technique(runs):
+    """Of three seeds one fails: nothing is claimed, and no number of images is said to decide it."""
+    set_params(runs, study__seeds=[1, 2, 3], study__hyperparameters=["default"])
+    for configuration in CONFIGURATIONS:
+        for seed in (1, 2, 3):
+            fails = (configuration.network, configuration.data, seed) == ("resnet50", "original", 2)
+            write_run(Run(*configuration, seed), 8 if fails else 33 + seed, weights_sha256=f"{configuration}{seed}")
+    text = reported()
+    assert "- Undecided: resnet50 instead of own_cnn -" in text
+    assert "- Better" not in text
+    assert "- Worse" not in text
+    assert "A gain of 2 points takes more seeds, for images cannot decide it" in text
+    assert "- To try next: more of `study.seeds`" in text

@@ -189,6 +189,8 @@ def next_steps(scores: Records, analysis: Analysis, training_images: int) -> lis
         lines.append(
             "`study.seeds: [1, 2, 3]`, since fewer trainings cannot say how much of a difference is chance between them"
         )
+    elif analysis.decidable and not np.isfinite(max(analysis.decidable.images.values())):
+        lines.append("more of `study.seeds`, since trainings of one run differ more than most techniques")
     if answers.weights is not None and settings.get("class_balance", "none") == "none":
         lines.append("`training.class_balance: sampling`, since classes are unequal")
     if analysis.corrected.high >= ALMOST_ALL:
