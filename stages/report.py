@@ -4,7 +4,7 @@ from typing import Literal, NamedTuple
 
 from stages.reporting.analysis import Analysis, analyse
 from stages.reporting.answer import answer
-from stages.reporting.comparisons import answers_of, test_counts
+from stages.reporting.comparisons import answers_of, counts_of_test_images
 from stages.reporting.costs import compared, cost, with_features, with_timing
 from stages.reporting.data_summary import DataSummary, left_out_lines, small_classes_line, splits_table
 from stages.reporting.dvc_plots import write_plots
@@ -85,7 +85,7 @@ def main() -> None:
         {
             "original": counts_of("data/original"),
             "validation": counts_of("data/validation"),
-            "test": test_counts(scores),
+            "test": counts_of_test_images(scores),
         },
     )
     told = report(scores, costs, images, settings.of_published(source))

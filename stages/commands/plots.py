@@ -31,7 +31,7 @@ HTML = """<!doctype html>
 
 
 def main(revision: str = "") -> None:
-    """Write the plots of the study in this folder, beside those of another `revision` or experiment if one is named."""
+    """Write the plots of the study in this folder, beside those of another revision or experiment if one is named."""
     if revision and not resolved(revision):
         raise UserError(  # DVC would pass over it
             f"WITH={revision} is no branch, tag or commit of this repository, and no experiment"

@@ -62,10 +62,9 @@ class Analysis(NamedTuple):
         first, *others = self.answers.alike(configuration)
         if not others:
             return str(first)
-        axes = range(3)
-        if len(others) == 1 and sum(first[axis] != others[0][axis] for axis in axes) == 1:
-            axis = next(axis for axis in axes if first[axis] != others[0][axis])
-            return f"{first} ({first[axis]} = {others[0][axis]})"
+        different = [pair for pair in zip(first, others[0], strict=True) if pair[0] != pair[1]]
+        if len(others) == len(different) == 1:
+            return f"{first} ({different[0][0]} = {different[0][1]})"
         return f"{first} (= {', '.join(map(str, others))})"
 
 
@@ -80,17 +79,18 @@ def analyse(
     tests = len(_distinct(answers, named)) + len(others)
     correct, groups, weights = answers.correct, answers.groups, answers.weights
     best = best_configuration(correct, stream(0, "best"), groups, weights=weights)
-    contenders = model_confidence_set(correct, answers.runs, groups, weights=weights)
+    may_be_best = model_confidence_set(correct, answers.runs, groups, weights=weights)
     plain = accuracies(correct, groups)
     balanced = accuracies(correct, groups, weights)
     keys = answers.configurations
+    alike = answers.alike(keys[best.configuration])
     analysis = Analysis(
         answers,
         {key: interval_at(plain, row) for row, key in enumerate(keys)},
         {key: interval_at(balanced, row) for row, key in enumerate(keys)},
         keys[best.configuration],
         Interval(best.accuracy, best.low, best.high),
-        [],
+        [key for row, key in enumerate(keys) if may_be_best[row] and answers.runs[row] == row and key not in alike],
         no_information_rate(answers.labels) if weights is None else 1 / len(np.unique(answers.labels)),
         {name: judged[name] for name in techniques},
         decidable(
@@ -99,9 +99,6 @@ def analyse(
             tests,
         ),
     )
-    alike = answers.alike(analysis.best)
-    told = [key for key, is_one in zip(keys, contenders, strict=True) if is_one and key not in alike]
-    analysis = analysis._replace(contenders=[key for key in analysis.distinct() if key in told])
     return analysis, {name: judged[name] for name in claims}, p_values
 
 

@@ -15,6 +15,7 @@ from stages.reporting.comparisons import (
     WORSE,
     Change,
     Judgement,
+    in_trainings,
     is_pretrained,
 )
 from stages.reporting.costs import Costs
@@ -114,7 +115,7 @@ def contenders_line(analysis: Analysis) -> list[str]:
     if len(analysis.distinct()) < 2:
         return ["There is nothing to compare it with."]
     if not names:
-        return ["Every other run is surely worse."]
+        return [f"Every other run is surely worse{in_trainings(analysis.answers.seeds)}."]
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return [f"Cannot be told from the best: {', '.join(names[:NAMED])}{more}."]
 
@@ -135,10 +136,10 @@ def decidable_lines(analysis: Analysis) -> list[str]:
         if not np.isfinite(found.images[gain]):
             take = "more seeds, for images cannot decide it"
             take += f" (about {found.seeds[gain]})" if found.seeds[gain] else ""
-        needed.append(f"{100 * gain:.0f} points take {take}")
+        needed.append(f"of {100 * gain:.0f} points takes {take}")
     return [
         f"Smallest gain that {on} decide four times of five: {least}.",
-        f"To decide smaller ones: {'; '.join(needed)}.",
+        f"A gain {', one '.join(needed)}.",
     ]
 
 
@@ -188,6 +189,8 @@ def next_steps(scores: Records, analysis: Analysis, training_images: int) -> lis
         lines.append(
             "`study.seeds: [1, 2, 3]`, since fewer trainings cannot say how much of a difference is chance between them"
         )
+    elif analysis.decidable and not np.isfinite(max(analysis.decidable.images.values())):
+        lines.append("more of `study.seeds`, since trainings of one run differ more than most techniques")
     if answers.weights is not None and settings.get("class_balance", "none") == "none":
         lines.append("`training.class_balance: sampling`, since classes are unequal")
     if analysis.corrected.high >= ALMOST_ALL:

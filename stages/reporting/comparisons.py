@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from stages.reporting.records import Records, classes_of
 from stages.runtime.study import Configuration
-from stages.statistics.accuracies import Intervals, equal_classes
+from stages.statistics.accuracies import Intervals, class_accuracies, equal_classes
 from stages.statistics.contrasts import collapsed, distinct, mean_gain, pair_contrasts
 from stages.statistics.differences import SEEDS, judge
 from stages.statistics.estimates import Estimates, Floats, Integers, estimate
@@ -123,7 +123,16 @@ def confusion_of(record: Mapping[str, Any]) -> Integers:
     return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
 
-def test_counts(records: Records) -> dict[str, int]:
+def class_estimates(confusion: Integers) -> list[tuple[int, int, Interval]]:
+    """Return number, correct images and estimated accuracy of each class with test images, the best first."""
+    correct, images = confusion.diagonal(), confusion.sum(axis=1)
+    tested = np.flatnonzero(images)
+    found = class_accuracies(correct[tested], images[tested])
+    order = np.argsort(-found.mean, kind="stable")
+    return [(int(tested[row]), int(correct[tested[row]]), interval_at(found, row)) for row in order]
+
+
+def counts_of_test_images(records: Records) -> dict[str, int]:
     """Return how many test images of each class there are."""
     names, labels = classes_of(records), _numbers(next(iter(records.values()))[0]["labels"])
     return dict(zip(names, np.bincount(labels, minlength=len(names)).tolist(), strict=True))

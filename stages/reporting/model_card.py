@@ -5,10 +5,12 @@ Source of the sections: Mitchell et al., Model cards for model reporting, 2019, 
 
 from stages.reporting.analysis import Analysis
 from stages.reporting.answer import baseline, calibration_sentence
+from stages.reporting.comparisons import class_estimates, confusion_of
 from stages.reporting.costs import Costs
 from stages.reporting.data_summary import DataSummary
 from stages.reporting.markdown import bounds, duration, escaped, percent, table
 from stages.reporting.records import Records, classes_of, means, qualities
+from stages.statistics.estimates import Integers
 
 ALL_CLASSES = 40  # up to which each class is listed; of more, the best and the worst
 BEST_AND_WORST = 10
@@ -38,7 +40,7 @@ def model_card(scores: Records, costs: Costs, analysis: Analysis, images: DataSu
             f" hyperparameters: data/hyperparameters/{best.network}/{best.hyperparameters}.json.",
             "## How well it does",
             _quality(scores, analysis),
-            _by_class(record["class_accuracy"], classes),
+            _by_class(confusion_of(record), classes),
             "## Can its probabilities be believed?",
             f"Those that `classify` gives, the logits divided by the temperature {record['temperature']:.2f}, are"
             f" on test images {calibration_sentence(scores[best])}.",
@@ -68,8 +70,12 @@ def _quality(scores: Records, analysis: Analysis) -> str:
     )
 
 
-def _by_class(accuracy: dict[str, float], classes: list[str]) -> str:
-    ordered = sorted(classes, key=lambda name: (-accuracy[name], name))
-    if len(ordered) > ALL_CLASSES:
-        ordered = ordered[:BEST_AND_WORST] + ordered[-BEST_AND_WORST:]
-    return table(["class", "accuracy"], [[escaped(name), percent(accuracy[name])] for name in ordered])
+def _by_class(confusion: Integers, classes: list[str]) -> str:
+    """Return a table of classes, whose estimate draws those of few images towards the mean of all."""
+    rows = [
+        [escaped(classes[label]), f"{correct} of {confusion[label].sum()}", percent(estimate.mean)]
+        for label, correct, estimate in class_estimates(confusion)
+    ]
+    if len(rows) > ALL_CLASSES:
+        rows = rows[:BEST_AND_WORST] + rows[-BEST_AND_WORST:]
+    return table(["class", "correct", "estimate"], rows)

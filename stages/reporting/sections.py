@@ -17,6 +17,7 @@ from stages.reporting.comparisons import (
     WORSE,
     Change,
     Comparison,
+    class_estimates,
     confusion_of,
     is_pretrained,
 )
@@ -25,7 +26,6 @@ from stages.reporting.findings import AUGMENTATION, TUNING, Finding, formatted
 from stages.reporting.markdown import bounds, duration, escaped, percent, points, table
 from stages.reporting.records import Records, classes_of, means, qualities
 from stages.runtime.study import Configuration
-from stages.statistics.accuracies import class_accuracies
 from stages.statistics.differences import SEEDS
 
 FEW_IMAGES_A_BIN = 5  # on average, below which a calibration curve shows chance
@@ -276,17 +276,14 @@ def cost_section(costs: Costs, analysis: Analysis) -> list[str]:
 
 def classes_section(scores: Records, analysis: Analysis) -> list[str]:
     """Return the classes that the best run knows worst, and what it takes them for."""
-    confusion, names = confusion_of(scores[analysis.best][0]), classes_of(scores)  # of the first seed
-    correct, images = confusion.diagonal(), confusion.sum(axis=1)
-    tested = np.flatnonzero(images)
-    found = class_accuracies(correct[tested], images[tested])
+    confusion = confusion_of(scores[analysis.best][0])  # of the first seed
+    names = [escaped(name) for name in classes_of(scores)]
     rows = []
-    for row in np.argsort(found.mean, kind="stable"):
-        label = tested[row]
-        if correct[label] < images[label]:
+    for label, correct, estimate in reversed(class_estimates(confusion)):
+        if correct < (images := confusion[label].sum()):
             others = np.where(np.arange(len(names)) == label, 0, confusion[label])
-            shown = [escaped(names[label]), escaped(names[others.argmax()]), f"{correct[label]} of {images[label]}"]
-            rows.append([*shown, percent(found.mean[row]), bounds(found.low[row], found.high[row])])
+            counted = [names[label], names[others.argmax()], f"{correct} of {images}", percent(estimate.mean)]
+            rows.append([*counted, bounds(estimate.low, estimate.high)])
     if not rows:
         return []
     worst = table(["class", "most taken for", "correct", "estimate", "interval"], rows[:10], left=2)
