@@ -12,6 +12,7 @@ from stages.statistics.differences import p_values
 from stages.statistics.estimates import ALPHA, Floats, Integers, by_group, estimate
 
 DRAWS = 2_000
+FEWEST_DRAWS, MOST_NUMBERS = 100, 20_000_000  # of many images fewer samples are drawn, so that they fit into memory
 
 
 class Best(NamedTuple):
@@ -73,6 +74,7 @@ def out_of_bag_accuracy(
     weight = np.ones(images) if weights is None else weights
     sums, sizes = by_group(answers * weight, groups), by_group(weight, groups)  # (C, S, G), (G,)
     units = len(sizes)
+    draws = max(FEWEST_DRAWS, min(draws, MOST_NUMBERS // units))
     drawn = random.multinomial(units, np.full(units, 1 / units), size=draws).astype(np.float64)
     drawn = drawn[(drawn == 0).any(axis=1)]
     left = (drawn == 0).astype(np.float64)

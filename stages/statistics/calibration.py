@@ -9,6 +9,7 @@ from stages.statistics.estimates import Floats, Integers
 
 BINS = 15
 DRAWS = 1_000
+FEWEST_DRAWS, MOST_NUMBERS = 100, 10_000_000  # of many images fewer samples are drawn, so that they fit into memory
 
 
 class CalibrationError(NamedTuple):
@@ -34,6 +35,7 @@ def calibration_error(
     Images of a group are correct together as far as their probabilities allow.
     """
     number = np.arange(len(confidence)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    draws = max(FEWEST_DRAWS, min(draws, MOST_NUMBERS // len(confidence)))
     drawn = random.random((draws, int(number.max()) + 1))[:, number]
     errors = binned_errors(confidence, np.vstack([correct[None], drawn < confidence]))
     by_chance = errors[1:]
