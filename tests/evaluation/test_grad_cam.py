@@ -66,3 +66,9 @@ def test_every_network_has_a_layer_that_says_where(name, side):
     maps = grad_cam(model, images, torch.tensor([0, 2]))
     assert maps.shape == (2, 4, 4)
     assert target_layer(model, images) in list(model.modules())
+
+
+def test_a_network_that_has_no_maps_is_explained_by_dark_ones():
+    """A linear classifier on pixels, as docs/guides/networks.md has it, knows no place."""
+    linear = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 2))
+    assert grad_cam(linear, torch.ones(2, 3, 8, 8), [0, 1]).tolist() == [[[0]], [[0]]]

@@ -114,7 +114,7 @@ def test_a_clean_clone_runs_nothing_though_it_has_no_data(study, folder_store, d
 
 
 def test_after_an_edit_only_what_it_needs_is_pulled(study, folder_store, desk):
-    """Another learning rate of ResNet50 runs its stages on the shards they read; no other network's weights come along."""
+    """Another learning rate of ResNet50 runs its stages on what they read; no other network's weights come."""
     author = shared(study, folder_store, desk / "author")
     run("dvc", "push", folder=author)
     colleague = clone(author, folder_store, desk / "colleague")
