@@ -16,7 +16,7 @@ SMALLEST_MAP = 4  # rows and columns: of fewer a map shows nothing
 def grad_cam(model: nn.Module, images: Tensor, classes: ArrayLike) -> NDArray[np.float32]:
     """Return maps (n, h, w), 0 to 1, of how much each part of images (n, 3, H, W) spoke for their classes (n,).
 
-    A map whose every part spoke against the class is 0 throughout; so is that of a network whose layers do not say where.
+    A map is 0 throughout where every part spoke against the class, or where no layer says which part it was.
     """
     layer = target_layer(model, images[:1])
     if layer is None:
