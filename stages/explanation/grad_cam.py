@@ -16,9 +16,11 @@ SMALLEST_MAP = 4  # rows and columns: of fewer a map shows nothing
 def grad_cam(model: nn.Module, images: Tensor, classes: ArrayLike) -> NDArray[np.float32]:
     """Return maps (n, h, w), 0 to 1, of how much each part of images (n, 3, H, W) spoke for their classes (n,).
 
-    A map whose every part spoke against the class is 0 throughout.
+    A map is 0 throughout where every part spoke against the class, or where no layer says which part it was.
     """
     layer = target_layer(model, images[:1])
+    if layer is None:
+        return np.zeros((len(images), 1, 1), np.float32)
     at_a_time = max(1, PIXELS_AT_A_TIME // images.shape[2] ** 2)
     labels = torch.as_tensor(classes, device=images.device)
     parts = zip(torch.split(images, at_a_time), torch.split(labels, at_a_time), strict=True)
@@ -40,9 +42,10 @@ def _maps(model: nn.Module, layer: nn.Module, images: Tensor, classes: Tensor) -
     return (gradients.mean(dim=(2, 3), keepdim=True) * kept[0]).sum(dim=1).relu().detach()
 
 
-def target_layer(model: nn.Module, images: Tensor) -> nn.Module:
+def target_layer(model: nn.Module, images: Tensor) -> nn.Module | None:
     """Return the last layer whose features (n, channels, h, w) still say where: of 4 x 4 parts or more, or the most.
 
+    None where no layer has such features, as in a linear classifier.
     The deeper a layer, the more its features mean; the last one of a small image is a single part.
     """
     sizes: dict[nn.Module, int] = {}
@@ -60,5 +63,5 @@ def target_layer(model: nn.Module, images: Tensor) -> nn.Module:
     finally:
         for hook in hooks:
             hook.remove()
-    most = min(SMALLEST_MAP, max(sizes.values()))
-    return [layer for layer, size in sizes.items() if size >= most][-1]
+    most = min(SMALLEST_MAP, max(sizes.values(), default=0))
+    return next((layer for layer in reversed(sizes) if sizes[layer] >= most), None)

@@ -13,7 +13,7 @@ from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
-from sqlalchemy.exc import ArgumentError, IntegrityError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, IntegrityError, OperationalError, ProgrammingError, SQLAlchemyError
 
 from stages.runtime.errors import UserError
 
@@ -62,8 +62,11 @@ def _with_tables(url: str) -> RDBStorage:
                     grace_period=GRACE,
                     heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(),
                 )
-        except (IntegrityError, ProgrammingError):
-            if attempt == TRIES - 1:
+        except (IntegrityError, OperationalError, ProgrammingError) as error:
+            is_race = "already exists" in str(error) or not isinstance(
+                error, OperationalError
+            )  # SQLite's is the latter
+            if attempt == TRIES - 1 or not is_race:
                 raise
             time.sleep(1)
     raise AssertionError

@@ -21,19 +21,19 @@ from tests.conftest import write_images
 
 OWN_CNN = 1_700_000  # parameters
 RESNET50 = 23_600_000
-SMALL = Size(1000, 10_000_000, 64, 1, 32, RESNET50, 8)
+SMALL = Size(1000, 10_000_000, 64, 64, 1, 32, RESNET50, 8)
 
 
 @pytest.mark.parametrize(
     ("size", "measured"),
     [  # gigabytes of training as README has them in bfloat16, and as measured in float32
-        (Size(1000, 0, 64, 1, 32, OWN_CNN, 1, 2), 1.3),
-        (Size(1000, 0, 224, 1, 32, OWN_CNN, 1, 2), 2.5),
-        (Size(1000, 0, 64, 1, 32, RESNET50, 1, 2), 2.0),
-        (Size(1000, 0, 224, 1, 32, RESNET50, 1, 2), 4.0),
-        (Size(1000, 0, 64, 1, 32, OWN_CNN, 1), 1.3),
-        (Size(1000, 0, 224, 1, 32, OWN_CNN, 1), 5.3),
-        (Size(1000, 0, 64, 1, 32, RESNET50, 1), 1.8),
+        (Size(1000, 0, 64, 64, 1, 32, OWN_CNN, 1, 2), 1.3),
+        (Size(1000, 0, 224, 224, 1, 32, OWN_CNN, 1, 2), 2.5),
+        (Size(1000, 0, 64, 64, 1, 32, RESNET50, 1, 2), 2.0),
+        (Size(1000, 0, 224, 224, 1, 32, RESNET50, 1, 2), 4.0),
+        (Size(1000, 0, 64, 64, 1, 32, OWN_CNN, 1), 1.3),
+        (Size(1000, 0, 224, 224, 1, 32, OWN_CNN, 1), 5.3),
+        (Size(1000, 0, 64, 64, 1, 32, RESNET50, 1), 1.8),
     ],
 )
 def test_the_memory_is_that_of_measured_trainings(size, measured):

@@ -97,3 +97,9 @@ def test_features_raised_to_a_power_leave_no_hole_in_a_map(name):
     raise_features_to_power(model.get_submodule(network.head.rstrip(".")), 0.5)
     maps = grad_cam(model, torch.cat([torch.zeros(1, 3, 128, 128), torch.randn(1, 3, 128, 128)]), [0, 2])
     assert np.isfinite(maps).all()
+
+
+def test_a_network_that_has_no_maps_is_explained_by_dark_ones():
+    """A linear classifier on pixels, as docs/guides/networks.md has it, knows no place."""
+    linear = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 2))
+    assert grad_cam(linear, torch.ones(2, 3, 8, 8), [0, 1]).tolist() == [[[0]], [[0]]]

@@ -148,7 +148,7 @@ def test_an_interrupted_tuning_goes_on_after_its_last_finished_trial(base, tmp_p
         set_params(folder, study__hyperparameters=["default", "tuned"], search__trials=4)
     kills.repro(whole, "tune@own_cnn")
     process = start(study, "tune@own_cnn")
-    while "trial 1/4 complete" not in (line := process.stdout.readline()):
+    while "trial 2/4: epoch" not in (line := process.stdout.readline()):
         assert line, "the tuning ended before it could be killed"
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
@@ -181,15 +181,15 @@ def test_what_is_edited_during_a_stage_is_not_recorded_as_used(study, path, name
 
 
 def test_a_setting_edited_during_a_stage_is_not_recorded_as_used(study):
-    """As code and data are not: tuning reads the seed."""
-    set_params(study, study__hyperparameters=["default", "tuned"], search__trials=3)
-    process = start(study, "tune@own_cnn")
-    wait_for(study, "data/checkpoints/tune-own_cnn/journal.log", process)
+    """As code and data are not: augment reads the seed."""
+    set_params(study, augment__copies=50)
+    process = start(study, "augment")
+    wait_for(study, "data/augmented*.unfinished", process)
     set_params(study, seed=77)
     output = process.communicate()[0]
     assert process.returncode != 0
-    assert "error: params.yaml: seed changed while tune@own_cnn was running" in output
-    assert "seed: 77" not in (study / "dvc.lock").read_text(encoding="utf-8")
+    assert "error: params.yaml: seed changed while augment was running" in output
+    assert "augment:" not in (study / "dvc.lock").read_text(encoding="utf-8")
 
 
 def test_two_repros_at_once_never_train_the_same_run_twice(study, uninterrupted):

@@ -50,7 +50,7 @@ def lock(folder: Path) -> str:
             for entry in stage.get(kind, []):
                 if TIMES.search(entry["path"]):
                     entry.clear()
-    return yaml.safe_dump(stages, sort_keys=False)
+    return yaml.safe_dump(stages)  # in the order of names: a stage enters the file as it ends
 
 
 def test_side_by_side_dvc_lock_is_as_from_one_after_the_other(study, tmp_path):
