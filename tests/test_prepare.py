@@ -78,7 +78,7 @@ def test_a_set_of_small_images_is_stored_small_and_says_so(raw, project, fit, si
     for split in SPLITS:
         assert {decode(row.encoded).shape for row in read_rows(f"data/{split}")} == {(size, size, 3)}
         assert preparation(f"data/{split}") == {
-            "image_size": size, "requested_image_size": 224, "fit": fit, "jpeg_quality": 95,
+            "image_size": size, "fit": fit, "jpeg_quality": 95,
             "pixel_limit": 100_000_000, "white_level": 4095,
             "interpolation": {"shrinking": "area", "enlarging": "bicubic"},
         }  # fmt: skip
@@ -88,7 +88,7 @@ def test_networks_see_small_images_at_the_size_that_is_set(raw, project):
     """They are enlarged as they are read, so that every network has the pixels that it needs."""
     set_params(project, prepare__image_size=64)
     prepare.main()
-    (first, *_), images = read_rows("data/test"), load_images("data/test", torch.device("cpu"))
+    (first, *_), images = read_rows("data/test"), load_images("data/test", torch.device("cpu"), 64)
     assert images.pixels.shape == (6, 64, 64, 3)
     assert np.array_equal(images.pixels[0].numpy(), resized(decode(first.encoded), 64))
 

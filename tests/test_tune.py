@@ -9,7 +9,7 @@ from optuna.storages import JournalStorage
 from optuna.trial import Trial
 
 from helpers.projects import run, set_params
-from stages import train, tune
+from stages import configure, train, tune, weights
 from stages.images.reading import encode
 from stages.images.shards import Row, ShardWriter
 from stages.networks.common.settings import BATCH_SIZES
@@ -27,15 +27,24 @@ SEARCHED = {"learning_rate", "weight_decay", "dropout", "label_smoothing", "batc
 LOSS = "validation_temperature_scaled_loss"
 
 
+def change(project: Path, **values: object) -> None:
+    """Change params.yaml, and run what brings settings to tune."""
+    set_params(project, **values)
+    configure.main()
+    weights.main("own_cnn")
+
+
 @pytest.fixture
 def images(project):
     """A small training and validation set that can be learnt."""
     for name, count, seed in (("original", 24, 0), ("validation", 12, 1)):
         given = coloured(count, seed)
-        with ShardWriter(Path(f"data/{name}"), given.class_names) as writer:
+        with ShardWriter(
+            Path(f"data/{name}"), given.class_names, preparation={"image_size": given.image_size}
+        ) as writer:
             for image, label, path in zip(given.pixels, given.labels, given.paths, strict=True):
                 writer.add(Row(encode(image.numpy(), 95), path, int(label)))
-    set_params(project, search=SEARCH | {"trials": 3, "min_resource": 2}, training__epochs=2, training__batch_size=16)
+    change(project, search=SEARCH | {"trials": 3, "min_resource": 2}, training__epochs=2, training__batch_size=16)
     return project
 
 
@@ -56,7 +65,7 @@ def hyperparameters() -> tuple[dict[str, object], dict[str, object]]:
 
 def test_it_writes_defaults_choice_and_trials(images, takes_second):
     """The first trial has the defaults; the choice is a trial's, and keeps all other settings."""
-    set_params(images, search__trials=5)
+    change(images, search__trials=5)
     tune.main("own_cnn")
     default, tuned = hyperparameters()
     trials = read_csv(TUNED / "trials.csv")
@@ -73,7 +82,7 @@ def test_it_writes_defaults_choice_and_trials(images, takes_second):
 
 def test_defaults_outside_the_space_of_the_search_are_tried_all_the_same(images):
     """As the first trial, with the values that they have."""
-    set_params(images, networks__own_cnn__batch_size=20, training__learning_rate=0.05, search__trials=6)
+    change(images, networks__own_cnn__batch_size=20, training__learning_rate=0.05, search__trials=6)
     tune.main("own_cnn")
     trials = read_csv(TUNED / "trials.csv")
     assert (float(trials[0]["batch_size"]), float(trials[0]["learning_rate"])) == (20, 0.05)
@@ -82,7 +91,7 @@ def test_defaults_outside_the_space_of_the_search_are_tried_all_the_same(images)
 
 def test_where_no_run_is_tuned_nothing_is_searched(images):
     """A study of the default settings alone has no use for a search; train then trains."""
-    set_params(images, study__hyperparameters=["default"])
+    change(images, study__hyperparameters=["default"])
     tune.main("own_cnn")
     default, tuned = hyperparameters()
     assert tuned == default
@@ -137,7 +146,7 @@ def test_the_same_seed_gives_the_same_bytes(images):
     before = outputs()
     tune.main("own_cnn")
     assert outputs() == before
-    set_params(images, seed=5)
+    change(images, seed=5)
     tune.main("own_cnn")
     assert outputs()[str(TUNED / "trials.csv")] != before[str(TUNED / "trials.csv")]
 
@@ -173,7 +182,7 @@ def test_what_a_search_of_other_settings_has_left_is_not_used(images, monkeypatc
         killing.setattr(search, "remove_worse", lambda *_: sys.exit("killed"))
         with pytest.raises(SystemExit):
             tune.main("own_cnn")
-    set_params(images, training__epochs=1)
+    change(images, training__epochs=1)
     tune.main("own_cnn")
     assert "data/checkpoints/tune-own_cnn is of other settings, data, code or hardware" in capsys.readouterr().err
     assert {row["epochs"] for row in read_csv(TUNED / "trials.csv")} == {"1"}
@@ -195,10 +204,7 @@ def test_a_helper_needs_a_database_and_a_search_that_runs(images, monkeypatch, t
 
 def test_a_mistake_in_either_section_is_one_line(images):
     """Both the search's settings and the network's are checked before anything is trained."""
-    set_params(images, search__trials=0)
     with pytest.raises(UserError, match=r"search.trials = 0 is not allowed"):
-        tune.main("own_cnn")
-    set_params(images, search__trials=1, networks__own_cnn__dropout=2)
+        change(images, search__trials=0)
     with pytest.raises(UserError, match=r"networks.own_cnn.dropout = 2 is not allowed"):
-        tune.main("own_cnn")
-    assert not Path("data/hyperparameters").exists()
+        change(images, search__trials=1, networks__own_cnn__dropout=2)

@@ -7,16 +7,16 @@ import torch
 from safetensors.torch import save_file
 
 from stages.images.preparation import Preparation
-from stages.networks.common.contract import IMAGENET, Normalisation
+from stages.networks.common.contract import IMAGENET, Normalisation, network_named
 from stages.networks.common.weights import Metadata, save_weights
 from stages.networks.pretrained.fetching import fetch_weights
 from stages.networks.pretrained.starting_point import write_starting_point
-from stages.networks.resnet50 import network as resnet50
 from stages.runtime.errors import UserError
 from stages.runtime.files import read_json
 from tests.conftest import network_settings
 
 FOLDER = Path("data/pretrained/resnet50")
+resnet50 = network_named("resnet50")
 
 
 @pytest.fixture(autouse=True)
