@@ -346,7 +346,7 @@ def test_a_changed_test_image_runs_the_features_of_the_test_images(frozen):
     shard = pq.read_table(frozen / "data/test/00000.parquet")
     file = frozen / "mine" / shard["image"][0]["path"].as_py()
     assert file.is_file()
-    write_images(file.parent, {"other": 1})
+    write_images(file.parent, {"other": 1}, (50, 40))  # of no image that there is
     (file.parent / "other/000.png").replace(file)
     (file.parent / "other").rmdir()
     evaluated = [name for name in runs(NETWORKS) if name.startswith("evaluate")]
