@@ -46,7 +46,12 @@ def commit(folder: Path) -> None:
 
 
 def restore(folder: Path, branch: str) -> Path:
-    """Bring back all files, DVC's as well, as they were committed on a branch."""
+    """Bring back all files, DVC's as well, as they were committed on a branch.
+
+    First without the folders that hold other branches' runs, on which explain and report depend as a whole.
+    """
+    for name in ("trained", "predictions", "hyperparameters", "features"):
+        shutil.rmtree(folder / "data" / name, ignore_errors=True)
     run("git", "checkout", "-qf", branch, folder=folder)
     run("git", "clean", "-qfd", folder=folder)
     run("dvc", "checkout", "-q", "-f", folder=folder)
