@@ -33,7 +33,7 @@ def main(folder: Path, everything: bool) -> None:
     with browser() as driver:
         if not everything:
             write_small(folder / "page.png", image(driver, WIDTH, "light", ("header", 1530)))
-            write_small(folder / "page-dark.png", image(driver, WIDTH, "dark", ("#looks", 1000)))
+            write_small(folder / "page-dark.png", image(driver, WIDTH, "dark", ("#examples", 1000)))
             return
         for width in WIDTHS:
             for scheme in SCHEMES:
