@@ -133,7 +133,7 @@ def test_what_is_compared_is_all_that_counts(one_thread):
         *(f"data/weights/frozen_cnn/{name}" for name in ("graph.onnx", "weights.safetensors")),
         *(f"data/features/{network}/{images}/features.parquet" for network in networks for images in FEATURES),
         *(f"data/hyperparameters/{network}/{name}" for network in networks for name in SEARCHED),
-        *(f"data/report/plots/{name}.csv" for name in ("classes", "confusion", "curves", "reliability")),
+        *(f"data/report/plots/{name}.csv" for name in ("classes", "confusion", "curves", "reliability", "search")),
         "data/copies.parquet",
         "data/examples.parquet",
         "metrics/metrics.json",
