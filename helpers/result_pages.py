@@ -30,6 +30,10 @@ def page(folder: str, heading: str) -> str:
             what = summary(ROOT / folder / f"{file.stem}.py")
             made = f"`python -m {folder}.{file.stem}`; {kept['machine']}; commit {kept['commit']}."
             parts += [f"## {file.stem.replace('_', ' ').capitalize()}", f"{what}.", kept["table"], made]
+    if len(parts) == 1:
+        parts.append(
+            "Nothing has been measured with this version yet. What earlier ones gave is in the [log](log/README.md)."
+        )
     return "\n\n".join(parts) + "\n"
 
 
