@@ -9,10 +9,12 @@ are the group's. Effects are those of augmentation. With one seed the truth is t
 report says. Written to experiments/results/false_claims.json, a kind of study after another.
 """
 
+import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from itertools import product
+from multiprocessing import get_context
 from typing import NamedTuple
 
 import numpy as np
@@ -217,7 +219,8 @@ def main(studies: str = "1000", part: str = "") -> None:
     wanted = {number: kind for number, kind in enumerate(kinds()) if part in str(kind)}
     found = {}
     print("\t".join(["kind of study", *Outcome._fields]))
-    with ProcessPoolExecutor(available_cores()) as pool:
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # read where a process starts: the matrices are small
+    with ProcessPoolExecutor(available_cores(), get_context("spawn")) as pool:
         waiting = {number: pool.submit(simulated, number, kind, int(studies)) for number, kind in wanted.items()}
         for number, kind in wanted.items():
             found[str(kind)] = waiting[number].result()

@@ -46,15 +46,11 @@ def commit(folder: Path) -> None:
 
 
 def restore(folder: Path, branch: str) -> Path:
-    """Bring back all files, DVC's as well, as they were committed on a branch.
-
-    First without the folders that hold other branches' runs, on which explain and report depend as a whole.
-    """
-    for name in ("trained", "predictions", "hyperparameters", "features"):
-        shutil.rmtree(folder / "data" / name, ignore_errors=True)
+    """Bring back all files, DVC's as well, as they were committed on a branch; what others left goes, as by `make`."""
     run("git", "checkout", "-qf", branch, folder=folder)
     run("git", "clean", "-qfd", folder=folder)
     run("dvc", "checkout", "-q", "-f", folder=folder)
+    run("python", "-m", "stages.commands.check", folder=folder)
     return folder
 
 

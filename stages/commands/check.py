@@ -16,8 +16,11 @@ from stages.networks.common.settings import OnlineAugmentation, Search, Training
 from stages.runtime.command import run_stage
 from stages.runtime.config import read_merged_section, read_section, section_names
 from stages.runtime.errors import UserError
+from stages.runtime.guard import PARAMS, PIPELINE
 from stages.runtime.lock_file import mend_lock_file
+from stages.runtime.pipeline import remove_leftovers
 from stages.runtime.study import Study
+from stages.runtime.yaml_files import read_yaml
 
 USUAL_INPUT = 224  # pixels a side, of networks that ImageNet has trained
 LARGEST_NETWORK = 28_000_000  # parameters: of those in stages/networks, ConvNeXt-Tiny's
@@ -36,7 +39,8 @@ SECTIONS = (*SCHEMAS, "search", "training", "networks")
 def main() -> None:
     """Read every section through its schema, look at networks and files; raise one UserError with all mistakes.
 
-    A dvc.lock that a kill has cut is mended first, for DVC would stop at it.
+    A dvc.lock that a kill has cut is mended first, for DVC would stop at it; where all is well, outputs of runs that
+    the study no longer names are removed.
     """
     if mended := mend_lock_file():
         print(f"warning: {mended}", file=sys.stderr)
@@ -52,6 +56,7 @@ def main() -> None:
     lines += lines_of(check_contradictions) if not lines else []
     if lines:
         raise UserError(*dict.fromkeys(lines))
+    remove_leftovers(read_yaml(PIPELINE)["stages"], read_yaml(PARAMS))
     for line in warnings_about(size_of_study()):
         print(f"warning: {line}", file=sys.stderr)
 

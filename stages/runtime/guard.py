@@ -7,23 +7,22 @@ import errno
 import fcntl
 import hashlib
 import os
-import re
 import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from stages.runtime.errors import UserError
 from stages.runtime.lock_file import keep_lock_file
 from stages.runtime.parent import POLL_SECONDS, age, end_with_parent
+from stages.runtime.pipeline import at, remove_leftovers, resolve
 from stages.runtime.runs import parse_address
 from stages.runtime.yaml_files import read_yaml
 
 LOCK_TIMEOUT = 15.0  # seconds that a dying stage may take to let go of its lock
 NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)  # of a file system without flock
-PARAMS = Path("params.yaml")
+PARAMS, PIPELINE = Path("params.yaml"), Path("dvc.yaml")
 
 
 @contextmanager
@@ -37,6 +36,7 @@ def guard_stage(address: str) -> Iterator[None]:
     stage = "@".join([name, *(["-".join(words)] if words else [])])
     with exclusive_lock(stage):
         keep_lock_file()
+        remove_leftovers(read_yaml(PIPELINE)["stages"], read_yaml(PARAMS))
         before = fingerprints(name, words)
         late = edited_since_start(before)
         yield
@@ -87,15 +87,12 @@ def fingerprints(name: str, words: list[str]) -> dict[str, str]:
     Code and params are compared by what they say, data by size and time of change: reading it all would take as long
     as the stage.
     """
-    declared = read_yaml(Path("dvc.yaml"))["stages"][name]
+    declared = read_yaml(PIPELINE)["stages"][name]
     params = read_yaml(PARAMS)
     known = params | {"item": dict(zip(declared.get("matrix", {}), words, strict=False))}
-
-    def resolved(texts: Iterable[str]) -> list[str]:
-        return [re.sub(r"\$\{([\w.]+)\}", lambda match: str(_at(known, match[1])), text) for text in texts]
-
-    prints = {f"{PARAMS}: {key}": repr(_at(params, key)) for key in resolved(declared.get("params", []))}
-    for path in map(Path, resolved(declared.get("deps", []))):
+    keys = [resolve(key, known) for key in declared.get("params", [])]
+    prints = {f"{PARAMS}: {key}": repr(at(params, key)) for key in keys}
+    for path in [Path(resolve(path, known)) for path in declared.get("deps", [])]:
         prints[str(path)] = repr([(str(file), _state(file)) for file in _files(path)])
     return prints
 
@@ -114,12 +111,6 @@ def edited_since_start(names: Iterable[str]) -> set[str]:
     paths = {name: PARAMS if name.startswith(f"{PARAMS}: ") else Path(name) for name in names}
     files = {name: path.rglob("*.py") if path.is_dir() else [path] for name, path in paths.items()}
     return {name for name, each in files.items() if any(map(is_late, each))}
-
-
-def _at(tree: Any, key: str) -> Any:
-    for part in key.split("."):
-        tree = tree.get(part) if isinstance(tree, dict) else None
-    return tree
 
 
 def _files(path: Path) -> list[Path]:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from shutil import copy
 
 import pytest
 
@@ -15,6 +16,7 @@ from stages.runtime.errors import UserError
 @pytest.fixture(autouse=True)
 def _default_folder(project):
     (project / "data/pictures").mkdir(parents=True)
+    copy(ROOT / "dvc.yaml", project)
 
 
 def lines() -> tuple[str, ...]:

@@ -1,0 +1,46 @@
+"""What dvc.yaml declares: paths with their values put in, and outputs that the study no longer names."""
+
+import re
+import shutil
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from stages.runtime.files import UNFINISHED
+
+VALUE = re.compile(r"\$\{([\w.]+)\}")
+
+
+def at(tree: Any, key: str) -> Any:
+    """Return the value at a dotted key; None where there is none."""
+    for part in key.split("."):
+        tree = tree.get(part) if isinstance(tree, dict) else None
+    return tree
+
+
+def resolve(text: str, values: dict[str, Any]) -> str:
+    """Return a text of dvc.yaml with each ${dotted.key} replaced by its value."""
+    return VALUE.sub(lambda match: str(at(values, match[1])), text)
+
+
+def remove_leftovers(stages: dict[str, Any], params: dict[str, Any]) -> list[Path]:
+    """Remove the outputs of networks, seeds ... that the study no longer names; return their paths.
+
+    They come of another branch or of earlier settings, and DVC's cache still has them. A stage that depends on a whole
+    folder of runs would run again for each, and dvc.lock would record what no clone of this study can make. What Git
+    keeps (`cache: false`) is left to Git.
+    """
+    found, wanted = set(), set()
+    for stage in stages.values():
+        axes = [at(params, axis[2:-1]) if isinstance(axis, str) else axis for axis in stage.get("matrix", {}).values()]
+        if not all(isinstance(values, list) for values in axes):
+            return []
+        outputs = [path for path in stage.get("outs", []) if axes and isinstance(path, str)]
+        items = (
+            [dict(zip(stage["matrix"], map(str, values), strict=True)) for values in product(*axes)] if outputs else []
+        )
+        wanted |= {Path(resolve(path, {"item": item})) for path in outputs for item in items}
+        found |= {each for path in outputs for each in Path().glob(VALUE.sub("*", path)) if each.suffix != UNFINISHED}
+    for path in found - wanted:
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
+    return sorted(found - wanted)
