@@ -17,6 +17,7 @@ MINUTES = {  # about, on two cores without a GPU
     "cost_per_image": "10",
     "dask_cluster": "3",
     "distributed": "10",
+    "features": "2",
     "memory_budget": "8",
     "pipeline": "7",
     "preparing": "8",

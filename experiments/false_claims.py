@@ -34,6 +34,16 @@ IMAGE, INTERACTION, RESIDUAL = 0.786, 0.328, 0.524  # standard deviations; their
 SHARED = 0.9  # of the variance, within groups
 RESULTS = "experiments/results/false_claims.json"
 DRAWS = 200  # of the bootstrap; the report takes 2,000
+PROMISES = {  # by the name of an outcome: in words, and the lowest and highest value that keep it
+    "false_change": ("reports that call a run better or worse that is not: 5 at most", 0, 5),
+    "false_equal": ("reports that call a difference of a point or more none: 5 at most", 0, 5),
+    "false_best": ("reports that tell a run from the best that is as good: 5 at most", 0, 5),
+    "accuracies": ("intervals of accuracies that hold the truth: 93 at least", 93, 100),
+    "differences": ("intervals of differences that hold the truth: 93 at least", 93, 100),
+    "headline": ("intervals of the best run's accuracy that hold the truth: 93 at least", 93, 100),
+    "bias": ("points that the best run's accuracy is too high, corrected for the choice: 1 at most", -1, 1),
+    "uncorrected_bias": ("the same, as tables usually give it", -1, 1),
+}
 
 
 class Kind(NamedTuple):
@@ -225,9 +235,35 @@ def main(studies: str = "1000", part: str = "") -> None:
         for number, kind in wanted.items():
             found[str(kind)] = waiting[number].result()
             print("\t".join([str(kind), *map(str, found[str(kind)].values())]), flush=True)
-    rows = [[kind, *("–" if value is None else f"{value:.1f}" for value in of.values())] for kind, of in found.items()]
-    shown = table(["kind of study", *(name.replace("_", " ") for name in Outcome._fields)], rows)
+    shown = f"{worst_kinds(found)}\n\n{power(found)}"
     write_results(RESULTS, {"studies": int(studies), "kinds": found}, shown)
+    print(shown)
+
+
+def worst_kinds(found: dict[str, dict[str, float | None]]) -> str:
+    """Return a table of what is promised, and of the kind of study in which it is kept worst."""
+    rows = []
+    for name, (promise, low, high) in PROMISES.items():
+        values = {kind: value for kind, of in found.items() if (value := of[name]) is not None}
+        missed = {kind: max(low - value, value - high) for kind, value in values.items()}
+        kind = max(missed, key=missed.__getitem__)
+        kept = sum(each <= 0 for each in missed.values())
+        rows.append([promise, f"{values[kind]:.1f}", kind, f"{kept} of {len(values)}"])
+    return table(["promise (per cent or points)", "worst", "in studies of", "kinds that keep it"], rows)
+
+
+def power(found: dict[str, dict[str, float | None]]) -> str:
+    """Return a table of how many true effects are found, by test images, seeds and points."""
+    kinds_of = {str(kind): kind for kind in kinds() if kind.effect and not kind.same}
+    shown = {kind: found[name]["found"] for name, kind in kinds_of.items() if name in found}
+    sizes = sorted({(kind.images, kind.seeds) for kind in shown})
+    effects = sorted({kind.effect for kind in shown})
+    by_size = {(kind.images, kind.seeds, kind.effect): value for kind, value in shown.items()}
+    rows = [
+        [str(images), str(seeds), *(f"{by_size[images, seeds, each]:.0f} %" for each in effects)]
+        for images, seeds in sizes
+    ]
+    return table(["test images", "seeds", *(f"{each:g} points found" for each in effects)], rows)
 
 
 if __name__ == "__main__":

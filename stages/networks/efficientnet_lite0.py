@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from stages.networks.common.contract import KnownWeights, Normalisation
 from stages.networks.common.timm import Timm, TimmSettings
@@ -24,12 +24,14 @@ class Settings(TimmSettings):
     """Sections `training` and `networks.efficientnet_lite0` of params.yaml."""
 
     weights: str = "imagenet"
+    freeze: Literal["none", "backbone", "until_blocks_5"] = "backbone"  # type: ignore[assignment]  # one more
 
 
 class EfficientNetLite0(Timm):
     """timm's network with the weights of the package."""
 
     schema = Settings
+    partial_freezes = {"until_blocks_5": ("blocks.5.", "blocks.6.", "conv_head.", "bn2.")}
 
     def known_weights(self) -> Mapping[str, KnownWeights]:
         """Return the weights of the package."""

@@ -140,7 +140,7 @@ def balanced(labels: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.
 
 def _train_epoch(state: TrainingState, task: Task, epoch: int, bar: Any) -> tuple[float, float]:
     training, settings = task.training, task.config.settings
-    train_mode(state.model)
+    train_mode(state.model, keep_statistics=settings.weights != "none")
     rng = stream(task.seed, "on the fly", epoch)
     torch.manual_seed(derived_seed(task.seed, "dropout", epoch, *([distributed.rank()] if distributed.rank() else [])))
     order = epoch_order(task, epoch).to(training.labels.device)

@@ -17,6 +17,7 @@ from stages.networks.common.settings import TrainingConfig, TrainingSettings
 from stages.networks.common.starting_point import new_network
 from stages.runtime.seeding import derived_seed
 from stages.training.ema import ExponentialMovingAverage
+from stages.training.fitted_head import start_with_fitted_head
 from stages.training.muon import Muon
 
 OPTIMIZERS: dict[str, type[torch.optim.AdamW]] = {"adamw": torch.optim.AdamW, "muon": Muon}
@@ -59,6 +60,8 @@ def new_training_state(task: Task) -> TrainingState:
     model = new_network(task.network, settings, len(training.class_names), training.image_size)
     model = model.to(device.device()).to(memory_format=torch.channels_last)
     model = accelerate(model) if distributed.count() == 1 else with_synchronised_layers(model)
+    if settings.weights != "none":
+        start_with_fitted_head(model, task.network.head, training, settings.head_shrinkage, task.seed)
     if settings.flip_tta:
         add_flip_tta(model)
     ema = ExponentialMovingAverage(model, settings.ema_epochs * steps) if settings.ema_epochs else None
@@ -110,10 +113,15 @@ def is_matrix(weight: Tensor) -> bool:
     return weight.ndim > 1 and weight.shape[1] > 1
 
 
-def train_mode(model: nn.Module) -> None:
-    """Put a network into training, except for its frozen modules: what they normalise by stays as it was learnt."""
+def train_mode(model: nn.Module, *, keep_statistics: bool = False) -> None:
+    """Put a network into training, except for its frozen modules: what they normalise by stays as it was learnt.
+
+    With `keep_statistics` that holds for all modules that normalise by statistics of a batch: those of a few images
+    would change what the fitted head was fitted to.
+    """
     model.train()
     for module in model.modules():
         weights = list(module.parameters())
-        if weights and not any(weight.requires_grad for weight in weights):
+        is_frozen = bool(weights) and not any(weight.requires_grad for weight in weights)
+        if is_frozen or (keep_statistics and isinstance(module, nn.modules.batchnorm._BatchNorm)):
             module.eval()

@@ -1,5 +1,6 @@
 """The search: which settings each trial tries, how long it may go on, and what came of it."""
 
+import math
 import shutil
 import sys
 import time
@@ -76,6 +77,9 @@ def run_trial(tuning: Tuning, study: optuna.Study, trial: Trial) -> float:
     def say(outcome: str) -> None:
         seconds, loss = time.monotonic() - start, f"scaled validation loss {min(reached):.3f}"
         print(f"{label} {outcome} after {seconds:.0f} s: {loss} with {in_words(changed)}", file=sys.stderr)
+        if known.place == 0 and (more := tuning.search.trials - 1):
+            limit = min(more * seconds, tuning.search.minutes * 60 or math.inf)
+            print(f"tune {tuning.network.name}: {more} more trials, about {limit:.0f} s at most", file=sys.stderr)
 
     try:
         train_trial(tuning, trial, changed, label, after_epoch)

@@ -17,7 +17,8 @@ STUDY = {"networks": ["cnn", "vit"], "seeds": [1, 10]}
 FILES = (
     "data/original/0.parquet", "data/features/cnn/test/0.parquet", "data/features/old/test/0.parquet",
     "data/trained/cnn-1/weights", "data/trained/vit-10/weights", "data/trained/old-1/weights",
-    "data/trained/cnn-2/weights", "data/trained/cnn-1.unfinished/weights", "data/checkpoints/old-1.pt", "metrics/old-1.json",
+    "data/trained/cnn-2/weights", "data/trained/cnn-1.unfinished/weights", "data/checkpoints/old-1.pt",
+    "metrics/old-1.json",
 )  # fmt: skip
 
 
