@@ -16,7 +16,7 @@ from stages.networks.common.settings import OnlineAugmentation, Search, Training
 from stages.runtime.command import run_stage
 from stages.runtime.config import read_merged_section, read_section, section_names
 from stages.runtime.errors import UserError
-from stages.runtime.lock_file import mend_lock_file
+from stages.runtime.lock_file import mend_lock_file, mend_locked_paths
 from stages.runtime.study import Study
 
 USUAL_INPUT = 224  # pixels a side, of networks that ImageNet has trained
@@ -36,8 +36,9 @@ SECTIONS = (*SCHEMAS, "search", "training", "networks")
 def main() -> None:
     """Read every section through its schema, look at networks and files; raise one UserError with all mistakes.
 
-    A dvc.lock that a kill has cut is mended first, for DVC would stop at it.
+    What a kill has left of dvc.lock and of DVC's list of locked paths is mended first, for DVC would stop at it.
     """
+    mend_locked_paths()
     if mended := mend_lock_file():
         print(f"warning: {mended}", file=sys.stderr)
     lines = [
