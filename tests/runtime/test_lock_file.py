@@ -143,9 +143,10 @@ def test_a_kill_while_the_lock_is_mended_loses_nothing(monkeypatch):
             raise KeyboardInterrupt
         return copyfile(source, target)
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        copyfile = shutil.copyfile
+    copyfile = shutil.copyfile
+    with monkeypatch.context() as patch:
         patch.setattr(shutil, "copyfile", killed)
-        mend_lock_file()
+        with pytest.raises(KeyboardInterrupt):
+            mend_lock_file()
     mend_lock_file()
     assert LOCK.read_text(encoding="utf-8") == WHOLE
