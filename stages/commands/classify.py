@@ -42,7 +42,9 @@ def main() -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except OSError as error:
-        print(f"error: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
+        from stages.runtime.command import in_words  # what else it imports is DVC's stages' alone
+
+        print(f"error: {in_words(error)}", file=sys.stderr)
         sys.exit(1)
 
 

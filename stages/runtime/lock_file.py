@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import time
+from itertools import chain
 from pathlib import Path
 
 import psutil
@@ -93,7 +94,7 @@ def _locked_by() -> list[int] | None:
         return []
     try:
         kinds = json.loads(_text(LOCKED_PATHS))
-        held = [*kinds["write"].values(), *(each for readers in kinds["read"].values() for each in readers)]
+        held = [*kinds.get("write", {}).values(), *chain.from_iterable(kinds.get("read", {}).values())]
         return [int(each["pid"]) for each in held]
     except (ValueError, TypeError, KeyError, AttributeError):
         return None

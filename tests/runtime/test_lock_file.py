@@ -105,14 +105,15 @@ def list_paths(text: str) -> None:
     LOCKED_PATHS.write_text(text, encoding="utf-8")
 
 
-@pytest.mark.parametrize("cut", ["", '{"write": {"/data/raw": {"pi', "[1]", '{"write": {}}'])
+@pytest.mark.parametrize("cut", ["", '{"write": {"/data/raw": {"pi', "[1]", '{"write": []}'])
 def test_a_cut_list_of_locked_paths_is_removed(monkeypatch, cut):
     """DVC stops at it for good; a whole list without a process is left as it is."""
     monkeypatch.setattr(lock_file, "WRITING_SECONDS", 0)
     mend_locked_paths()  # there is none
-    list_paths('{"write": {}, "read": {}}')
-    mend_locked_paths()
-    assert LOCKED_PATHS.exists()
+    for whole in ('{"write": {}, "read": {}}', "{}"):  # as DVC starts it, and leaves it
+        list_paths(whole)
+        mend_locked_paths()
+        assert LOCKED_PATHS.exists()
     list_paths(cut)
     mend_locked_paths()
     assert not LOCKED_PATHS.exists()
