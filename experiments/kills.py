@@ -1,13 +1,14 @@
 """Kill a whole study at random moments, go on as `make` does, and hold all its bytes against an undisturbed one's.
 
-    python -m experiments.kills 100 20
+    python -m experiments.kills 100 20 20
 
 The study has a network that is trained and one with a frozen backbone. What is killed, by SIGKILL and with all its
 processes, is what `make` runs: `python -m stages.commands.check`, then `dvc repro`, without the run cache, which
 would hide what a kill has spoilt. The next one goes on from there and may be killed in its turn, until one has ended:
 then every file but those of times is compared. So many kills come at random moments, as many a second at one as at
-any other; then so many while DVC is writing dvc.lock. Writes experiments/results/kills.json, and exits with 1 if a
-byte differed, a stage that was recorded is not any more, or a study stopped.
+any other; then so many while DVC is writing dvc.lock; then so many in augment, embed, tune and train, in equal
+parts. A number of 0 leaves what experiments/results/kills.json has of that kind. Exits with 1 if a byte differed, a
+stage that was recorded is not any more, or a study stopped.
 """
 
 import os
@@ -19,22 +20,26 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import psutil
 
 from helpers.kills import processes_in
 from helpers.outputs import digests
-from helpers.projects import ENVIRONMENT, copy_project, run, set_params, write_weights
+from helpers.projects import ENVIRONMENT, ROOT, copy_project, run, set_params, write_weights
 from helpers.timing import write_results
+from stages.runtime.files import read_json
 from stages.runtime.lock_file import recorded
 
 MAKE = f"{sys.executable} -m stages.commands.check && exec dvc repro --no-run-cache"
 LOCKS = ("dvc.lock", ".dvc/tmp/dvc.lock.bak")
 WRITING_SECONDS = 0.1  # that dvc.lock is cut after DVC has begun to write it
+RESULTS = "experiments/results/kills.json"
+STAGES = ("augment", "embed", "tune", "train")
+STAGE_SECONDS = 3  # after a stage's start, at most, that it is killed: about as long as it takes on a quiet machine
 GAP = 0.12  # of an undisturbed study's seconds: the mean time to a kill
 
 Moment = Callable[[Path, subprocess.Popen[str]], str]  # waits for it; returns what runs then, or nothing at the end
@@ -52,8 +57,8 @@ class Counts:
     lives: int = 0  # studies that ended
 
 
-def main(at_random: str = "100", at_the_lock: str = "20") -> None:
-    """Kill so often at random, and so often while DVC writes dvc.lock."""
+def main(at_random: str = "100", at_the_lock: str = "20", in_stages: str = "20") -> None:
+    """Kill so often at random, so often while DVC writes dvc.lock, and so often in the stages that take longest."""
     draw = random.Random(1)  # noqa: S311  # moments, not secrets
     with TemporaryDirectory(prefix="kills.") as folder:
         base = Path(folder) / "base"
@@ -63,12 +68,18 @@ def main(at_random: str = "100", at_the_lock: str = "20") -> None:
         run("sh", "-c", MAKE, folder=undisturbed)
         seconds, expected = time.monotonic() - start, digests(undisturbed)
         print(f"undisturbed: {seconds:.0f} s, {len(expected)} files", flush=True)
-        random_counts = kill_often(base, expected, int(at_random), at_any_moment(draw, GAP * seconds))
-        aimed_counts = kill_often(base, expected, int(at_the_lock), while_the_lock_is_written(draw))
-    measured: dict[str, Any] = {"files_compared": len(expected), "undisturbed_seconds": round(seconds)}
-    measured |= {"at_random": vars(random_counts), "while_dvc_writes_dvc_lock": vars(aimed_counts)}
-    write_results("experiments/results/kills.json", [measured], "")
-    sys.exit(any(counts.other_bytes or counts.lost or counts.stopped for counts in (random_counts, aimed_counts)))
+        wanted = [kind for kind in STAGES for _ in range(int(in_stages) // len(STAGES))]
+        series = {
+            "at_random": (int(at_random), at_any_moment(draw, GAP * seconds)),
+            "while_dvc_writes_dvc_lock": (int(at_the_lock), while_the_lock_is_written(draw)),
+            "in_stages": (len(wanted), in_each(wanted, draw)),
+        }
+        found = {name: kill_often(base, expected, *asked) for name, asked in series.items() if asked[0]}
+    told = {name: vars(counts) for name, counts in found.items()}
+    known = read_json(ROOT / RESULTS)["measured"][0] if (ROOT / RESULTS).is_file() else {}
+    measured = {"files_compared": len(expected), "undisturbed_seconds": round(seconds)}
+    write_results(RESULTS, [known | measured | told])
+    sys.exit(any(counts.other_bytes or counts.lost or counts.stopped for counts in found.values()))
 
 
 def make_study(folder: Path) -> None:
@@ -165,6 +176,23 @@ def is_cut(lock: Path) -> bool:
     return lock.exists() and not lock.read_bytes().endswith(b"\n")
 
 
+def in_each(wanted: list[str], draw: random.Random) -> Moment:
+    """Return moments in stages of these kinds, one after the other; then none any more."""
+
+    def wait(study: Path, started: subprocess.Popen[str]) -> str:
+        while started.poll() is None:
+            if wanted and running_stage(started.pid) == wanted[0]:
+                time.sleep(draw.uniform(0, STAGE_SECONDS))
+                if (running := running_stage(started.pid)) == wanted[0]:
+                    return wanted.pop(0)
+                if running != "dvc":
+                    return running
+            time.sleep(0.05)
+        return ""
+
+    return wait
+
+
 def size(path: Path) -> int:
     """Return a file's size in bytes, -1 where there is none."""
     return path.stat().st_size if path.exists() else -1
@@ -172,12 +200,10 @@ def size(path: Path) -> int:
 
 def running_stage(dvc: int) -> str:
     """Return the kind of stage that DVC, or the shell before it, has started; else check or dvc."""
-    words: list[Any] = []
-    for process in [psutil.Process(dvc), *psutil.Process(dvc).children(recursive=True)]:
-        try:
+    words: list[str] = []
+    with suppress(psutil.Error):  # one has just ended
+        for process in [psutil.Process(dvc), *psutil.Process(dvc).children(recursive=True)]:
             words += process.cmdline()
-        except psutil.Error:
-            continue
     modules = [word.rpartition(".")[2] for word in words if word.startswith("stages.")]
     return modules[0] if modules else "dvc"
 

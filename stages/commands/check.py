@@ -10,7 +10,7 @@ from pydantic import NonNegativeInt
 
 from stages import augment, fetch, prepare, report
 from stages.commands.estimate import Size, images_in, largest_pixels, warnings_about
-from stages.datasets.common.folders import access_error, walk_files
+from stages.datasets.common.folders import CIRCLE, access_error, walk_files
 from stages.networks.common.contract import Network, network_named
 from stages.networks.common.settings import OnlineAugmentation, Search, TrainingSettings
 from stages.runtime.command import run_stage
@@ -107,9 +107,9 @@ def check_contradictions() -> None:
         lines.append(f"params.yaml: dataset.folder.path = {path} does not exist; {wanted}")
     elif Path(path).is_dir():
         lines += [
-            f"{file}: {access_error(file)}; DVC, which watches this folder, stops at it: mend or remove it"
-            for file, _ in walk_files(Path(path))
-            if access_error(file)
+            f"{file}: {error}; DVC, which watches this folder, stops at it: mend or remove it"
+            for file, error in walk_files(Path(path))
+            if access_error(file) or (error and error != CIRCLE)
         ]
     for name in study.networks:
         network = network_named(name)
