@@ -47,7 +47,11 @@ from stages.networks.common.weights import Metadata, required_metadata
 from stages.runtime.config import read_section, section_names
 from stages.runtime.errors import UserError
 
-SECONDS, BYTES = 10, 1_000_000_000  # that one input may take
+SECONDS, MEGABYTES = (
+    10,
+    1000,
+)  # that one input may take; resident ones, for what is asked for and not used costs nothing
+ADDRESSES = 5_000_000_000  # bytes that may be asked for: more than a length of 32 bits, and less than would hurt others
 PIXELS = 1_000_000
 WORDS = [
     *b'\0 \r \n " \' { ] } [] {} "" : *a !!timestamp ../../x null NaN -Infinity .inf true 0x10 1_0 =1+1 , ;'.split(
@@ -103,7 +107,7 @@ def fuzzed(name: str, inputs: int) -> Outcome:
     slowest = 0.0
     before, held = resident_megabytes(), resource.getrlimit(resource.RLIMIT_AS)
     signal.signal(signal.SIGALRM, _hang)
-    resource.setrlimit(resource.RLIMIT_AS, (psutil.Process().memory_info().vms + BYTES, held[1]))
+    resource.setrlimit(resource.RLIMIT_AS, (psutil.Process().memory_info().vms + ADDRESSES, held[1]))
     try:
         with TemporaryDirectory(prefix="fuzz.") as folder, chdir(folder):
             for whole in reader.files:  # which must be taken, or nothing would be tried
@@ -118,8 +122,7 @@ def fuzzed(name: str, inputs: int) -> Outcome:
                     taken += 1
                 except (UserError, UnreadableImage) as told:
                     refused += 1
-                    if "MemoryError" in str(told):
-                        faults["more than a gigabyte"] += 1
+                    faults["refused for want of memory"] += "MemoryError" in str(told)
                 except BaseException as error:  # whatever it is, it is what is looked for
                     if isinstance(error, KeyboardInterrupt):
                         raise
@@ -127,9 +130,12 @@ def fuzzed(name: str, inputs: int) -> Outcome:
                 finally:
                     signal.alarm(0)
                 slowest = max(slowest, time.monotonic() - start)
+                if resident_megabytes() - before > MEGABYTES:
+                    faults["more than a gigabyte"] += 1
+                    break
     finally:
         resource.setrlimit(resource.RLIMIT_AS, held)
-    return Outcome(inputs, taken, refused, dict(faults), round(slowest, 2), resident_megabytes() - before)
+    return Outcome(inputs, taken, refused, dict(+faults), round(slowest, 2), resident_megabytes() - before)
 
 
 def _hang(*_: object) -> None:
