@@ -7,7 +7,8 @@ from helpers.catalogue import catalogue
 MINUTES = {  # about, on two cores without a GPU; +: for each study or seed that one asks for
     "ablation": "10+",
     "false_claims": "120",
-    "kills": "5",
+    "fuzz": "5",
+    "kills": "40",
     "linear_baseline": "1",
     "plain_loop": "120",
     "pretrained_heads": "5",

@@ -1,80 +1,212 @@
-"""Kill a training at random moments and see whether the next `dvc repro` ends in the bytes of an uninterrupted one.
+"""Kill a whole study at random moments, go on as `make` does, and hold all its bytes against an undisturbed one's.
 
-    python -m experiments.kills 20
+    python -m experiments.kills 100 20 20
 
-Each round starts `dvc repro` on the same small study, sends SIGKILL at a random moment to the whole process group, to
-dvc alone or to the trainer alone in turn, waits until no process of the study is left (10 s at most), runs `dvc repro`
-again and compares weights.safetensors and history.csv. Prints a line per round and exits with 1 if any differed.
+The study has a network that is trained and one with a frozen backbone. What is killed, by SIGKILL and with all its
+processes, is what `make` runs: `python -m stages.commands.check`, then `dvc repro`, without the run cache, which
+would hide what a kill has spoilt. The next one goes on from there and may be killed in its turn, until one has ended:
+then every file but those of times is compared. So many kills come at random moments, as many a second at one as at
+any other; then so many while DVC is writing dvc.lock; then so many in augment, embed, tune and train, in equal
+parts. A number of 0 leaves what experiments/results/kills.json has of that kind. Exits with 1 if a byte differed, a
+stage that was recorded is not any more, or a study stopped.
 """
 
 import os
 import random
-import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from helpers.kills import EPOCHS, STAGE, digests, make_study, processes_in, repro
-from helpers.projects import ENVIRONMENT
+import psutil
 
-TARGETS = ("group", "dvc", "trainer")
+from helpers.kills import processes_in
+from helpers.outputs import digests
+from helpers.projects import ENVIRONMENT, ROOT, copy_project, run, set_params, write_weights
+from helpers.timing import write_results
+from stages.runtime.files import read_json
+from stages.runtime.lock_file import recorded
+
+MAKE = f"{sys.executable} -m stages.commands.check && exec dvc repro --no-run-cache"
+LOCKS = ("dvc.lock", ".dvc/tmp/dvc.lock.bak")
+WRITING_SECONDS = 0.1  # that dvc.lock is cut after DVC has begun to write it
+RESULTS = "experiments/results/kills.json"
+STAGES = ("augment", "embed", "tune", "train")
+STAGE_SECONDS = 3  # after a stage's start, at most, that it is killed: about as long as it takes on a quiet machine
+GAP = 0.12  # of an undisturbed study's seconds: the mean time to a kill
+
+Moment = Callable[[Path, subprocess.Popen[str]], str]  # waits for it; returns what runs then, or nothing at the end
 
 
-def main(rounds: int) -> None:
-    """Kill `rounds` times."""
-    draw, same = random.Random(1), 0  # noqa: S311  # moments, not secrets
+@dataclass
+class Counts:
+    """What came of the kills."""
+
+    killed: Counter[str] = field(default_factory=Counter)  # by what was running
+    cut: int = 0  # kills that left a part of dvc.lock
+    other_bytes: list[str] = field(default_factory=list)  # files, of studies that had been killed
+    lost: list[str] = field(default_factory=list)  # stages that were recorded before a kill, and not after it
+    stopped: list[str] = field(default_factory=list)  # what a study said that did not go on
+    lives: int = 0  # studies that ended
+
+
+def main(at_random: str = "100", at_the_lock: str = "20", in_stages: str = "20") -> None:
+    """Kill so often at random, so often while DVC writes dvc.lock, and so often in the stages that take longest."""
+    draw = random.Random(1)  # noqa: S311  # moments, not secrets
     with TemporaryDirectory(prefix="kills.") as folder:
-        base, work = Path(folder) / "base", Path(folder) / "work"
+        base = Path(folder) / "base"
         make_study(base)
-        shutil.copytree(base, work, symlinks=True)
+        undisturbed = shutil.copytree(base, Path(folder) / "undisturbed", symlinks=True)
         start = time.monotonic()
-        repro(work)
-        expected, duration = digests(work), time.monotonic() - start
-        print(f"uninterrupted: {duration:.1f} s, {expected['weights.safetensors'][:16]}")
-        for number in range(rounds):
-            shutil.rmtree(work)
-            shutil.copytree(base, work, symlinks=True)
-            target, moment = TARGETS[number % len(TARGETS)], draw.uniform(0.1, 0.95) * duration
-            left = kill(work, target, moment)
-            output = repro(work)
-            found = digests(work)
-            same += found == expected and not left
-            resumed = EPOCHS - len(re.findall(rf"epoch \d+/{EPOCHS}", output))
-            verdict = "same bytes" if found == expected else "OTHER BYTES"
-            processes = f", {left} PROCESSES LEFT" if left else ""
-            print(f"{number + 1:2}: {target} killed after {moment:4.1f} s, {resumed} epochs kept, {verdict}{processes}")
-    print(f"{same} of {rounds} ended in the bytes of the uninterrupted training")
-    sys.exit(same < rounds)
+        run("sh", "-c", MAKE, folder=undisturbed)
+        seconds, expected = time.monotonic() - start, digests(undisturbed)
+        print(f"undisturbed: {seconds:.0f} s, {len(expected)} files", flush=True)
+        wanted = [kind for kind in STAGES for _ in range(int(in_stages) // len(STAGES))]
+        series = {
+            "at_random": (int(at_random), at_any_moment(draw, GAP * seconds)),
+            "while_dvc_writes_dvc_lock": (int(at_the_lock), while_the_lock_is_written(draw)),
+            "in_stages": (len(wanted), in_each(wanted, draw)),
+        }
+        found = {name: kill_often(base, expected, *asked) for name, asked in series.items() if asked[0]}
+    told = {name: vars(counts) for name, counts in found.items()}
+    known = read_json(ROOT / RESULTS)["measured"][0] if (ROOT / RESULTS).is_file() else {}
+    measured = {"files_compared": len(expected), "undisturbed_seconds": round(seconds)}
+    write_results(RESULTS, [known | measured | told])
+    sys.exit(any(counts.other_bytes or counts.lost or counts.stopped for counts in found.values()))
 
 
-def kill(folder: Path, target: str, moment: float) -> int:
-    """Start the training, kill `target` after `moment` seconds; return how many processes are left 10 s later."""
-    started = subprocess.Popen(
-        ["dvc", "repro", STAGE],
-        cwd=folder,
-        env=ENVIRONMENT,
-        start_new_session=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    time.sleep(moment)
-    trainers = [process for process in processes_in(folder) if "stages.train" in process.cmdline()]
-    if target == "group":
-        os.killpg(started.pid, signal.SIGKILL)
-    elif target == "dvc" or not trainers:
-        started.kill()
-    else:
-        trainers[0].kill()
-    started.wait()
+def make_study(folder: Path) -> None:
+    """Copy the project, shrink its settings, and give it a second network, whose backbone is frozen."""
+    copy_project(folder)
+    shutil.copyfile(folder / "stages/networks/own_cnn.py", folder / "stages/networks/frozen_cnn.py")
+    birds = {"species": 3, "images_per_class": 12, "image_size": 64}
+    set_params(folder, dataset__classes=3, dataset__synthetic=birds, prepare__image_size=64)
+    set_params(folder, study__networks=["own_cnn", "frozen_cnn"], study__data=["augmented"])
+    set_params(folder, networks__own_cnn__epochs=3, search__trials=3, search__min_resource=1)
+    set_params(folder, networks__frozen_cnn=write_weights(folder, "frozen_cnn"))
+
+
+def kill_often(base: Path, expected: dict[str, str], kills: int, moment: Moment) -> Counts:
+    """Run studies and kill them, until there were so many kills and the last study has ended."""
+    counts = Counts()
+    while counts.killed.total() < kills and not counts.stopped:
+        study = shutil.copytree(base, base.with_name("study"), symlinks=True)
+        known: list[str] = []
+        while counts.killed.total() < kills and (running := kill_once(study, moment, counts)):
+            left = [recorded((study / lock).read_text("utf-8")) for lock in LOCKS if (study / lock).exists()]
+            counts.killed[running] += 1
+            counts.cut += is_cut(study / "dvc.lock")
+            counts.lost += [stage for stage in known if not any(stage in stages for stages in left)]
+            known = max(left, key=len, default=[])
+            print(f"{counts.killed.total()} of {kills}: {running}, {len(known)} stages recorded", flush=True)
+        kill_once(study, lambda _, started: str(started.wait() or ""), counts)
+        found = digests(study)
+        counts.other_bytes += [name for name in expected | found if found.get(name) != expected.get(name)]
+        counts.lives += 1
+        print(f"study {counts.lives} ended: {'same bytes' if not counts.other_bytes else counts}", flush=True)
+        shutil.rmtree(study)
+    return counts
+
+
+def kill_once(study: Path, moment: Moment, counts: Counts) -> str:
+    """Run what `make` runs, and kill it at the moment; return what was running then, or nothing where it had ended."""
+    with (study / ".dvc/printed").open("w+", encoding="utf-8") as printed:
+        started = subprocess.Popen(
+            ["sh", "-c", MAKE],
+            cwd=study,
+            env=ENVIRONMENT,
+            start_new_session=True,
+            text=True,
+            stdout=printed,
+            stderr=printed,
+        )
+        running = moment(study, started)
+        if ended := started.poll() is not None:
+            counts.stopped += [(study / ".dvc/printed").read_text("utf-8")] if started.returncode else []
+        else:
+            os.killpg(started.pid, signal.SIGKILL)
+            started.wait()
     until = time.monotonic() + 10
-    while processes_in(folder) and time.monotonic() < until:
-        time.sleep(0.1)
-    return len(processes_in(folder))
+    while (left := processes_in(study)) and time.monotonic() < until:
+        time.sleep(0.05)
+    counts.stopped += [f"still runs: {process.cmdline()}" for process in left]
+    return "" if ended else running
+
+
+def at_any_moment(draw: random.Random, seconds: float) -> Moment:
+    """Return moments that come as often at one time as at any other, after so many seconds on average."""
+
+    def wait(study: Path, started: subprocess.Popen[str]) -> str:
+        try:
+            started.wait(draw.expovariate(1 / seconds))
+        except subprocess.TimeoutExpired:
+            return running_stage(started.pid)
+        return ""
+
+    return wait
+
+
+def while_the_lock_is_written(draw: random.Random) -> Moment:
+    """Return moments in which DVC has emptied dvc.lock and not written it whole, after one to three whole ones."""
+
+    def wait(study: Path, started: subprocess.Popen[str]) -> str:
+        writes, before = draw.randint(1, 3), size(study / "dvc.lock")
+        while started.poll() is None:
+            now = size(study / "dvc.lock")
+            writes -= now < before or (now >= 0 > before)
+            before = now
+            if writes == 0:
+                time.sleep(draw.uniform(0, WRITING_SECONDS))
+                return "dvc.lock"
+            time.sleep(0.0005)
+        return ""
+
+    return wait
+
+
+def is_cut(lock: Path) -> bool:
+    """Say whether DVC was killed while it wrote dvc.lock."""
+    return lock.exists() and not lock.read_bytes().endswith(b"\n")
+
+
+def in_each(wanted: list[str], draw: random.Random) -> Moment:
+    """Return moments in stages of these kinds, one after the other; then none any more."""
+
+    def wait(study: Path, started: subprocess.Popen[str]) -> str:
+        while started.poll() is None:
+            if wanted and running_stage(started.pid) == wanted[0]:
+                time.sleep(draw.uniform(0, STAGE_SECONDS))
+                if (running := running_stage(started.pid)) == wanted[0]:
+                    return wanted.pop(0)
+                if running != "dvc":
+                    return running
+            time.sleep(0.05)
+        return ""
+
+    return wait
+
+
+def size(path: Path) -> int:
+    """Return a file's size in bytes, -1 where there is none."""
+    return path.stat().st_size if path.exists() else -1
+
+
+def running_stage(dvc: int) -> str:
+    """Return the kind of stage that DVC, or the shell before it, has started; else check or dvc."""
+    words: list[str] = []
+    with suppress(psutil.Error):  # one has just ended
+        for process in [psutil.Process(dvc), *psutil.Process(dvc).children(recursive=True)]:
+            words += process.cmdline()
+    modules = [word.rpartition(".")[2] for word in words if word.startswith("stages.")]
+    return modules[0] if modules else "dvc"
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 20)
+    main(*sys.argv[1:])

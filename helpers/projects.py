@@ -8,6 +8,8 @@ from pathlib import Path
 
 import yaml
 
+from stages.networks.common.contract import network_named
+
 ROOT = Path(__file__).resolve().parent.parent
 NOT_COPIED = ("metrics", "dvc.lock", "tests")  # what a study that has not run lacks; and tests, which no study needs
 
@@ -66,3 +68,17 @@ def run(*words: str, folder: Path) -> str:
     if done.returncode:
         raise AssertionError(f"{' '.join(words)} failed:\n{done.stdout}{done.stderr}")
     return done.stdout
+
+
+def write_weights(folder: Path, network: str = "own_cnn", seed: int = 1) -> dict[str, str]:
+    """Write weights for own_cnn, or a copy of it, and give them to DVC; return settings that freeze its backbone."""
+    import torch  # which takes seconds to import, and few need it
+    from safetensors.torch import save_file
+
+    torch.manual_seed(seed)
+    own_cnn = network_named("own_cnn")
+    path = f"data/pretrained/{network}/random.safetensors"
+    (folder / path).parent.mkdir(exist_ok=True)
+    save_file(own_cnn.build(own_cnn.schema(), 2, 64).state_dict(), folder / path)
+    run("dvc", "add", "-q", path, folder=folder)
+    return {"weights": path, "freeze": "backbone"}

@@ -26,7 +26,7 @@ from stages.statistics.temperature import scaled_probabilities
 def main() -> None:
     """Show what the best run got wrong, and where it looked."""
     study = read_section("study", Study)
-    run = best_run(records_of_study(study, "metrics/runs"), study)
+    run = best_run(records_of_study(study), study)
     weights = Path(f"data/trained/{run}/weights.safetensors")
     metadata = required_metadata(weights)
     predictions = pq.read_table(f"data/predictions/{run}/predictions.parquet")

@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 from stages.reporting.analysis import Analysis, analyse
 from stages.reporting.answer import answer
 from stages.reporting.comparisons import answers_of, counts_of_test_images
-from stages.reporting.costs import compared, cost, with_features, with_timing
+from stages.reporting.costs import compared, cost, costs_of_study, with_features, with_timing
 from stages.reporting.data_summary import DataSummary, left_out_lines, small_classes_line, splits_table
 from stages.reporting.dvc_plots import write_plots
 from stages.reporting.findings import epochs_p_value, findings, leads
@@ -72,7 +72,7 @@ def main() -> None:
         read_section("dataset.source", str),
         read_section("report", Settings),
     )
-    scores, costs = (records_of_study(study, f"metrics/{name}") for name in ("runs", "costs"))
+    scores, costs = records_of_study(study), costs_of_study(study)
     costs = {key: [with_features(with_timing(one, key), key) for one in each] for key, each in costs.items()}
     names = qualities(scores)
     write_json("metrics/metrics.json", nested({key: means(each, names) for key, each in scores.items()}))

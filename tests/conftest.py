@@ -1,7 +1,10 @@
 """What tests share: folders to work in, settings to change, images to work on; and which of them are slow."""
 
+import os
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from helpers.projects import ROOT
+from helpers.projects import ROOT, run
 from stages.networks.common.contract import network_named
 
 PARAMS = ROOT / "tests/params.yaml"
@@ -40,6 +43,23 @@ def write_images(folder: Path, classes: dict[str, int], size: tuple[int, int] = 
             noise[..., label % 3] += 60 * (1 + label // 3 % 3)
             Image.fromarray(noise).save(folder / name / f"{number:03}.png")
     return folder
+
+
+@contextmanager
+def folders_1500_deep(folder: Path) -> Iterator[None]:
+    """Put folders named d into each other, and a file into the last; remove them by what does not fail on them."""
+    at = os.open(folder, os.O_RDONLY)
+    for _ in range(1500):
+        os.mkdir("d", dir_fd=at)
+        below = os.open("d", os.O_RDONLY, dir_fd=at)
+        os.close(at)
+        at = below
+    os.close(os.open("deep.png", os.O_CREAT, dir_fd=at))
+    os.close(at)
+    try:
+        yield
+    finally:
+        run("rm", "-rf", str(folder / "d"), folder=folder)
 
 
 def network_settings(network: str, **changes: object) -> Any:

@@ -29,7 +29,8 @@ def write_run(run: Run, correct: int, /, **changes: object) -> None:
     record: dict[str, Any] = {
         "accuracy": correct / 40, "balanced_accuracy": correct / 40, "ranked_by": "accuracy", "top5_accuracy": 1.0,
         "macro_f1": correct / 40, "loss": 1.5, "images": 40, "labels": numbers(labels), "predicted": numbers(predicted),
-        "groups": "", "class_accuracy": {"crow": min(1.0, correct / 20), "jay": max(0.0, correct / 20 - 1)},
+        "groups": "", "test_images_sha256": "0" * 64,
+        "class_accuracy": {"crow": min(1.0, correct / 20), "jay": max(0.0, correct / 20 - 1)},
         "temperature": 1.5, "temperature_scaled_loss": 1.25, "none_of_these_below": 0.3,
         "settings": {"image_size": 64, "learning_rate": 0.002, "optimizer": "muon", "weights": "none"},
         "history": {"accuracy": [0.25, 0.5], "loss": [2.25, 2.0]},

@@ -4,12 +4,8 @@ import re
 import shutil
 from pathlib import Path
 
-import torch
-from safetensors.torch import save_file
-
 from helpers.projects import copy_project, run, set_params
-from stages.networks.common.contract import network_named
-from tests.conftest import PARAMS, network_settings, write_images
+from tests.conftest import PARAMS, write_images
 
 SEARCH = {"trials": 1, "startup_trials": 1, "min_resource": 1}
 
@@ -25,17 +21,6 @@ def new_study(folder: Path, **values: object) -> Path:
     set_params(folder, **values)
     commit(folder)
     return folder
-
-
-def write_weights(folder: Path, network: str = "own_cnn", seed: int = 1) -> dict[str, str]:
-    """Write weights for own_cnn, or a copy of it, and give them to DVC; return settings that freeze its backbone."""
-    torch.manual_seed(seed)
-    model = network_named("own_cnn").build(network_settings("own_cnn"), 2, 64)
-    path = f"data/pretrained/{network}/random.safetensors"
-    (folder / path).parent.mkdir(exist_ok=True)
-    save_file(model.state_dict(), folder / path)
-    run("dvc", "add", "-q", path, folder=folder)
-    return {"weights": path, "freeze": "backbone"}
 
 
 def commit(folder: Path) -> None:

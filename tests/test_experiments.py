@@ -8,6 +8,7 @@ import torch
 from experiments.__main__ import MINUTES
 from experiments.ablation import PLAIN, unequal
 from experiments.ablation import formatted as ablation_table
+from experiments.fuzz import fuzzed, readers
 from experiments.plain_loop import ONLINE, plain_loops
 from experiments.plain_loop import formatted as comparison_table
 from experiments.tuning_gain import seeds_of, with_interval
@@ -74,3 +75,11 @@ def test_seeds_of_studies_are_a_number_or_a_range(word, seeds):
 def test_a_gain_has_a_t_interval_over_studies():
     """Of 1, 2 and 3 points: their mean, and 4.303 standard errors of 0.577 to either side."""
     assert with_interval([0.01, 0.02, 0.03]) == "+2.0 (-0.5 to +4.5)"
+
+
+@pytest.mark.parametrize("reader", readers())
+def test_a_hundred_damaged_files_are_read_or_refused_in_words(reader):
+    """Whatever reads what a stranger may have sent; `python -m experiments.fuzz` tries ten thousand of each."""
+    outcome = fuzzed(reader, 100)
+    assert (outcome.faults, outcome.taken + outcome.refused) == ({}, 100)
+    assert outcome.refused > 20

@@ -10,14 +10,14 @@ from pydantic import NonNegativeInt
 
 from stages import augment, fetch, prepare, report
 from stages.commands.estimate import Size, images_in, largest_pixels, warnings_about
-from stages.datasets.common.folders import access_error, walk_files
+from stages.datasets.common.folders import CIRCLE, access_error, walk_files
 from stages.networks.common.contract import Network, network_named
 from stages.networks.common.settings import OnlineAugmentation, Search, TrainingSettings
 from stages.runtime.command import run_stage
 from stages.runtime.config import read_merged_section, read_section, section_names
 from stages.runtime.errors import UserError
 from stages.runtime.guard import PARAMS, PIPELINE
-from stages.runtime.lock_file import mend_lock_file
+from stages.runtime.lock_file import mend_lock_file, mend_locked_paths
 from stages.runtime.pipeline import remove_leftovers
 from stages.runtime.study import Study
 from stages.runtime.yaml_files import read_yaml
@@ -39,9 +39,10 @@ SECTIONS = (*SCHEMAS, "search", "training", "networks")
 def main() -> None:
     """Read every section through its schema, look at networks and files; raise one UserError with all mistakes.
 
-    A dvc.lock that a kill has cut is mended first, for DVC would stop at it; where all is well, outputs of runs that
-    the study no longer names are removed.
+    What a kill has left of dvc.lock and of DVC's list of locked paths is mended first, for DVC would stop at it. Where
+    all is well, outputs of runs that the study no longer names are removed.
     """
+    mend_locked_paths()
     if mended := mend_lock_file():
         print(f"warning: {mended}", file=sys.stderr)
     lines = [
@@ -111,9 +112,9 @@ def check_contradictions() -> None:
         lines.append(f"params.yaml: dataset.folder.path = {path} does not exist; {wanted}")
     elif Path(path).is_dir():
         lines += [
-            f"{file}: {access_error(file)}; DVC, which watches this folder, stops at it: mend or remove it"
-            for file, _ in walk_files(Path(path))
-            if access_error(file)
+            f"{file}: {error}; DVC, which watches this folder, stops at it: mend or remove it"
+            for file, error in walk_files(Path(path))
+            if access_error(file) or (error and error != CIRCLE)
         ]
     for name in study.networks:
         network = network_named(name)

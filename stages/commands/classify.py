@@ -42,7 +42,9 @@ def main() -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except OSError as error:
-        print(f"error: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
+        from stages.runtime.command import in_words  # what else it imports is DVC's stages' alone
+
+        print(f"error: {in_words(error)}", file=sys.stderr)
         sys.exit(1)
 
 
@@ -173,10 +175,10 @@ def _refuse_other_weights(run: str, file: Path) -> None:
     """Raise UserError where metrics/runs has scores of other weights than the file holds."""
     import hashlib
 
-    from stages.runtime.files import read_json
+    from stages.reporting.records import read_record
 
     record = Path(f"metrics/runs/{run}.json")
-    scored = read_json(record).get("weights_sha256") if record.is_file() else None
+    scored = read_record(f"metrics/runs/{run}").get("weights_sha256") if record.is_file() else None
     if scored and scored != hashlib.sha256(file.read_bytes()).hexdigest():
         raise UserError(
             f"{file} is not what {record} has scores of: another branch's, say; `dvc checkout` brings the one that"
@@ -190,14 +192,14 @@ def best_run() -> str:
     Where classes are unequal it is the balanced accuracy. Known from metrics/runs alone, so that it is found after an
     edit of params.yaml as well.
     """
-    from stages.runtime.files import read_json
+    from stages.reporting.records import read_record
 
     accuracies: dict[str, list[float]] = {}
     runs: dict[str, str] = {}
     for file in sorted(Path("metrics/runs").glob("*.json")):
         configuration = file.stem.rpartition("-")[0]
-        record = read_json(file)
-        accuracies.setdefault(configuration, []).append(float(record.get(record.get("ranked_by"), 0.0)))
+        record = read_record(str(file.with_suffix("")))
+        accuracies.setdefault(configuration, []).append(record[record["ranked_by"]])
         runs.setdefault(configuration, file.stem)
     if not runs:
         raise UserError("metrics/runs holds no scores; `make` or `dvc repro` makes them")

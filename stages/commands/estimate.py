@@ -15,6 +15,7 @@ from PIL import Image
 
 from stages.hardware.memory import GIGABYTE, SHARE_OF_IMAGES, free_bytes
 from stages.runtime.cores import worker_count
+from stages.runtime.files import files_below
 
 # of one training image, by the bytes of a number: all that is kept for the gradient
 STEP_BYTES_A_PIXEL = {2: 1_400, 4: 2_800}
@@ -85,15 +86,14 @@ def images_in(path: Path) -> tuple[int, int]:
     """Return how many files a folder holds, and their bytes; of an archive, about how many."""
     if path.is_file():
         return round(path.stat().st_size / ARCHIVED_BYTES), path.stat().st_size
-    sizes = [file.stat().st_size for file in path.rglob("*") if file.is_file()]
+    sizes = [file.stat().st_size for file in files_below(path)]
     return len(sizes), sum(sizes)
 
 
 def largest_pixels(folder: Path) -> int:
     """Return the pixels of the largest image among the largest files of a folder; 0 where none can be read."""
-    files = [file for file in folder.rglob("*") if file.is_file()]
     pixels = [0]
-    for file in nlargest(LOOKED_AT, files, key=lambda each: each.stat().st_size):
+    for file in nlargest(LOOKED_AT, files_below(folder), key=lambda each: each.stat().st_size):
         with suppress(OSError, ValueError, SyntaxError, Image.DecompressionBombError), Image.open(file) as image:
             pixels.append(image.width * image.height)
     return max(pixels)

@@ -11,7 +11,7 @@ from stages.commands.dvc import dvc_output
 from stages.commands.revisions import resolved
 from stages.runtime.command import run_stage
 from stages.runtime.errors import UserError
-from stages.runtime.files import atomic_file
+from stages.runtime.files import atomic_file, write_text
 
 TEMPLATE = Path(".dvc/tmp/plots.html")  # of DVC: {plot_divs} and {refresh_tag} are what it fills in
 PAGE = Path("data/plots")
@@ -41,7 +41,10 @@ def main(revision: str = "") -> None:
         unfinished.write_text(HTML % scripts, encoding="utf-8")
     words = ["diff", revision] if revision else ["show"]
     dvc_output("plots", *words, "--html-template", str(TEMPLATE), "-o", str(PAGE))
-    print(f"{PAGE / 'index.html'}")
+    page = PAGE / "index.html"
+    # a class may be called so; a browser would then take all that follows for a part of the script
+    write_text(page, page.read_text(encoding="utf-8").replace("<!--", r"\u003c!--"))
+    print(page)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Heat maps over photographs: where a network saw the class that it names."""
 
+import os
 from pathlib import Path
 
 import cv2
@@ -17,6 +18,7 @@ from stages.runtime.files import atomic_file
 
 MIN_SIDE = 384  # pixels, so that there is something to see
 HEAT_MAP_OPACITY = 0.5
+NAME_BYTES = 120  # of an image's name that its file begins with: a name may have 255, with what stands around it
 
 
 class Explainer:
@@ -40,7 +42,8 @@ class Explainer:
         coloured = cv2.applyColorMap(grey, cv2.COLORMAP_VIRIDIS)
         bgr = cv2.cvtColor(enlarged, cv2.COLOR_RGB2BGR)
         shown = cv2.addWeighted(bgr, 1 - HEAT_MAP_OPACITY, coloured, HEAT_MAP_OPACITY, 0)
-        file = folder / f"{number:05}-{Path(prediction.path).stem[:60]}.png"
+        name = os.fsencode(Path(prediction.path).stem)[:NAME_BYTES].decode(errors="ignore")
+        file = folder / f"{number:05}-{name}.png"
         with atomic_file(file) as unfinished:
             unfinished.write_bytes(bytes(cv2.imencode(".png", shown)[1]))
         return file

@@ -3,13 +3,21 @@
 from pathlib import Path
 from typing import Any
 
-from stages.reporting.records import means
+from stages.reporting.records import Records, means, read_or_follow
 from stages.runtime.files import read_json
-from stages.runtime.study import Configuration
+from stages.runtime.study import Configuration, Study
 
 Costs = dict[Configuration, dict[str, Any]]  # of each configuration: what its training took, means over seeds
 
 COSTS = ("seconds", "images_per_second", "peak_memory_megabytes", "parameters")
+
+
+def costs_of_study(study: Study) -> Records:
+    """Return what each run of the study took, a configuration's seeds together."""
+    return {
+        configuration: [read_or_follow(f"metrics/costs/{configuration}-{seed}") for seed in study.seeds]
+        for configuration in study.configurations()
+    }
 
 
 def with_timing(cost: dict[str, Any], configuration: Configuration) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def run_stage(main: Callable[..., None]) -> None:
     except UserError as problem:
         _fail(*problem.lines)
     except OSError as error:
-        _fail(_in_words(error))
+        _fail(in_words(error))
     except KeyboardInterrupt:
         print(
             "interrupted; `dvc repro` goes on: tuning after its last finished trial, training after its last epoch",
@@ -78,13 +78,13 @@ def _importable(main: Callable[..., None]) -> Callable[..., None]:
     return imported
 
 
-def _in_words(error: OSError) -> str:
+def in_words(error: OSError) -> str:
     """Return one line for what the system has refused."""
     file = error.filename or "a file"
     if error.errno is None:
         return str(error) or type(error).__name__
     if error.errno in DISK_FULL:
-        return f"the disk is full: {file} could not be written; make room and run `dvc repro` again"
+        return f"the disk is full: {file} could not be written; make room and run it again"
     remedy = REMEDIES.get(error.errno)
     return f"{file}: {error.strerror}" + (f"; {remedy}" if remedy else "")
 

@@ -101,7 +101,7 @@ def _child(node: Node, step: str | int) -> Node:
         return next((value for name, value in node.value if name.value == str(step)), node)
     if isinstance(node, SequenceNode) and isinstance(step, int):
         children: list[Node] = node.value
-        return children[step]
+        return children[step] if step < len(children) else node
     return node
 
 
@@ -120,6 +120,12 @@ def _line(root: Node, steps: list[str], error: ErrorDetails, schema: object) -> 
     if error["type"] == "missing":
         return f"{where} is missing; add it"
     return f"{where} = {_shown(error['input'])} is not allowed: {_sentence(error['msg'])}"
+
+
+def first_fault(invalid: ValidationError) -> str:
+    """Return the first thing that is wrong with what is no params.yaml: where in it, and why."""
+    first = invalid.errors()[0]
+    return f"{'.'.join(map(str, first['loc'])) or 'all of it'}: {first['msg']}"
 
 
 def _shown(value: Any) -> str:

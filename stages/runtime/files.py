@@ -3,13 +3,15 @@
 import csv
 import errno
 import json
+import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 FAILED_WRITES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+NO_FOLDER = (PermissionError, FileNotFoundError, NotADirectoryError)
 UNFINISHED = ".unfinished"  # suffix of what is being written; data/.gitignore and .dvcignore pass over it
 
 
@@ -42,6 +44,19 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def files_below(folder: Path) -> list[Path]:
+    """Return all files of a folder in the order of their names, however deep: Python's own walks stop at a thousand."""
+    found, waiting = [], [folder]
+    while waiting:
+        with suppress(*NO_FOLDER), os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(Path(entry.path))
+                elif entry.is_file():
+                    found.append(Path(entry.path))
+    return sorted(found)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from stages.runtime.errors import UserError
+from stages.runtime.files import files_below
 from stages.runtime.lock_file import keep_lock_file
 from stages.runtime.parent import POLL_SECONDS, age, end_with_parent
 from stages.runtime.pipeline import at, remove_leftovers, resolve
@@ -109,15 +110,18 @@ def edited_since_start(names: Iterable[str]) -> set[str]:
         return file.exists() and started < min(file.stat().st_mtime, file.stat().st_ctime) <= time.time()
 
     paths = {name: PARAMS if name.startswith(f"{PARAMS}: ") else Path(name) for name in names}
-    files = {name: path.rglob("*.py") if path.is_dir() else [path] for name, path in paths.items()}
-    return {name for name, each in files.items() if any(map(is_late, each))}
+    return {name for name, path in paths.items() if any(map(is_late, _code(path) if path.is_dir() else [path]))}
 
 
 def _files(path: Path) -> list[Path]:
     """Return a dependency's files: of a folder of code the code alone, for Python writes its caches beside it."""
     if not path.is_dir():
         return [path]
-    return sorted(file for file in path.rglob("*.py" if path.parts[0] == "stages" else "*") if file.is_file())
+    return _code(path) if path.parts[0] == "stages" else files_below(path)
+
+
+def _code(folder: Path) -> list[Path]:
+    return [file for file in files_below(folder) if file.suffix == ".py"]
 
 
 def _state(file: Path) -> str:

@@ -14,10 +14,12 @@ from stages.networks.common.settings import Search, TrainingConfig, config_from
 from stages.runtime.errors import UserError
 from stages.runtime.seeding import derived_seed
 from stages.training.state import Task
-from stages.tuning.results import CHANGED
+from stages.tuning.results import CHANGED, WORST_LOSS
 from stages.tuning.warm_start import Values, planned_change, within
 
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
+LOSSES = "losses"  # noted of a trial: those of the validation images, one by one
+REMEDY = "take another database, or ask who else writes to it"
 
 
 class Tuning(NamedTuple):
@@ -53,20 +55,20 @@ class Known:
     def __init__(self, tuning: Tuning, study: optuna.Study, number: float = math.inf) -> None:
         self.tuning, self.space = tuning, tuning.space()
         live = (TrialState.RUNNING, *ENDED)
-        self.before = [each for each in study.get_trials(deepcopy=False, states=live) if each.number < number]
+        self.before = [each for each in checked_trials(tuning, study, live) if each.number < number]
         self.place, search = len(self.before), tuning.search
         seed = derived_seed(tuning.seed, "tune", tuning.network.name, self.place) % 2**32
         sampler = optuna.samplers.TPESampler(n_startup_trials=search.startup_trials, seed=seed)
         pruner = optuna.pruners.SuccessiveHalvingPruner(search.min_resource, search.reduction_factor)
         self.study = optuna.create_study(sampler=sampler, pruner=pruner)
-        for each in ended(study):
+        for each in ended(tuning, study):
             self._replay(each)
 
     def begin(self, trial: Trial) -> Values:
         """Return what a trial changes of the defaults: what it did before it was lost, what is planned, or drawn."""
-        changed: Values | None = trial.user_attrs.get(CHANGED)
+        changed = _change(trial.number, trial.user_attrs, self.space) if CHANGED in trial.user_attrs else None
         if changed is None:
-            tried = [(checked(each, self.space), loss_of(each)) for each in self.before if CHANGED in each.user_attrs]
+            tried = [(each.user_attrs[CHANGED], loss_of(each)) for each in self.before if CHANGED in each.user_attrs]
             starting = len(self.before) - len(tried)
             changed = planned_change(tried, self.tuning.defaults.values(), self.space, starting)
         if changed is None:
@@ -88,7 +90,7 @@ class Known:
         return self.study.ask({name: self.space[name] for name in params})
 
     def _replay(self, before: FrozenTrial) -> None:
-        trial = self._ask(changed := checked(before, self.space))
+        trial = self._ask(changed := before.user_attrs[CHANGED])
         trial.set_user_attr(CHANGED, changed)
         for epoch, loss in before.intermediate_values.items():
             trial.report(loss, epoch)
@@ -99,9 +101,38 @@ class Known:
             self.study.tell(trial, before.values[0])
 
 
-def ended(study: optuna.Study) -> list[FrozenTrial]:
+def ended(tuning: Tuning, study: optuna.Study) -> list[FrozenTrial]:
     """Return the trials that have come to an end, those that were stopped early as well."""
-    return study.get_trials(deepcopy=False, states=ENDED)
+    return checked_trials(tuning, study, ENDED)
+
+
+def checked_trials(tuning: Tuning, study: optuna.Study, states: tuple[TrialState, ...]) -> list[FrozenTrial]:
+    """Return trials. Raises UserError where one is not of this search: a database may hold anything."""
+    space, found = tuning.space(), study.get_trials(deepcopy=False, states=states)
+    for trial in found:
+        if trial.state in ENDED or CHANGED in trial.user_attrs:
+            _change(trial.number, trial.user_attrs, space)
+        if fault := _fault(trial, len(tuning.validation)):
+            raise UserError(f"trial {trial.number} in the database {fault}, as no search writes it; {REMEDY}")
+    return found
+
+
+def _fault(trial: FrozenTrial, images: int) -> str:
+    """Return what is wrong with the losses of a trial, or nothing."""
+    losses, reached = trial.user_attrs.get(LOSSES, [0.0] * images), trial.intermediate_values
+    if not isinstance(losses, list) or not all(_is_finite(loss) for loss in losses):
+        return "has losses that are no numbers"
+    if not all(isinstance(epoch, int) and isinstance(loss, float) for epoch, loss in reached.items()):
+        return "has epochs or losses that are no numbers"
+    if trial.state == TrialState.COMPLETE and not (trial.values and _is_finite(trial.values[0])):
+        return "is complete without a loss"
+    if trial.state in ENDED and not reached and trial.values != [WORST_LOSS]:
+        return "has ended before its first epoch"
+    return ""
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, float) and math.isfinite(value)
 
 
 def loss_of(trial: FrozenTrial) -> float:
@@ -109,9 +140,10 @@ def loss_of(trial: FrozenTrial) -> float:
     return trial.values[0] if trial.state == TrialState.COMPLETE else math.inf
 
 
-def checked(trial: FrozenTrial, space: dict[str, BaseDistribution]) -> Values:
-    """Return what a trial changes. Raises UserError where that is not of this search: a database may hold anything."""
-    changed = trial.user_attrs.get(CHANGED)
+def _change(number: int, noted: dict[str, Any], space: dict[str, BaseDistribution]) -> Values:
+    """Return what a trial changes, of what is noted of it. Raises UserError where that is not of this search."""
+    changed = noted.get(CHANGED)
     if not isinstance(changed, dict) or within(space, changed) != changed:
-        raise UserError(f"trial {trial.number} in the database changes {changed}, which this search does not try")
+        shown = str(changed)[:100]
+        raise UserError(f"trial {number} in the database changes {shown}, which this search does not try; {REMEDY}")
     return changed

@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +22,7 @@ from stages.runtime.fingerprint import fingerprint
 from stages.training.checkpoint import FOLDER
 from stages.training.loop import fit
 from stages.training.writing import hardware, write_training
-from stages.tuning.known import Known, Tuning
+from stages.tuning.known import REMEDY, Known, Tuning
 from stages.tuning.results import CHANGED, Found, in_words
 from stages.tuning.search import best_trials, run_search
 from stages.tuning.storage import DATABASE_ERRORS, VARIABLE, database, joined, journal, opened_alone
@@ -112,13 +113,17 @@ def training_of(tuning: Tuning, trial: FrozenTrial) -> Path:
 
 @contextmanager
 def database_errors_in_words() -> Iterator[None]:
-    """Say in words what a database that other processes share has to say."""
+    """Say in words what a database that other processes share has to say, and that it holds what nobody can read."""
     try:
         yield
-    except (*DATABASE_ERRORS, UnboundLocalError) as error:
-        # Optuna 5.0 fails with the latter where it cannot write down how a trial ended
+    except (*DATABASE_ERRORS, UnboundLocalError, ValueError, LookupError, TypeError) as error:
+        # Optuna 5.0 fails with UnboundLocalError where it cannot write down how a trial ended
         cause = error.__context__ if isinstance(error, UnboundLocalError) else error
-        if not isinstance(cause, DATABASE_ERRORS):
-            raise
         reason = str(cause).partition("\n")[0]
-        raise UserError(f"the database of {VARIABLE} failed: {reason}; `dvc repro` goes on from there") from None
+        if isinstance(cause, DATABASE_ERRORS):
+            failed = f"the database of {VARIABLE} failed: {reason}; `dvc repro` goes on from there"
+            raise UserError(failed) from None
+        if not any("optuna/storages" in frame.filename for frame in traceback.extract_tb(error.__traceback__)):
+            raise
+        unreadable = f"the database of {VARIABLE} holds what no search writes ({reason[:100]}); {REMEDY}"
+        raise UserError(unreadable) from None

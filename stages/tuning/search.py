@@ -19,12 +19,11 @@ from stages.statistics.temperature import temperature_scaled_cross_entropies
 from stages.training.history import Epoch
 from stages.training.loop import DivergedError, fit
 from stages.training.writing import write_training
-from stages.tuning.known import Known, Tuning, ended, loss_of
+from stages.tuning.known import LOSSES, Known, Tuning, ended, loss_of
 from stages.tuning.results import CHANGED, WORST_LOSS, in_words
 from stages.tuning.selection import best_expected
 from stages.tuning.warm_start import Values
 
-LOSSES = "losses"  # noted of a trial: those of the validation images, one by one
 ASK_EVERY = 1.0  # seconds, while other processes run the last trials
 
 
@@ -35,14 +34,14 @@ class EnoughTrialsError(Exception):
 def run_search(tuning: Tuning, study: optuna.Study) -> list[FrozenTrial]:
     """Run trials until enough have ended, those of other processes that share the study included; return them."""
     while True:
-        done = ended(study)
+        done = ended(tuning, study)
         running = len(study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
         if len(done) + running < tuning.search.trials and is_budget_left(done, tuning.search):
             try:
                 study.optimize(lambda trial: run_trial(tuning, study, trial), n_trials=1, catch=EnoughTrialsError)
             except UpdateFinishedTrialError:
                 print(f"tune {tuning.network.name}: a trial was taken over by another process", file=sys.stderr)
-            remove_worse(tuning, ended(study))
+            remove_worse(tuning, ended(tuning, study))
         elif running:
             time.sleep(ASK_EVERY)
             with warnings.catch_warnings():

@@ -11,6 +11,7 @@ from helpers.projects import ROOT, set_params
 from stages.commands.check import main
 from stages.networks.common.contract import network_names
 from stages.runtime.errors import UserError
+from tests.conftest import folders_1500_deep
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +35,14 @@ def test_settings_are_checked_without_torch():
     """A person who mistyped one hears of it at once."""
     code = "import sys\nfrom stages.commands.check import main\nmain()\nassert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
+
+
+def test_folders_in_which_dvc_gets_lost_are_refused(project):
+    """And looked at without getting lost oneself."""
+    with folders_1500_deep(project / "data/pictures"):
+        (line,) = lines()
+    assert line.startswith("data/pictures/d/d/d")
+    assert "lies more than 100 folders deep; move what is in it up" in line
 
 
 def test_options_of_the_data_may_be_left_out(project):

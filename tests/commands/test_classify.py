@@ -169,6 +169,20 @@ def test_an_explanation_is_an_image_for_each_answer(at_study, tmp_path, monkeypa
         assert (image.format, image.size) == ("PNG", (384, 384))
 
 
+def test_any_name_is_explained_and_what_the_system_refuses_is_said(at_study, tmp_path, monkeypatch, capsys):
+    """A name as long as the system allows begins that of its picture; of a folder that cannot be, there is one line."""
+    owl = tmp_path / f"{chr(0x1F989) * 62}.jpg"  # 252 bytes
+    shutil.copyfile(next(Path("data/pictures/owl").iterdir()), owl)
+    assert said(monkeypatch, capsys, owl, "--explain", tmp_path / "seen", "--run", OWN)[0] == 0
+    assert [path.name for path in (tmp_path / "seen").iterdir()] == [f"00000-{chr(0x1F989) * 30}.png"]
+    for folder, reason in (
+        (tmp_path / ("a" * 300), "File name too long; give it a shorter name"),
+        (owl / "seen", "Not a directory"),
+    ):
+        code, _, err = said(monkeypatch, capsys, owl, "--explain", folder, "--run", OWN)
+        assert (code, err.splitlines()[-1].endswith(reason), "Traceback" in err) == (1, True, False), err
+
+
 @pytest.mark.parametrize(
     ("words", "imports_torch"),
     [(["--help"], False), ([f"{JAYS}/000.png"], False), ([f"{JAYS}/000.png", "--explain", "seen"], True)],

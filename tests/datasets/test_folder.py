@@ -3,7 +3,6 @@
 import os
 import shutil
 import socket
-import subprocess
 import tarfile
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from stages import fetch, prepare
 from stages.images.shards import read_rows
 from stages.runtime.errors import UserError
 from stages.runtime.files import read_csv
-from tests.conftest import write_images
+from tests.conftest import folders_1500_deep, write_images
 
 
 @pytest.fixture
@@ -101,19 +100,10 @@ def test_what_may_not_be_read_is_listed(mine):
 
 def test_folders_too_deep_are_listed(mine):
     """Python's own functions fail beyond some hundred folders below each other; nobody keeps images there."""
-    at = os.open(mine / "crow", os.O_RDONLY)
-    for _ in range(1500):
-        os.mkdir("d", dir_fd=at)
-        below = os.open("d", os.O_RDONLY, dir_fd=at)
-        os.close(at)
-        at = below
-    os.close(at)
-    try:
+    with folders_1500_deep(mine / "crow"):
         assert fetched() == ["bad_files.csv", *GOOD]
         (row,) = read_csv("data/raw/bad_files.csv")
         assert row["reason"] == "lies more than 100 folders deep; move what is in it up"
-    finally:
-        subprocess.run(["rm", "-rf", mine / "crow/d"], check=True)  # pytest's own way fails on it, too
 
 
 def test_a_study_in_folders_too_deep_is_refused(mine):

@@ -1,6 +1,7 @@
 """A network in a file for other programs; what it says is in test_agreement.py."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -46,9 +47,14 @@ def test_int8_is_smaller_and_says_what_it_costs(at_study, tmp_path):
 
 @pytest.mark.parametrize("write", [write_onnx, write_int8])
 def test_what_cannot_be_written_is_said_in_words(at_study, tmp_path, write, monkeypatch):
-    """A folder is no file; a run without a graph, and a study without its images, say what brings them."""
+    """A folder or a device is no file; a run without a graph, and a study without its images, say what brings them."""
     with pytest.raises(UserError, match=r"is no file that can be written; name one, e.g. .*birds.onnx"):
         write(tmp_path, TRAINED)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match="pipe is no file that can be written"):
+        write(tmp_path / "pipe", TRAINED)
+    assert (tmp_path / "pipe").is_fifo()
+    (tmp_path / "pipe").unlink()
     with pytest.raises(UserError, match=r"weights.safetensors is no network|graph.onnx is missing; `dvc checkout`"):
         write(tmp_path / "it.onnx", Path("data/trained/gone"))
     if write is write_int8:

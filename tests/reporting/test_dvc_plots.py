@@ -14,7 +14,7 @@ from stages import report
 from stages.commands import plots
 from stages.runtime.errors import UserError
 from stages.runtime.runs import Run
-from tests.records import write_data, write_run, write_trials
+from tests.records import of_classes, write_data, write_run, write_trials
 from tests.test_report import RUNS
 
 PLOTS = [
@@ -56,6 +56,20 @@ def test_the_page_of_plots_needs_no_network(study, monkeypatch):
     assert all(title in page for title, _ in PLOTS)
     assert "window.vegaEmbed = 0;" in page
     assert re.findall(r"<(?:script|link)[^>]+(?:src|href)", page) == []
+
+
+def test_a_class_of_any_name_leaves_the_page_its_scripts(study, monkeypatch):
+    """A browser would take all that follows for a part of the script that names it."""
+    monkeypatch.setattr("os.environ", ENVIRONMENT)
+    named = "<!--<script>"
+    for run in RUNS:
+        write_run(run, 20, **of_classes((named, "jay"), [[10, 10], [5, 15]]))
+    write_data((named, "jay"))
+    report.main()
+    plots.main()
+    page = Path("data/plots/index.html").read_text(encoding="utf-8")
+    assert "<!--" not in page
+    assert r"\u003c!--<script>" in page
 
 
 def test_a_study_of_other_networks_without_a_search_has_its_plots(study, monkeypatch, capfd):

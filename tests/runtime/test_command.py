@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from helpers.projects import ROOT
+from helpers.projects import ENVIRONMENT, ROOT, copy_project
 from stages.runtime.command import run_stage
 from stages.runtime.errors import UserError
 
@@ -44,7 +44,7 @@ def test_a_problem_is_its_lines_and_exit_code_1(capsys):
     [
         (
             OSError(errno.ENOSPC, "No space left on device", "data/big"),
-            "the disk is full: data/big could not be written; make room and run `dvc repro` again",
+            "the disk is full: data/big could not be written; make room and run it again",
         ),
         (
             PermissionError(errno.EACCES, "Permission denied", "data/raw"),
@@ -119,3 +119,29 @@ def test_sigterm_unwinds_so_that_half_files_are_removed(tmp_path):
         process.terminate()
     assert process.returncode == 143
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount what can only be read")
+def test_a_checkout_that_can_only_be_read_is_said_in_words(tmp_path):
+    """Whether a stage or a command is asked for, by a person or by DVC; a line names the file."""
+    copy_project(tmp_path)
+    (tmp_path / "dvc.lock").write_text("cut", encoding="utf-8")
+    subprocess.run(["mount", "--bind", tmp_path, tmp_path], check=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,ro,bind", tmp_path], check=True)
+        for module, file, stage in (
+            ("commands.check", ".dvc/tmp", {}),
+            ("fetch", "data/raw", {}),
+            ("configure", "data/settings", {}),
+            ("configure", ".dvc/tmp", {"DVC_STAGE": "configure"}),
+        ):
+            words = [sys.executable, "-m", f"stages.{module}"]
+            environment = {**ENVIRONMENT, **stage, "PYTHONPATH": str(tmp_path)}
+            done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+            line = done.stderr.splitlines()[-1]
+            assert (done.returncode, "Traceback" in done.stderr) == (1, False), done.stderr
+            assert line.startswith("error: "), line
+            assert file in line
+            assert line.endswith("Read-only file system; it lies on what can only be read; work in a copy elsewhere")
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)

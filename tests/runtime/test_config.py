@@ -94,3 +94,12 @@ def test_a_value_without_a_section_is_read_too():
     Path("params.yaml").write_text("seed: 3")
     assert read_section("seed", int) == 3
     assert lines_for("seed: x", "seed", int)[0].startswith("params.yaml, line 1: seed = 'x' is not allowed")
+
+
+@pytest.mark.parametrize(("text", "lines"), [
+    ("oven: [1]", ("params.yaml, line 1: oven.1 is missing; add it",)),
+    ("oven: []", ("params.yaml, line 1: oven.0 is missing; add it", "params.yaml, line 1: oven.1 is missing; add it")),
+])  # fmt: skip
+def test_a_list_that_is_too_short_is_said(text, lines):
+    """Of two bounds, say, there is but one."""
+    assert lines_for(text, schema=tuple[int, int]) == lines

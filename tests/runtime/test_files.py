@@ -8,12 +8,14 @@ from stages.runtime.files import (
     UNFINISHED,
     atomic_file,
     atomic_folder,
+    files_below,
     read_csv,
     read_json,
     write_csv,
     write_json,
     write_text,
 )
+from tests.conftest import folders_1500_deep
 
 
 class Killed(BaseException):
@@ -147,3 +149,15 @@ def test_an_error_that_names_its_file_keeps_it(tmp_path):
     with pytest.raises(FileNotFoundError) as raised, atomic_file(tmp_path / "out"):
         (tmp_path / "absent").read_bytes()
     assert raised.value.filename == str(tmp_path / "absent")
+
+
+def test_files_are_found_however_deep_they_lie(tmp_path):
+    """In the order of their names, those that links lead to as well, but for folders, which might lead round."""
+    for name in ("b/two", "a/one", "c"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "b/link").symlink_to("two")
+    (tmp_path / "b/round").symlink_to(tmp_path)
+    with folders_1500_deep(tmp_path):
+        found = [path.relative_to(tmp_path).as_posix() for path in files_below(tmp_path)]
+    assert found == ["a/one", "b/link", "b/two", "c", "d/" * 1500 + "deep.png"]

@@ -12,6 +12,7 @@ import pytest
 from helpers.projects import ROOT
 from stages.runtime import guard
 from stages.runtime.errors import UserError
+from tests.conftest import folders_1500_deep
 
 PIPELINE = """
 stages:
@@ -52,6 +53,13 @@ def test_nothing_edited_nothing_said():
     """A stage whose inputs stay as they were ends well, and can run again."""
     assert bake() == ()
     assert bake() == ()
+
+
+def test_inputs_may_lie_in_any_depth():
+    """A person's folder of images, say."""
+    with folders_1500_deep(Path("data")):
+        assert bake() == ()
+        assert bake(("data/a/flour.txt", "brown")) == ("data",)
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,8 @@ import psutil
 import pytest
 
 from helpers import kills
-from helpers.projects import ENVIRONMENT, run, set_params
+from helpers.projects import ENVIRONMENT, run, set_params, write_weights
 from stages.runtime.files import read_json
-from tests.study import write_weights
 
 TRAINED = f"data/trained/{kills.RUN}"
 TUNED = "data/hyperparameters/own_cnn"

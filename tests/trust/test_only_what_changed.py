@@ -11,9 +11,9 @@ import pytest
 import yaml
 from PIL import Image, ImageOps
 
-from helpers.projects import ENVIRONMENT, run, set_params
+from helpers.projects import ENVIRONMENT, run, set_params, write_weights
 from tests.conftest import write_images
-from tests.study import commit, new_study, repro, restore, write_weights
+from tests.study import commit, new_study, repro, restore
 
 NETWORKS = ("own_cnn", "resnet50")
 HYPERPARAMETERS, DATA = ("default", "tuned"), ("original", "augmented")

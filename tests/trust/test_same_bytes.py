@@ -1,19 +1,17 @@
 """The same commit gives the same bytes: all that a study computes, but for times, on the same number of threads."""
 
-import hashlib
 import shutil
 from pathlib import Path
 
 import pytest
 
-from helpers.projects import run, set_params
-from tests.study import SEARCH, new_study, write_weights
+from helpers.outputs import digests
+from helpers.projects import run, set_params, write_weights
+from tests.study import SEARCH, new_study
 
 SPLITS = ("data/original/", "data/validation/", "data/test/", "data/augmented/")
 FEATURES = ("original", "augmented", "validation", "test")
 SETTINGS = ("search", "start", "training", *FEATURES)
-COMPUTED = ("raw", "original", "validation", "test", "augmented", "copies.parquet", "settings", "weights", "features")
-COMPUTED += ("hyperparameters", "trained", "predictions", "examples.parquet", "report")
 TRAINED = ("graph.onnx", "history.csv", "weights.safetensors")
 SEARCHED = ["default.json", "importances.csv", "trials.csv", "tuned.json"]
 SEARCHED += [f"trained-{kind}/{name}" for kind in ("default", "tuned") for name in (*TRAINED, "source.json")]
@@ -88,27 +86,6 @@ def forced(folder: Path, *words: str, threads: int, workers: int, within: str = 
     settings = (f"{name}={value}" for name, value in {"OMP_WAIT_POLICY": "passive", **variables}.items())
     run("env", *settings, "dvc", "repro", "-f", *words, folder=folder / within)
     return digests(folder)
-
-
-def digests(folder: Path) -> dict[str, str]:
-    """Return the MD5 of each file that the study computed, by path, but those that hold times."""
-    found = [path for name in COMPUTED for path in (folder / "data" / name, *(folder / "data" / name).rglob("*"))]
-    files = [path for path in [*found, *(folder / "metrics").rglob("*")] if path.is_file()]
-    paths = {path.relative_to(folder).as_posix(): path for path in sorted(files)}
-    return {name: md5(path.read_bytes()) for name, path in paths.items() if not holds_times(name)}
-
-
-def md5(content: bytes) -> str:
-    """Return the digest that dvc.lock would hold."""
-    return hashlib.md5(content, usedforsecurity=False).hexdigest()
-
-
-def holds_times(path: str) -> bool:
-    """Say whether a file holds seconds, which nothing repeats."""
-    if path.startswith(("metrics/costs/", "data/features/")):
-        return path.endswith(".json")
-    reports = ("metrics/cost.json", "metrics/report.md", "metrics/model-card.md")
-    return path in reports or path.endswith(("/timing.json", "/timings.json", "/index.html"))
 
 
 def of_trainings(files: dict[str, str]) -> dict[str, str]:

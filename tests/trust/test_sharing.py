@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from helpers.projects import ENVIRONMENT, ROOT, run, set_params
-from tests.study import commit, new_study, write_weights
+from helpers.projects import ENVIRONMENT, ROOT, run, set_params, write_weights
+from tests.study import commit, new_study
 from tests.trust.servers import STORES, Store, gate
 
 WEIGHTS = "data/pretrained/own_cnn/random.safetensors"

@@ -34,7 +34,16 @@ OPENERS: dict[str, Callable[[Path], io.BufferedIOBase]] = {
 }
 SUFFIXES = (*OPENERS, ".zip")
 ENCRYPTED = 0x1  # flag bit of a zip member
-DAMAGE_ERRORS = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError)
+DAMAGE_ERRORS = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    OSError,
+    ValueError,
+    OverflowError,
+)
 NOT_UTF_8 = "has a name that is not UTF-8"
 RENAME = "rename or remove it and pack again"
 SET_ENCODING = (

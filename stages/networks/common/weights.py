@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError
 from stages.images.preparation import MAX_SIDE, Preparation
 from stages.networks.common.contract import Normalisation
 from stages.networks.common.graph import METADATA, safetensors_header
-from stages.runtime.config import Section
+from stages.runtime.config import Section, first_fault
 from stages.runtime.errors import UserError
 from stages.runtime.files import atomic_file
 
@@ -68,14 +68,9 @@ def metadata_of(path: str | Path) -> Metadata | None:
         written = safetensors_header(Path(path))[0].get("__metadata__", {}).get(METADATA)
         return None if written is None else Metadata(**json.loads(written))
     except ValidationError as invalid:
-        raise UserError(f"{path}: its metadata is damaged: {_first_of(invalid)}") from None
+        raise UserError(f"{path}: its metadata is damaged: {first_fault(invalid)}") from None
     except (ValueError, TypeError, AttributeError, RecursionError, OSError) as error:
         raise UserError(f"{path} is no network of this project's: {error}") from None
-
-
-def _first_of(invalid: ValidationError) -> str:
-    first = invalid.errors()[0]
-    return f"{first['loc'][0] if first['loc'] else 'metadata'}: {first['msg']}"
 
 
 def required_metadata(path: str | Path) -> Metadata:
@@ -103,7 +98,7 @@ def restore(path: str | Path, network: Network[Any], device: torch.device) -> nn
         model: nn.Module = network.build(settings, len(metadata.class_names), metadata.image_size)
         model.load_state_dict(load_file(path))
     except ValidationError as invalid:
-        raise UserError(f"{path} does not fit {network.name}: {_first_of(invalid)}") from None
+        raise UserError(f"{path} does not fit {network.name}: {first_fault(invalid)}") from None
     except (RuntimeError, SafetensorError) as error:
         raise UserError(f"{path} does not fit {network.name}: {' '.join(str(error).split())[:200]}") from None
     if metadata.head_power != 1:

@@ -1,7 +1,10 @@
 """Archives from anywhere: good ones unpack to exactly what they hold, bad ones to nothing and one clear line."""
 
+import bz2
 import gc
+import gzip
 import io
+import lzma
 import os
 import re
 import stat
@@ -354,6 +357,19 @@ def test_endless_headers_are_refused(tmp_path, target):
     header.size = 5
     archive = tar_file(tmp_path / "chain.tar", [header] * 2000)
     assert refusal(archive, target).startswith("damaged, incomplete or no .tar archive (")
+
+
+@pytest.mark.parametrize("suffix", [".tar", ".tar.gz", ".tar.bz2", ".tar.xz"])
+def test_a_member_longer_than_any_disk_is_refused(suffix, tmp_path, target):
+    """Its end lies where no number of the system leads to."""
+    info = tarfile.TarInfo("one.jpg")
+    info.size = 2**80
+    archive = tmp_path / f"a{suffix}"
+    with {".tar": open, ".tar.gz": gzip.open, ".tar.bz2": bz2.open, ".tar.xz": lzma.open}[suffix](
+        archive, "wb"
+    ) as file:
+        file.write(info.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
+    assert "damaged, incomplete or no" in refusal(archive, target)
 
 
 def test_encrypted_zips_are_refused(tmp_path, target):
