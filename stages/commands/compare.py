@@ -3,7 +3,6 @@
 python -m stages.commands.compare birds-200
 """
 
-import json
 from collections.abc import Callable, Mapping
 from functools import partial
 from math import hypot
@@ -33,6 +32,7 @@ from stages.reporting.markdown import bounds, percent, table
 from stages.reporting.records import Records, classes_of, records_of_study
 from stages.runtime.command import run_stage
 from stages.runtime.errors import UserError
+from stages.runtime.files import parse_json
 from stages.runtime.study import Configuration, Study
 from stages.runtime.yaml_files import read_yaml
 from stages.statistics.accuracies import accuracies
@@ -103,7 +103,7 @@ def study_of(text: Callable[[str], str], name: str) -> FinishedStudy:
         study = Study(**params["study"])
     except (KeyError, TypeError, ValueError, ValidationError) as error:
         raise UserError(f"params.yaml of {name} has no section study that this version reads: {error}") from None
-    records = records_of_study(study, "metrics/runs", lambda path: json.loads(text(path)))
+    records = records_of_study(study, "metrics/runs", lambda path: parse_json(text(path), f"{path} of {name}"))
     if any(not record.keys() >= NEEDED for each in records.values() for record in each):
         raise UserError(f"the records of {name} are of an earlier version; `dvc repro` there makes them anew")
     return FinishedStudy(params, records)

@@ -13,6 +13,7 @@ from torch import Tensor
 from stages.networks.common.contract import KnownWeights, Network, Normalisation
 from stages.networks.common.weights import Metadata, metadata_of
 from stages.runtime.errors import UserError
+from stages.runtime.files import is_failed_write
 
 SUFFIXES = (".safetensors", ".pt", ".pth")
 
@@ -120,6 +121,8 @@ def _downloaded(weights: str, known: KnownWeights, network: Network[Any]) -> dic
     try:
         return known.fetch()
     except (URLError, OSError, RuntimeError, ImportError) as error:
+        if is_failed_write(error):
+            raise
         reason = " ".join(str(error).split())[:300]
         raise UserError(
             f"{key_of_weights(network, weights)} cannot be had from {known.source} ({reason}); offline, fetch its file"
