@@ -16,6 +16,7 @@ from stages.networks.common.settings import OnlineAugmentation, Search, Training
 from stages.runtime.command import run_stage
 from stages.runtime.config import read_merged_section, read_section, section_names
 from stages.runtime.errors import UserError
+from stages.runtime.files import missing
 from stages.runtime.lock_file import mend_lock_file
 from stages.runtime.study import Study
 
@@ -67,16 +68,12 @@ def lines_of(check: Callable[[], object]) -> list[str]:
 
 def network_faults() -> list[str]:
     """Return a line for each mistake in the settings or the file of a network that params.yaml speaks of."""
+    lines: list[str] = []
     try:
         sections = read_section("networks", dict[str, dict[str, Any] | None])
         named = read_section("study.networks", list[str])
     except UserError as problem:
         return list(problem.lines)
-    lines = [
-        f"params.yaml: networks.{name} is missing; add `{name}: {{}}` to networks, with what it has other than training"
-        for name in named
-        if name not in sections
-    ]
     for name in dict.fromkeys([*sections, *named]):
         lines += lines_of(partial(check_settings, name))
         lines += lines_of(partial(read_merged_section, "search", Search, f"networks.{name}.search", Search))
@@ -103,7 +100,7 @@ def check_contradictions() -> None:
     lines = []
     if not Path(path := read_section("dataset.folder.path", str)).exists():
         wanted = "name a folder or an archive" if source == "folder" else "DVC watches it whatever the source is"
-        lines.append(f"params.yaml: dataset.folder.path = {path} does not exist; {wanted}")
+        lines.append(f"params.yaml: dataset.folder.path = {missing(path, wanted)}")
     elif Path(path).is_dir():
         lines += [
             f"{file}: {access_error(file)}; DVC, which watches this folder, stops at it: mend or remove it"
@@ -125,7 +122,7 @@ def network_contradictions(network: Network[Any], settings: TrainingSettings) ->
     if settings.input_size != "weights" and settings.input_size < network.smallest_image:
         yield f"{key}.input_size = {settings.input_size}, but {network.name} needs {network.smallest_image} or more"
     if Path(settings.weights).suffix and not Path(settings.weights).is_file():
-        yield f"{key}.weights = {settings.weights} does not exist; name a file, the name of weights, or none"
+        yield f"{key}.weights = {missing(settings.weights, 'name a file, the name of weights, or none')}"
 
 
 def size_of_study() -> Size:

@@ -20,7 +20,7 @@ from stages.datasets.common.layouts import files_in_folders, refuse_clashes, top
 from stages.datasets.common.selection import Selection
 from stages.runtime.config import Section
 from stages.runtime.errors import UserError
-from stages.runtime.files import write_csv
+from stages.runtime.files import missing, write_csv
 from stages.runtime.names import case_clashes, has_control_characters, natural_order
 
 TEMPORARY = "/.dvc/tmp/exps/"  # where DVC makes its copies of a study
@@ -59,7 +59,7 @@ def fetch(settings: Settings, selection: Selection, seed: int, folder: Path) -> 
     if settings.url != "none":
         source = download(settings.url, settings.checksum, "dataset.folder", selection.limits)
     if not source.exists():
-        raise UserError(f"params.yaml: dataset.folder.path = {source} does not exist; name a folder or an archive")
+        raise UserError(f"params.yaml: dataset.folder.path = {missing(source, 'name a folder or an archive')}")
     if source.is_dir():
         _copy_chosen(source, settings, selection, folder, source)
         return

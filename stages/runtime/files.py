@@ -61,6 +61,14 @@ def _named_in_errors(path: Path) -> Iterator[None]:
         raise
 
 
+def missing(path: str | Path, otherwise: str) -> str:
+    """Return what is said of a file or folder that is not there: that DVC has it, or otherwise what to do."""
+    given = next((each for each in (Path(path), *Path(path).parents) if Path(f"{each}.dvc").is_file()), None)
+    if given is None:
+        return f"{path} does not exist; {otherwise}"
+    return f"{path} is with DVC and not here yet: `dvc pull {given}.dvc` brings it"
+
+
 def write_json(path: str | Path, value: Any) -> None:
     """Write `value` as JSON that Git can compare: sorted keys, an entry a line."""
     write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")

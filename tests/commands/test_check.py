@@ -66,11 +66,15 @@ def test_a_network_without_a_module_is_named(project):
     """With those there are."""
     set_params(project, study__networks=["own_cnn", "resnet51"])
     assert lines() == (
-        "params.yaml: networks.resnet51 is missing; add `resnet51: {}` to networks, with what it has other than"
-        " training",
         "there is no network 'resnet51': stages/networks/resnet51.py is missing; there are"
         f" {', '.join(network_names())}",
     )
+
+
+def test_a_network_needs_no_section(project):
+    """Its file and its name in study.networks are enough, as for `dvc repro`: all else has defaults."""
+    set_params(project, study__networks=["own_cnn", "convnext_tiny"], networks={"own_cnn": {"input_size": 64}})
+    main()
 
 
 def test_a_network_whose_name_is_no_word_of_a_run_is_named(project):
@@ -100,6 +104,21 @@ def test_a_missing_file_of_weights_is_named(project):
     set_params(project, networks__own_cnn__weights=path)
     assert lines() == (
         f"params.yaml: networks.own_cnn.weights = {path} does not exist; name a file, the name of weights, or none",
+    )
+
+
+@pytest.mark.parametrize("given", ["data/pretrained/own_cnn/birds.safetensors", "data/pretrained/own_cnn"])
+def test_weights_that_dvc_has_are_pulled(project, given):
+    """As in a clone of a study whose weights were added, alone or with their folder; pictures likewise."""
+    path = "data/pretrained/own_cnn/birds.safetensors"
+    set_params(project, networks__own_cnn__weights=path, dataset__folder__path="mine")
+    for name in (given, "mine"):
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / f"{name}.dvc").write_text("outs: []", encoding="utf-8")
+    assert lines() == (
+        "params.yaml: dataset.folder.path = mine is with DVC and not here yet: `dvc pull mine.dvc` brings it",
+        f"params.yaml: networks.own_cnn.weights = {path} is with DVC and not here yet: `dvc pull {given}.dvc` brings"
+        " it",
     )
 
 
