@@ -36,7 +36,8 @@ def run_stage(main: Callable[..., None]) -> None:
     """
     called, main = main, _importable(main)
     if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(line_buffering=True)  # who watches through a pipe sees each line at once
+        # who watches through a pipe sees each line at once; a terminal that lacks a letter ends no stage
+        sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     address = os.environ.get("DVC_STAGE")
     try:
