@@ -10,7 +10,7 @@ from pydantic import NonNegativeInt
 
 from stages import augment, fetch, prepare, report
 from stages.commands.estimate import Size, images_in, largest_pixels, warnings_about
-from stages.datasets.common.folders import access_error, walk_files
+from stages.datasets.common.folders import access_error, unwatched, walk_files
 from stages.networks.common.contract import Network, network_named
 from stages.networks.common.settings import OnlineAugmentation, Search, TrainingSettings
 from stages.runtime.command import run_stage
@@ -53,7 +53,8 @@ def main() -> None:
     lines += lines_of(check_contradictions) if not lines else []
     if lines:
         raise UserError(*dict.fromkeys(lines))
-    for line in warnings_about(size_of_study()):
+    watched = Path(read_section("dataset.folder.path", str))
+    for line in [*filter(None, [unwatched(watched)]), *warnings_about(size_of_study())]:
         print(f"warning: {line}", file=sys.stderr)
 
 
@@ -138,7 +139,7 @@ def size_of_study() -> Size:
     images, source_bytes = counts.get(source, lambda: (0, 0))()
     settings = [settings_of(network_named(name)) for name in study.networks]
     prepared = read_section("prepare", prepare.PrepareSettings)
-    pixels = largest_pixels(Path(read_section("dataset.folder.path", str)))
+    pixels = largest_pixels(Path(read_section("dataset.folder.path", str)), prepared.pixel_limit)
     return Size(
         images,
         source_bytes,
@@ -148,9 +149,7 @@ def size_of_study() -> Size:
         batch_size=max(each.batch_size for each in settings),
         parameters=LARGEST_NETWORK,
         runs=len(study.configurations()) * len(study.seeds),
-        largest_image=min(read_section("prepare", prepare.PrepareSettings).pixel_limit, pixels)
-        if source == "folder"
-        else 0,
+        largest_image=pixels if source == "folder" else 0,
     )
 
 

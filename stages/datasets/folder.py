@@ -4,6 +4,7 @@ An archive may lie behind a URL, in a key of its own: DVC watches `path`, and wo
 """
 
 import shutil
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -14,7 +15,7 @@ from pydantic import AfterValidator, Field
 from stages.datasets.common.archive_names import NameEncoding
 from stages.datasets.common.archives import SUFFIXES, DamagedArchive, is_archive, unpacked
 from stages.datasets.common.downloads import Checksum, check_url, download, file_name, forget
-from stages.datasets.common.folders import SourceFile, read_error
+from stages.datasets.common.folders import SourceFile, read_error, unwatched
 from stages.datasets.common.label_tables import TableName, files_in_table
 from stages.datasets.common.layouts import files_in_folders, refuse_clashes, top_folder
 from stages.datasets.common.selection import Selection
@@ -61,6 +62,8 @@ def fetch(settings: Settings, selection: Selection, seed: int, folder: Path) -> 
     if not source.exists():
         raise UserError(f"params.yaml: dataset.folder.path = {missing(source, 'name a folder or an archive')}")
     if source.is_dir():
+        if line := unwatched(source):
+            print(f"warning: {line}", file=sys.stderr)
         _copy_chosen(source, settings, selection, folder, source)
         return
     if not is_archive(source):

@@ -143,6 +143,21 @@ def test_files_at_which_dvc_would_stop_are_named(project):
     )
 
 
+def test_folders_into_which_dvc_does_not_look_are_named(project, capsys):
+    """The stage fetch follows links to folders; what changes behind them DVC does not see."""
+    (project / "elsewhere").mkdir()
+    (project / "elsewhere/1.jpg").touch()
+    main()
+    assert "into which DVC" not in capsys.readouterr().err
+    for name in ("crow", "jay"):
+        (project / f"data/pictures/{name}").symlink_to(project / "elsewhere")
+    main()
+    assert (
+        "warning: data/pictures/crow and 1 others are links to a folder, into which DVC does not look: after a change"
+        " behind it, `dvc repro -f fetch`"
+    ) in capsys.readouterr().err
+
+
 def test_a_mistyped_key_of_the_dataset_is_answered_as_in_other_sections(project):
     """With its line and what was meant, not with what all sources have set; an unknown source's section likewise."""
     set_params(project, dataset__class=20, dataset__flickr={})
