@@ -3,7 +3,7 @@
     python -m benchmarks.waiting [IMAGES] [ROUNDS]
 
 The own CNN at 64 pixels, in epochs of IMAGES (640), by processes that differ in GOMP_SPINCOUNT or in their threads and
-take turns: ROUNDS (5) each after one that does not count, first alone, then beside as many endless loops as there are cores.
+take turns: ROUNDS (5) each after one that does not count, first alone, then beside an endless loop on each core.
 """
 
 import os
