@@ -22,7 +22,7 @@ from stages.datasets.common.selection import Selection
 from stages.runtime.config import Section
 from stages.runtime.errors import UserError
 from stages.runtime.files import missing, write_csv
-from stages.runtime.names import case_clashes, has_control_characters, natural_order
+from stages.runtime.names import case_clashes, has_control_characters, natural_order, number_clashes
 
 TEMPORARY = "/.dvc/tmp/exps/"  # where DVC makes its copies of a study
 
@@ -134,6 +134,14 @@ def _refuse_missing(classes: dict[str, list[str]], names: list[str], source: Pat
 def _check_names(names: list[str], files: list[SourceFile], source: Path) -> None:
     """Raise UserError for names that another system, Parquet, CSV or a terminal cannot hold, or holds for others."""
     refuse_clashes(names, source, "classes")
+    if pairs := number_clashes(names):
+        raise UserError(
+            *(
+                f"{source}: classes {one!r} and {other!r} are one number; merge them (spreadsheets drop zeros in"
+                " front), or call them otherwise"
+                for one, other in pairs
+            )
+        )
     targets = [str(file.target) for file in files]
     if odd := [name for name in targets if any("\udc80" <= each <= "\udcff" for each in name)]:  # of old archives
         raise UserError(

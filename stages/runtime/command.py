@@ -86,6 +86,8 @@ def _in_words(error: OSError) -> str:
         return str(error) or type(error).__name__
     if error.errno in DISK_FULL:
         return f"the disk is full: {file} could not be written; make room and run `dvc repro` again"
+    if error.errno == errno.ENOENT and error.filename is None:  # of Python's tempfile
+        return f"{error.strerror}; set TMPDIR to a folder that may be written"
     remedy = REMEDIES.get(error.errno)
     return f"{file}: {error.strerror}" + (f"; {remedy}" if remedy else "")
 

@@ -184,6 +184,15 @@ def test_classes_that_some_systems_hold_for_one_are_refused(mine, one, other, sh
     assert refused() == (f"mine: classes {shown[0]} and {shown[1]} {advice}",)
 
 
+def test_classes_that_are_the_same_number_are_refused(mine):
+    """A spreadsheet drops zeros in front: one class would be two, and neither be learnt."""
+    write_images(mine, {"1": 1, "01": 1, "10": 1})
+    assert refused() == (
+        "mine: classes '01' and '1' are one number; merge them (spreadsheets drop zeros in front), or call them"
+        " otherwise",
+    )
+
+
 def test_classes_of_two_splits_that_some_systems_hold_for_one_are_refused(mine):
     """train/crow and test/Crow are not two classes that the other lacks."""
     for split, name in {"train": "crow", "test": "Crow"}.items():

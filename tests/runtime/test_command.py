@@ -58,6 +58,10 @@ def test_a_problem_is_its_lines_and_exit_code_1(capsys):
         (OSError(errno.ENAMETOOLONG, "File name too long", "aaa"), "aaa: File name too long; give it a shorter name"),
         (OSError(errno.EIO, "Input/output error", "data/raw"), "data/raw: Input/output error"),
         (OSError("no answer"), "no answer"),
+        (
+            FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']"),
+            "No usable temporary directory found in ['/tmp']; set TMPDIR to a folder that may be written",
+        ),
     ],
 )
 def test_what_the_system_refuses_is_said_in_words(capsys, error, line):
