@@ -15,7 +15,7 @@ from pydantic import AfterValidator, Field
 from stages.datasets.common.archive_names import NameEncoding
 from stages.datasets.common.archives import SUFFIXES, DamagedArchive, is_archive, unpacked
 from stages.datasets.common.downloads import Checksum, check_url, download, file_name, forget
-from stages.datasets.common.folders import SourceFile, read_error, unwatched
+from stages.datasets.common.folders import SourceFile, list_folder, read_error, unwatched
 from stages.datasets.common.label_tables import TableName, files_in_table
 from stages.datasets.common.layouts import files_in_folders, refuse_clashes, top_folder
 from stages.datasets.common.selection import Selection
@@ -90,6 +90,10 @@ def _copy_chosen(here: Path, settings: Settings, selection: Selection, folder: P
             " `dvc add`), commit, and run it again"
         )
     names = natural_order(name for each in classes.values() for name in each)
+    if not names and (packed := [path.name for path in list_folder(top_folder(here)) if is_archive(path)]):
+        raise UserError(
+            f"{source}: holds archives instead of folders, such as {packed[0]}; unpack them, or name that one"
+        )
     _check_names(names, files, source)
     wanted = _chosen_classes(files, classes, names, selection, source)
     chosen = list(_chosen_files(files, wanted, selection))
