@@ -24,6 +24,7 @@ MINUTES = {  # about, on two cores without a GPU
     "push_and_pull": "2",
     "scaling": "3",
     "training": "20",
+    "waiting": "3",
 }
 IN_THE_README = ("training", "preparing", "pipeline", "push_and_pull", "scaling")
 

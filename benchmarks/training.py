@@ -71,6 +71,15 @@ def main(wanted: list[tuple[str, int]]) -> None:
 
 def measured(work: Work, count: int) -> dict[str, Any]:
     """Return what each side took for each of its epochs of `count` images."""
+    write_images(work, count)
+    with ExitStack() as stack:
+        sides = {name: stack.enter_context(started(name, work)) for name in SIDES}
+        turns = take_turns(sides, ROUNDS)
+    return {"network": work.network, "size": work.size, "images": count, "turns": turns}
+
+
+def write_images(work: Work, count: int) -> None:
+    """Write so many images to train on, and the first two of them as those that tell when to stop."""
     write_jpeg_images(work.folder / "images", count, work.size, CLASSES)
     names = sorted(path.name for path in (work.folder / "images").iterdir())
     files = sorted((work.folder / "images").rglob("*.jpg"))
@@ -78,10 +87,6 @@ def measured(work: Work, count: int) -> dict[str, Any]:
         with ShardWriter(work.folder / shards, names) as writer:
             for path in part:
                 writer.add(Row(path.read_bytes(), f"{path.parent.name}/{path.name}", names.index(path.parent.name)))
-    with ExitStack() as stack:
-        sides = {name: stack.enter_context(started(name, work)) for name in SIDES}
-        turns = take_turns(sides, ROUNDS)
-    return {"network": work.network, "size": work.size, "images": count, "turns": turns}
 
 
 def started(name: str, work: Work) -> Side:

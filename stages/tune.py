@@ -25,10 +25,15 @@ def main(network: str, role: str = "") -> None:
     chosen, asked = network_named(network), read_json(f"data/settings/{network}/search.json")
     seed, compared = asked.pop("seed"), asked.pop("hyperparameters")
     defaults = config_from(chosen.schema, read_json(f"data/settings/{network}/training.json"))
+    frozen = starting_point(network).frozen
+    if role == HELPER and (frozen or "tuned" not in compared):
+        raise UserError(
+            f"{network} has no search to help: its head is found in seconds, or no run of the study is tuned"
+        )
     if "tuned" not in compared:
         write_hyperparameters(network, defaults, Found({}, [], {}), seed, compared)
         return
-    if starting_point(network).frozen:
+    if frozen:
         from stages.tuning.head_search import search_head
 
         with TemporaryDirectory(dir="data") as folder:

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import tarfile
+import zipfile
 
 import pytest
 
@@ -100,6 +101,17 @@ def test_an_unreadable_archive_is_named(folder_source, name):
     set_params(folder_source, dataset__folder__path=name)
     (line,) = refused(folder_source)
     assert line.startswith(f"{name}: ")
+
+
+def test_archives_within_an_archive_are_named(folder_source):
+    """As competitions hand them out: nothing is unpacked twice."""
+    with zipfile.ZipFile(folder_source / "all.zip", "w") as archive:
+        archive.writestr("train.zip", b"PK")
+        archive.writestr("readme.txt", b"-")
+    set_params(folder_source, dataset__folder__path="all.zip")
+    assert refused(folder_source) == (
+        "all.zip: holds archives instead of folders, such as train.zip; unpack them, or name that one",
+    )
 
 
 def test_empty_classes_are_all_named(folder_source):
@@ -229,6 +241,8 @@ def test_two_folders_of_the_same_folders_are_not_two_classes(folder_source):
     write_images(mine, {"extra": 2})
     (line,) = refused(folder_source)
     assert line.startswith("mine: evening/, morning/ hold folders of the same names and no image, crow/, daw/, jay/:")
+    assert line.endswith("or name all images in a table, whose column group may keep a folder's together"
+                         " (dataset.folder.labels)")  # fmt: skip
 
 
 def test_splits_within_each_class_are_not_mixed(folder_source):

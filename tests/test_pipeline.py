@@ -236,6 +236,17 @@ def test_declared_params_are_what_the_stage_reads(name):
     assert [section for section in declared if not any(covers(section, key) for key in read)] == []
 
 
+def test_no_setting_has_a_name_that_dvc_overlooks():
+    """Its run cache takes any `size` or `nfiles` for what it notes of files: a change would bring back old results."""
+
+    def keys(tree: object) -> set[str]:
+        below = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ()
+        return {*(tree if isinstance(tree, dict) else ()), *(key for each in below for key in keys(each))}
+
+    assert {"image_size", "trials"} <= (found := keys(yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))))
+    assert not {"size", "nfiles"} & found
+
+
 def test_nothing_that_chooses_sees_the_test_images():
     """Nothing that chooses weights or hyperparameters can look at the test set; embed reads each set alike."""
     seen = {name for name, stage in STAGES.items() for dep in stage["deps"] if "test" in dep.split("/")}

@@ -188,18 +188,39 @@ def test_what_a_search_of_other_settings_has_left_is_not_used(images, monkeypatc
     assert {row["epochs"] for row in read_csv(TUNED / "trials.csv")} == {"1"}
 
 
-def test_a_helper_needs_a_database_and_a_search_that_runs(images, monkeypatch, tmp_path):
-    """It writes nothing; each of these is said in words."""
+def interrupt(_: float) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_helper_needs_a_database_and_a_search_that_runs(images, monkeypatch, tmp_path, capsys):
+    """It writes nothing; each of these is said in words. What it waits for may be a search that runs alone here."""
     with pytest.raises(UserError, match="a search is shared through a database: set STUDY_STORAGE"):
-        tune.main("own_cnn", "only-trials")
-    monkeypatch.setattr("stages.tuning.storage.TRIES", 1)
-    monkeypatch.setattr("stages.tuning.storage.time.sleep", lambda _: None)
-    monkeypatch.setenv("STUDY_STORAGE", f"sqlite:///{tmp_path}/search.db")
-    with pytest.raises(UserError, match="no search with these settings"):
         tune.main("own_cnn", "only-trials")
     with pytest.raises(UserError, match="help is no way to tune"):
         tune.main("own_cnn", "help")
+    monkeypatch.setenv("STUDY_STORAGE", f"sqlite:///{tmp_path}/search.db")
+    monkeypatch.setattr("stages.tuning.storage.time.sleep", interrupt)
+    alone = Path("data/checkpoints/tune-own_cnn/alone")
+    alone.mkdir(parents=True)
+    with pytest.raises(KeyboardInterrupt):
+        tune.main("own_cnn", "only-trials")
+    assert "waiting until `dvc repro` begins this search" in capsys.readouterr().err
+    assert alone.exists()
+    change(images, study__hyperparameters=["default"])
+    with pytest.raises(UserError, match="own_cnn has no search to help"):
+        tune.main("own_cnn", "only-trials")
     assert not Path("data/hyperparameters").exists()
+
+
+def test_a_helper_of_a_search_that_has_ended_says_so(images, monkeypatch, tmp_path, capsys):
+    """It trains nothing, and leaves what was found as it is."""
+    monkeypatch.setenv("STUDY_STORAGE", f"sqlite:///{tmp_path}/search.db")
+    tune.main("own_cnn")
+    before = outputs()
+    monkeypatch.setattr(search, "run_trial", interrupt)
+    tune.main("own_cnn", "only-trials")
+    assert "the search has ended; who leads it has its results" in capsys.readouterr().err
+    assert outputs() == before
 
 
 def test_a_mistake_in_either_section_is_one_line(images):

@@ -10,12 +10,13 @@ from pydantic import NonNegativeInt
 
 from stages import augment, fetch, prepare, report
 from stages.commands.estimate import Size, images_in, largest_pixels, warnings_about
-from stages.datasets.common.folders import CIRCLE, access_error, walk_files
+from stages.datasets.common.folders import CIRCLE, access_error, unwatched, walk_files
 from stages.networks.common.contract import Network, network_named
 from stages.networks.common.settings import OnlineAugmentation, Search, TrainingSettings
 from stages.runtime.command import run_stage
 from stages.runtime.config import read_merged_section, read_section, section_names
 from stages.runtime.errors import UserError
+from stages.runtime.files import missing
 from stages.runtime.guard import PARAMS, PIPELINE
 from stages.runtime.lock_file import mend_lock_file, mend_locked_paths
 from stages.runtime.pipeline import remove_leftovers
@@ -58,7 +59,8 @@ def main() -> None:
     if lines:
         raise UserError(*dict.fromkeys(lines))
     remove_leftovers(read_yaml(PIPELINE)["stages"], read_yaml(PARAMS))
-    for line in warnings_about(size_of_study()):
+    watched = Path(read_section("dataset.folder.path", str))
+    for line in [*filter(None, [unwatched(watched)]), *warnings_about(size_of_study())]:
         print(f"warning: {line}", file=sys.stderr)
 
 
@@ -73,16 +75,12 @@ def lines_of(check: Callable[[], object]) -> list[str]:
 
 def network_faults() -> list[str]:
     """Return a line for each mistake in the settings or the file of a network that params.yaml speaks of."""
+    lines: list[str] = []
     try:
         sections = read_section("networks", dict[str, dict[str, Any] | None])
         named = read_section("study.networks", list[str])
     except UserError as problem:
         return list(problem.lines)
-    lines = [
-        f"params.yaml: networks.{name} is missing; add `{name}: {{}}` to networks, with what it has other than training"
-        for name in named
-        if name not in sections
-    ]
     for name in dict.fromkeys([*sections, *named]):
         lines += lines_of(partial(check_settings, name))
         lines += lines_of(partial(read_merged_section, "search", Search, f"networks.{name}.search", Search))
@@ -109,7 +107,7 @@ def check_contradictions() -> None:
     lines = []
     if not Path(path := read_section("dataset.folder.path", str)).exists():
         wanted = "name a folder or an archive" if source == "folder" else "DVC watches it whatever the source is"
-        lines.append(f"params.yaml: dataset.folder.path = {path} does not exist; {wanted}")
+        lines.append(f"params.yaml: dataset.folder.path = {missing(path, wanted)}")
     elif Path(path).is_dir():
         lines += [
             f"{file}: {error}; DVC, which watches this folder, stops at it: mend or remove it"
@@ -131,7 +129,7 @@ def network_contradictions(network: Network[Any], settings: TrainingSettings) ->
     if settings.input_size != "weights" and settings.input_size < network.smallest_image:
         yield f"{key}.input_size = {settings.input_size}, but {network.name} needs {network.smallest_image} or more"
     if Path(settings.weights).suffix and not Path(settings.weights).is_file():
-        yield f"{key}.weights = {settings.weights} does not exist; name a file, the name of weights, or none"
+        yield f"{key}.weights = {missing(settings.weights, 'name a file, the name of weights, or none')}"
 
 
 def size_of_study() -> Size:
@@ -147,7 +145,7 @@ def size_of_study() -> Size:
     images, source_bytes = counts.get(source, lambda: (0, 0))()
     settings = [settings_of(network_named(name)) for name in study.networks]
     prepared = read_section("prepare", prepare.PrepareSettings)
-    pixels = largest_pixels(Path(read_section("dataset.folder.path", str)))
+    pixels = largest_pixels(Path(read_section("dataset.folder.path", str)), prepared.pixel_limit)
     return Size(
         images,
         source_bytes,
@@ -157,9 +155,7 @@ def size_of_study() -> Size:
         batch_size=max(each.batch_size for each in settings),
         parameters=LARGEST_NETWORK,
         runs=len(study.configurations()) * len(study.seeds),
-        largest_image=min(read_section("prepare", prepare.PrepareSettings).pixel_limit, pixels)
-        if source == "folder"
-        else 0,
+        largest_image=pixels if source == "folder" else 0,
     )
 
 

@@ -8,6 +8,7 @@ classify export --onnx best.onnx
 import argparse
 import os
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -31,6 +32,8 @@ def program() -> NoReturn:
 
 def main() -> NoReturn:
     """Answer the command line; exit with 0, with 1 where a file could not be answered, with 2 where none was named."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names that the terminal's encoding does not have
     try:
         sys.exit(export(sys.argv[2:]) if sys.argv[1:2] == ["export"] else classify(sys.argv[1:]))
     except UserError as problem:
@@ -189,15 +192,21 @@ def _refuse_other_weights(run: str, file: Path) -> None:
 def best_run() -> str:
     """Return the run with the highest test accuracy: the first seed's of the study's best configuration.
 
-    Where classes are unequal it is the balanced accuracy. Known from metrics/runs alone, so that it is found after an
-    edit of params.yaml as well.
+    Where classes are unequal it is the balanced accuracy. Known from metrics alone, so that it is found after an edit
+    of params.yaml as well; of those of a network that left the study, of other images perhaps, metrics.json has none.
     """
     from stages.reporting.records import read_record
+    from stages.runtime.files import read_json
 
+    summary = Path("metrics/metrics.json")
+    nested = read_json(summary) if summary.is_file() else {}
+    known = {f"{network}-{tuned}-{data}" for network, of in nested.items() for tuned, by in of.items() for data in by}
     accuracies: dict[str, list[float]] = {}
     runs: dict[str, str] = {}
     for file in sorted(Path("metrics/runs").glob("*.json")):
         configuration = file.stem.rpartition("-")[0]
+        if known and configuration not in known:
+            continue
         record = read_record(str(file.with_suffix("")))
         accuracies.setdefault(configuration, []).append(record[record["ranked_by"]])
         runs.setdefault(configuration, file.stem)

@@ -3,7 +3,6 @@
 python -m stages.commands.compare birds-200
 """
 
-import json
 from collections.abc import Callable, Mapping
 from functools import partial
 from math import hypot
@@ -33,6 +32,7 @@ from stages.reporting.markdown import bounds, percent, table
 from stages.reporting.records import Records, classes_of, records_of_study
 from stages.runtime.command import run_stage
 from stages.runtime.errors import UserError
+from stages.runtime.files import parse_json
 from stages.runtime.study import Configuration, Study
 from stages.runtime.yaml_files import read_yaml
 from stages.statistics.accuracies import accuracies
@@ -99,7 +99,7 @@ def study_of(text: Callable[[str], str], name: str) -> FinishedStudy:
     except (KeyError, TypeError, ValueError, ValidationError) as error:
         raise UserError(f"params.yaml of {name} has no sections that this version reads: {error}") from None
     try:
-        records = records_of_study(study, lambda path: json.loads(text(path)))
+        records = records_of_study(study, lambda path: parse_json(text(path), path))
     except UserError as problem:
         raise UserError(*(f"{name}: {line}" for line in problem.lines)) from None
     return FinishedStudy(params, records, published)

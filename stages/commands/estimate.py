@@ -5,17 +5,15 @@ Factors are rounded up from measurements (docs/speed.md); an estimate is a warni
 
 import shutil
 from collections.abc import Iterable
-from contextlib import suppress
 from heapq import nlargest
-from math import inf
+from math import inf, prod
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL import Image
-
+from stages.datasets.common.folders import walk_files
 from stages.hardware.memory import GIGABYTE, SHARE_OF_IMAGES, free_bytes
+from stages.images.reading import width_and_height
 from stages.runtime.cores import worker_count
-from stages.runtime.files import files_below
 
 # of one training image, by the bytes of a number: all that is kept for the gradient
 STEP_BYTES_A_PIXEL = {2: 1_400, 4: 2_800}
@@ -78,7 +76,8 @@ def warnings_about(size: Size) -> list[str]:
 
 def machine(project: Path) -> Needs:
     """Return the memory that is free, within a container's limit, and the disk: free, or already the study's."""
-    own = sum(images_in(project / name)[1] for name in ("data", ".dvc/cache"))
+    files = (file for name in ("data", ".dvc/cache") for file in (project / name).rglob("*") if file.is_file())
+    own = sum(file.stat().st_size for file in files)
     return Needs(free_bytes(), shutil.disk_usage(project).free + own)
 
 
@@ -86,17 +85,19 @@ def images_in(path: Path) -> tuple[int, int]:
     """Return how many files a folder holds, and their bytes; of an archive, about how many."""
     if path.is_file():
         return round(path.stat().st_size / ARCHIVED_BYTES), path.stat().st_size
-    sizes = [file.stat().st_size for file in files_below(path)]
+    sizes = [file.stat().st_size for file in _files(path)]
     return len(sizes), sum(sizes)
 
 
-def largest_pixels(folder: Path) -> int:
-    """Return the pixels of the largest image among the largest files of a folder; 0 where none can be read."""
-    pixels = [0]
-    for file in nlargest(LOOKED_AT, files_below(folder), key=lambda each: each.stat().st_size):
-        with suppress(OSError, ValueError, SyntaxError, Image.DecompressionBombError), Image.open(file) as image:
-            pixels.append(image.width * image.height)
-    return max(pixels)
+def largest_pixels(folder: Path, pixel_limit: int) -> int:
+    """Return the pixels of the largest image among the largest files of a folder; of no more than the limit."""
+    largest = nlargest(LOOKED_AT, _files(folder), key=lambda file: file.stat().st_size)
+    return max((prod(width_and_height(file, pixel_limit)) for file in largest), default=0)
+
+
+def _files(folder: Path) -> list[Path]:
+    """Return what fetch would find in a folder."""
+    return [file for file, error in walk_files(folder) if not error] if folder.is_dir() else []
 
 
 def worker_shortfalls(pixels: int, memory: float) -> Iterable[str]:

@@ -15,6 +15,7 @@ from stages.datasets.common.archives import published_layout, unpacked
 from stages.datasets.common.downloads import Checksum, Url, download
 from stages.datasets.common.selection import Selection
 from stages.runtime.config import Section
+from stages.runtime.files import is_failed_write
 from stages.runtime.parallel import parallel_map
 
 TOP = "CUB_200_2011"
@@ -124,5 +125,7 @@ def _crop(copy: tuple[Bird, Path]) -> None:
             cut = image.crop((max(math.floor(x), 0), max(math.floor(y), 0), right, lower))
             kept = cut if cut.mode in MODES else cut.convert("RGB")
             kept.save(path, "JPEG", quality=95, subsampling=0)
-    except (UnidentifiedImageError, OSError, ValueError):
+    except (UnidentifiedImageError, OSError, ValueError) as error:
+        if is_failed_write(error):
+            raise
         bird.file.rename(path)  # as it came: prepare lists all bad images at once

@@ -4,6 +4,7 @@ An archive may lie behind a URL, in a key of its own: DVC watches `path`, and wo
 """
 
 import shutil
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -14,14 +15,14 @@ from pydantic import AfterValidator, Field
 from stages.datasets.common.archive_names import NameEncoding
 from stages.datasets.common.archives import SUFFIXES, DamagedArchive, is_archive, unpacked
 from stages.datasets.common.downloads import Checksum, check_url, download, file_name, forget
-from stages.datasets.common.folders import SourceFile, read_error
+from stages.datasets.common.folders import SourceFile, list_folder, read_error, unwatched
 from stages.datasets.common.label_tables import TableName, files_in_table
 from stages.datasets.common.layouts import files_in_folders, refuse_clashes, top_folder
 from stages.datasets.common.selection import Selection
 from stages.runtime.config import Section
 from stages.runtime.errors import UserError
-from stages.runtime.files import write_csv
-from stages.runtime.names import case_clashes, has_control_characters, natural_order
+from stages.runtime.files import missing, write_csv
+from stages.runtime.names import case_clashes, has_control_characters, natural_order, number_clashes
 
 TEMPORARY = "/.dvc/tmp/exps/"  # where DVC makes its copies of a study
 
@@ -59,8 +60,10 @@ def fetch(settings: Settings, selection: Selection, seed: int, folder: Path) -> 
     if settings.url != "none":
         source = download(settings.url, settings.checksum, "dataset.folder", selection.limits)
     if not source.exists():
-        raise UserError(f"params.yaml: dataset.folder.path = {source} does not exist; name a folder or an archive")
+        raise UserError(f"params.yaml: dataset.folder.path = {missing(source, 'name a folder or an archive')}")
     if source.is_dir():
+        if line := unwatched(source):
+            print(f"warning: {line}", file=sys.stderr)
         _copy_chosen(source, settings, selection, folder, source)
         return
     if not is_archive(source):
@@ -87,6 +90,10 @@ def _copy_chosen(here: Path, settings: Settings, selection: Selection, folder: P
             " `dvc add`), commit, and run it again"
         )
     names = natural_order(name for each in classes.values() for name in each)
+    if not names and (packed := [path.name for path in list_folder(top_folder(here)) if is_archive(path)]):
+        raise UserError(
+            f"{source}: holds archives instead of folders, such as {packed[0]}; unpack them, or name that one"
+        )
     _check_names(names, files, source)
     wanted = _chosen_classes(files, classes, names, selection, source)
     chosen = list(_chosen_files(files, wanted, selection))
@@ -131,6 +138,14 @@ def _refuse_missing(classes: dict[str, list[str]], names: list[str], source: Pat
 def _check_names(names: list[str], files: list[SourceFile], source: Path) -> None:
     """Raise UserError for names that another system, Parquet, CSV or a terminal cannot hold, or holds for others."""
     refuse_clashes(names, source, "classes")
+    if pairs := number_clashes(names):
+        raise UserError(
+            *(
+                f"{source}: classes {one!r} and {other!r} are one number; merge them (spreadsheets drop zeros in"
+                " front), or call them otherwise"
+                for one, other in pairs
+            )
+        )
     targets = [str(file.target) for file in files]
     if odd := [name for name in targets if any("\udc80" <= each <= "\udcff" for each in name)]:  # of old archives
         raise UserError(

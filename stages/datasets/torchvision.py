@@ -25,7 +25,7 @@ from stages.datasets.common.class_names import folder_names
 from stages.datasets.common.selection import Selection
 from stages.runtime.config import Section
 from stages.runtime.errors import UserError
-from stages.runtime.files import atomic_folder
+from stages.runtime.files import atomic_folder, is_failed_write
 from stages.runtime.parallel import parallel_map
 
 Keywords = dict[str, str | bool]
@@ -127,6 +127,8 @@ def _downloaded(name: str, folder: Path, root: Path, keywords: Keywords) -> Any:
             with _read_timeout():
                 return _dataset(name, folder, keywords)
         except FAILURES as error:
+            if is_failed_write(error):
+                raise
             if isinstance(error, HTTPError):
                 error.close()  # it is the server's answer as well, with its connection
             if failures == downloads.MAX_TRIES or not _is_transient(error):

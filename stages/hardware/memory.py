@@ -20,8 +20,13 @@ SHARE_OF_IMAGES = 0.5  # of the memory that is left, for all the images of one f
 
 
 def free_bytes(root: Path = Path("/")) -> int:
-    """Return the bytes that are free on this machine, and no more than is left of its container's or job's limit."""
-    return int(min([psutil.virtual_memory().available, *map(_left_in, control_groups("memory", root))]))
+    """Return the bytes that are free on this machine, and no more than is left of a limit.
+
+    Of a container's or job's, or of what `ulimit -v` grants each process of its address space.
+    """
+    granted, _ = resource.getrlimit(resource.RLIMIT_AS)
+    own = inf if granted == resource.RLIM_INFINITY else max(0, granted - psutil.Process().memory_info().vms)
+    return int(min([psutil.virtual_memory().available, own, *map(_left_in, control_groups("memory", root))]))
 
 
 def left_bytes() -> float:

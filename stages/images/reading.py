@@ -3,7 +3,7 @@
 An image is a uint8 array of shape (height, width, 3), RGB.
 """
 
-import struct
+import errno
 import warnings
 from contextlib import suppress
 from io import BytesIO
@@ -13,7 +13,7 @@ from typing import Literal
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from stages.images.bit_depth import MAX_16_BIT, is_high_bit_depth, scale_to_8_bits, values_of
 from stages.images.formats import (
@@ -35,10 +35,21 @@ INTERPOLATION = {"shrinking": "area", "enlarging": "bicubic"}  # of `resized`, i
 JPEG_SCANS = 100  # encoders write about ten; each costs as much time as the whole image
 SCAN_MARKER = b"\xff\xda"
 
+# errors that say nothing of what is in a file: to leave it out for one of these would be wrong
+OF_THE_SYSTEM = (errno.EACCES, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE)
+
 # not all that Pillow knows: it reads EPS by running Ghostscript, and takes almost any file for some rare formats
 FORMATS = ["AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP"]
-ORIENTATION = 274  # a tag of EXIF
-BAD_EXIF = (SyntaxError, ValueError, struct.error)
+ORIENTATION = 274  # a tag of EXIF, and what undoes each of its values but 1
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 class UnreadableImage(Exception):
@@ -49,23 +60,25 @@ def load(path: Path, pixel_limit: int, white_level: int = MAX_16_BIT) -> ImageAr
     """Return the image in a file: upright by its EXIF orientation, first frame, transparency over mid-grey.
 
     16 bits a channel become 8 by scaling, so that the value `white_level` becomes 255. An image whose metadata is
-    corrupt or too large is taken without it. Raises UnreadableImage where the file is empty, truncated, no image, has
-    more than `pixel_limit` pixels or a JPEG more than 100 scans, or has values whose black and white nothing tells
-    (floating point, or beyond 16 bits).
+    corrupt or too large is taken without it. Raises OSError where the system cannot read the file, and UnreadableImage
+    where it is empty, truncated, no image, has more than `pixel_limit` pixels or a JPEG more than 100 scans, or has
+    values whose black and white nothing tells (floating point, or beyond 16 bits).
     """
     if path.stat().st_size == 0:
         raise UnreadableImage("the file is empty")
     try:
         # warnings are Pillow's, on oddities that harm no pixel
         with warnings.catch_warnings(action="ignore"), _decode_file(path, pixel_limit) as image:
-            return np.asarray(_to_rgb(_apply_orientation(_to_8_bits(image, path, white_level))))
+            return np.asarray(_to_rgb(_turned(_to_8_bits(image, path, white_level), _orientation(image))))
     except UnreadableImage:
         raise
     except UnidentifiedImageError:
         raise UnreadableImage(unsupported_reason(path)) from None
     except Image.DecompressionBombError:
         raise UnreadableImage(f"more pixels than the limit of {pixel_limit} (prepare.pixel_limit)") from None
-    except Exception as error:  # noqa: BLE001  # Pillow's readers raise almost anything on damaged bytes
+    except Exception as error:  # Pillow's readers raise almost anything on damaged bytes
+        if isinstance(error, OSError) and error.errno in OF_THE_SYSTEM:
+            raise
         raise UnreadableImage(f"damaged: {' '.join(str(error).split()) or type(error).__name__}") from None
 
 
@@ -134,17 +147,20 @@ def _to_8_bits(image: Image.Image, path: Path, white_level: int) -> Image.Image:
     values = values_of(image, path)
     if values is None:
         raise UnreadableImage("16 bits a channel in a form that cannot be scaled; convert it to 8 bits")
-    scaled = scale_to_8_bits(values, white_level)
-    with suppress(*BAD_EXIF):
-        scaled.getexif()[ORIENTATION] = image.getexif().get(ORIENTATION, 1)
-    return scaled
+    return scale_to_8_bits(values, white_level)
 
 
-def _apply_orientation(image: Image.Image) -> Image.Image:
-    try:
-        return ImageOps.exif_transpose(image)
-    except BAD_EXIF:
-        return image
+def _orientation(image: Image.Image) -> object:
+    """Return what EXIF says of which side is up; 1, upright, where it cannot be read."""
+    with suppress(Exception):  # of Pillow's readers, whatever damaged bytes make of them
+        return image.getexif().get(ORIENTATION, 1)
+    return 1
+
+
+def _turned(image: Image.Image, orientation: object) -> Image.Image:
+    # not by ImageOps.exif_transpose: it writes all other tags anew, and fails at one that makes no sense
+    turn = next((turn for value, turn in TURNS.items() if value == orientation), None)
+    return image if turn is None else image.transpose(turn)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

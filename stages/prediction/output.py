@@ -61,7 +61,10 @@ class JsonLines:
         classes = [{"name": name, "probability": round(probability, 6)} for name, probability in prediction.classes]
         line = {"path": prediction.path, "classes": classes, "none_of_these": prediction.is_none}
         text = json.dumps(line, ensure_ascii=False, allow_nan=False)
-        print(text if text.isprintable() else json.dumps(line, allow_nan=False))  # what steers a terminal is escaped
+        is_shown = text.isprintable() and text == text.encode(sys.stdout.encoding, "replace").decode(
+            sys.stdout.encoding
+        )
+        print(text if is_shown else json.dumps(line, allow_nan=False))  # what steers a terminal is escaped
 
     def close(self) -> None:
         """Nothing is left."""

@@ -36,7 +36,8 @@ def run_stage(main: Callable[..., None]) -> None:
     """
     called, main = main, _importable(main)
     if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(line_buffering=True)  # who watches through a pipe sees each line at once
+        # who watches through a pipe sees each line at once; a terminal that lacks a letter ends no stage
+        sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     address = os.environ.get("DVC_STAGE")
     try:
@@ -85,6 +86,8 @@ def in_words(error: OSError) -> str:
         return str(error) or type(error).__name__
     if error.errno in DISK_FULL:
         return f"the disk is full: {file} could not be written; make room and run it again"
+    if error.errno == errno.ENOENT and error.filename is None:  # of Python's tempfile
+        return f"{error.strerror}; set TMPDIR to a folder that may be written"
     remedy = REMEDIES.get(error.errno)
     return f"{file}: {error.strerror}" + (f"; {remedy}" if remedy else "")
 

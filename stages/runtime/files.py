@@ -10,9 +10,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from stages.runtime.errors import UserError
+
 FAILED_WRITES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 NO_FOLDER = (PermissionError, FileNotFoundError, NotADirectoryError)
 UNFINISHED = ".unfinished"  # suffix of what is being written; data/.gitignore and .dvcignore pass over it
+
+
+def is_failed_write(error: BaseException) -> bool:
+    """Say whether an error is of a disk that is full or fails, whatever was being done when it came."""
+    return isinstance(error, OSError) and error.errno in FAILED_WRITES
 
 
 @contextmanager
@@ -64,9 +71,17 @@ def _named_in_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.filename is None and error.errno in FAILED_WRITES:  # unlike a failed open they do not say where
+        if error.filename is None and is_failed_write(error):  # unlike a failed open they do not say where
             error.filename = str(path)
         raise
+
+
+def missing(path: str | Path, otherwise: str) -> str:
+    """Return what is said of a file or folder that is not there: that DVC has it, or otherwise what to do."""
+    given = next((each for each in (Path(path), *Path(path).parents) if Path(f"{each}.dvc").is_file()), None)
+    if given is None:
+        return f"{path} does not exist; {otherwise}"
+    return f"{path} is with DVC and not here yet: `dvc pull {given}.dvc` brings it"
 
 
 def write_json(path: str | Path, value: Any) -> None:
@@ -75,8 +90,19 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def read_json(path: str | Path) -> Any:
-    """Return the value of a JSON file."""
-    return json.loads(Path(path).read_text(encoding="utf-8"))
+    """Return the value of a JSON file. Raises UserError where it holds none."""
+    return parse_json(Path(path).read_bytes(), str(path))
+
+
+def parse_json(text: str | bytes, name: str) -> Any:
+    """Return the value of a JSON file's text. Raises UserError with the file's name where it holds none."""
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise UserError(
+            f"{name} is damaged ({error}): cut off, or with the marks of a merge in it; remove it, and `dvc repro` or"
+            " `dvc checkout` makes it anew"
+        ) from None
 
 
 def write_text(path: str | Path, text: str) -> None:

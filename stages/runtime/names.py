@@ -1,7 +1,7 @@
 """Names of classes and files: their order, and which of them some systems hold for one."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Hashable, Iterable
 from decimal import Decimal
 from unicodedata import category, normalize
 
@@ -24,8 +24,17 @@ def folded(name: str) -> str:
 
 def case_clashes(names: Iterable[str]) -> list[tuple[str, str]]:
     """Return the pairs of different names that some systems hold for one."""
-    first: dict[str, str] = {}
-    pairs = ((first.setdefault(folded(name), name), name) for name in sorted(set(names)))
+    return _clashes(names, folded)
+
+
+def number_clashes(names: Iterable[str]) -> list[tuple[str, str]]:
+    """Return the pairs of different names that are the same number, as 01 and 1."""
+    return _clashes((name for name in names if re.fullmatch(NUMBER, name)), Decimal)
+
+
+def _clashes(names: Iterable[str], key: Callable[[str], Hashable]) -> list[tuple[str, str]]:
+    first: dict[Hashable, str] = {}
+    pairs = ((first.setdefault(key(name), name), name) for name in sorted(set(names)))
     return [(earlier, later) for earlier, later in pairs if earlier != later]
 
 

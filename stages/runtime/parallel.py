@@ -1,5 +1,6 @@
 """Spread work on images over all cores; results come in the order of the items, however many workers there are."""
 
+import errno
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -21,6 +22,7 @@ from stages.runtime.errors import UserError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+TOO_MANY_FILES = (errno.EMFILE, errno.ENFILE)
 CHUNK = 16  # items a worker takes at a time: enough to hide the cost of sending, few enough to keep all busy
 CHUNKS_PER_WORKER = 4  # handed out before the oldest is waited for: bounds memory, whatever the number of items
 
@@ -50,7 +52,9 @@ def _with_workers(function: Callable[[Item], Result], items: Iterable[Item]) -> 
     context, count = multiprocessing.get_context("forkserver"), worker_count()
     try:
         pool = ProcessPoolExecutor(count, mp_context=context, initializer=_become_worker)
-    except OSError as error:  # of their semaphores, in shared memory
+    except OSError as error:  # of their semaphores, in shared memory, or of open files
+        if error.errno in TOO_MANY_FILES:
+            raise
         raise UserError(
             f"no worker processes can be started: {error.strerror}; make /dev/shm writable, or set STUDY_WORKERS=1"
         ) from None

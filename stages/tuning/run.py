@@ -25,7 +25,7 @@ from stages.training.writing import hardware, write_training
 from stages.tuning.known import REMEDY, Known, Tuning
 from stages.tuning.results import CHANGED, Found, in_words
 from stages.tuning.search import best_trials, run_search
-from stages.tuning.storage import DATABASE_ERRORS, VARIABLE, database, joined, journal, opened_alone
+from stages.tuning.storage import DATABASE_ERRORS, VARIABLE, database, end, joined, journal, led, opened_alone
 
 
 def search_hyperparameters(network: Network[Any], defaults: TrainingConfig, search: Search, seed: int) -> Found:
@@ -34,16 +34,17 @@ def search_hyperparameters(network: Network[Any], defaults: TrainingConfig, sear
     Where STUDY_STORAGE names a database, other processes may help. Raises UserError where it cannot be used.
     """
     tuning, shared = load_tuning(network, defaults, search, seed), database()
-    name = prepare_checkpoint(tuning, () if shared else hardware())
+    name = search_name(tuning, () if shared else hardware())
+    prepare_checkpoint(network.name, name)
     with database_errors_in_words():
         if shared:
-            study = optuna.create_study(storage=shared, study_name=name, load_if_exists=True)
+            study = led(shared, name)
         else:
             study = opened_alone(journal(checkpoint_folder(network.name) / "journal.log"), name)
         done = run_search(tuning, study)
         trials = Known(tuning, study).study.trials
-        if shared:  # a helper that comes late shall not begin anew
-            optuna.delete_study(study_name=name, storage=shared)
+        if shared:
+            end(shared, name)
     best = best_trials(tuning, done)
     changed = best["tuned"].user_attrs[CHANGED] if "tuned" in best else {}
     print(f"tune {network.name}: `tuned` is what is expected to be best: {in_words(changed)}", file=sys.stderr)
@@ -51,17 +52,21 @@ def search_hyperparameters(network: Network[Any], defaults: TrainingConfig, sear
 
 
 def help_search(network: Network[Any], defaults: TrainingConfig, search: Search, seed: int) -> None:
-    """Run trials of a search that another process leads, until it has ended. Raises UserError where there is none."""
+    """Run trials of a search that another process leads, until it has ended; wait until it has begun."""
     shared = database()
     if shared is None:
         raise UserError(f"a search is shared through a database: set {VARIABLE}, e.g. to sqlite:////tmp/search.db")
     tuning = load_tuning(network, defaults, search, seed)
     with database_errors_in_words():
-        study = joined(shared, prepare_checkpoint(tuning, ()))
-        try:
-            run_search(tuning, study)
-        except KeyError:  # who leads it has ended it
-            return
+        study = joined(shared, name := search_name(tuning, ()))
+        if study is not None:
+            prepare_checkpoint(network.name, name)  # now, for until then it may be that of who leads a search alone
+            try:
+                run_search(tuning, study)
+            except KeyError:
+                if name in optuna.get_all_study_names(shared):  # else who leads it has ended it
+                    raise
+    print(f"tune {network.name}: the search has ended; who leads it has its results", file=sys.stderr)
 
 
 def load_tuning(network: Network[Any], defaults: TrainingConfig, search: Search, seed: int) -> Tuning:
@@ -82,17 +87,20 @@ def checkpoint_folder(network: str) -> Path:
     return FOLDER / f"tune-{network}"
 
 
-def prepare_checkpoint(tuning: Tuning, hardware: tuple[str, ...]) -> str:
-    """Return the search's name, a fingerprint of all that shapes it; remove what a search of another name has left."""
+def search_name(tuning: Tuning, hardware: tuple[str, ...]) -> str:
+    """Return the search's name, a fingerprint of all that shapes it."""
     network, folders = tuning.network.name, ("data/original", "data/validation")
     settings = [network, tuning.defaults.values(), tuning.search.model_dump(), tuning.seed]
-    name = fingerprint(settings, [*folders, f"data/weights/{network}"], hardware)
+    return fingerprint(settings, [*folders, f"data/weights/{network}"], hardware)
+
+
+def prepare_checkpoint(network: str, name: str) -> None:
+    """Have a folder for the search of this name; remove what one of another name has left."""
     folder = checkpoint_folder(network)
     if folder.exists() and not (folder / name).exists():
         print(f"{folder} is of other settings, data, code or hardware: the search starts anew", file=sys.stderr)
         shutil.rmtree(folder)
     write_text(folder / name, "what this folder is of: settings, data, code, libraries and hardware\n")
-    return name
 
 
 def remove_checkpoint(network: str) -> None:

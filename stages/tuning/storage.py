@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import optuna
@@ -19,7 +20,8 @@ from stages.runtime.errors import UserError
 
 VARIABLE = "STUDY_STORAGE"  # of the environment: the URL of a database, with its password; it never goes into Git
 HEARTBEAT, GRACE = 10, 30  # seconds between two signs of life of a trial; without any, after which it is tried again
-TRIES = 10  # a second apart, to find what another process is just making
+TRIES = 10  # a second apart, while another process makes the tables
+ENDED = " has ended"  # behind the name of a search: of the mark that it leaves
 DATABASE_ERRORS = (StorageInternalError, SQLAlchemyError)
 
 
@@ -100,11 +102,34 @@ def opened_alone(storage: BaseStorage, name: str) -> optuna.Study:
     return study
 
 
-def joined(storage: BaseStorage, name: str) -> optuna.Study:
-    """Return the study of a search that another process leads. Raises UserError where there is none."""
-    for _ in range(TRIES):
-        try:
+def led(storage: BaseStorage, name: str) -> optuna.Study:
+    """Return the study of a search that this process leads, and that others may join."""
+    if (marker := name + ENDED) in optuna.get_all_study_names(storage):
+        optuna.delete_study(study_name=marker, storage=storage)
+    return optuna.create_study(storage=storage, study_name=name, load_if_exists=True)
+
+
+def end(storage: BaseStorage, name: str) -> None:
+    """Remove the study of a search that has ended, and leave a mark, by which one who comes late knows."""
+    optuna.create_study(storage=storage, study_name=name + ENDED, load_if_exists=True)  # first: SQLite reuses numbers
+    optuna.delete_study(study_name=name, storage=storage)
+
+
+def joined(storage: BaseStorage, name: str) -> optuna.Study | None:
+    """Return the study of a search that another process leads, as soon as it does; None where the search has ended.
+
+    Who leads it may have other stages to run first, for hours: a line says what is waited for.
+    """
+    told = ""
+    while True:
+        there = optuna.get_all_study_names(storage)
+        if name + ENDED in there:
+            return None
+        with suppress(KeyError):  # not yet, or not any more
             return optuna.load_study(study_name=name, storage=storage)
-        except KeyError:
-            time.sleep(1)
-    raise UserError("no search with these settings, images, code and libraries runs there; start `dvc repro` first")
+        others = sum(not each.endswith(ENDED) for each in there)
+        said = f"there are {others} of other settings, images, code or libraries; Ctrl-C ends the wait"
+        if said != told:
+            print(f"waiting until `dvc repro` begins this search; {said}", file=sys.stderr)
+        told = said
+        time.sleep(1)

@@ -77,11 +77,15 @@ def test_a_network_without_a_module_is_named(project):
     """With those there are."""
     set_params(project, study__networks=["own_cnn", "resnet51"])
     assert lines() == (
-        "params.yaml: networks.resnet51 is missing; add `resnet51: {}` to networks, with what it has other than"
-        " training",
         "there is no network 'resnet51': stages/networks/resnet51.py is missing; there are"
         f" {', '.join(network_names())}",
     )
+
+
+def test_a_network_needs_no_section(project):
+    """Its file and its name in study.networks are enough, as for `dvc repro`: all else has defaults."""
+    set_params(project, study__networks=["own_cnn", "convnext_tiny"], networks={"own_cnn": {"input_size": 64}})
+    main()
 
 
 def test_a_network_whose_name_is_no_word_of_a_run_is_named(project):
@@ -114,6 +118,21 @@ def test_a_missing_file_of_weights_is_named(project):
     )
 
 
+@pytest.mark.parametrize("given", ["data/pretrained/own_cnn/birds.safetensors", "data/pretrained/own_cnn"])
+def test_weights_that_dvc_has_are_pulled(project, given):
+    """As in a clone of a study whose weights were added, alone or with their folder; pictures likewise."""
+    path = "data/pretrained/own_cnn/birds.safetensors"
+    set_params(project, networks__own_cnn__weights=path, dataset__folder__path="mine")
+    for name in (given, "mine"):
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / f"{name}.dvc").write_text("outs: []", encoding="utf-8")
+    assert lines() == (
+        "params.yaml: dataset.folder.path = mine is with DVC and not here yet: `dvc pull mine.dvc` brings it",
+        f"params.yaml: networks.own_cnn.weights = {path} is with DVC and not here yet: `dvc pull {given}.dvc` brings"
+        " it",
+    )
+
+
 def test_a_missing_folder_is_named_before_dvc_stumbles(project):
     """DVC would only say that a dependency is missing."""
     set_params(project, dataset__folder__path="elsewhere")
@@ -133,6 +152,21 @@ def test_files_at_which_dvc_would_stop_are_named(project):
         f"data/pictures/crow/gone.jpg: a link to /nowhere.jpg, which does not exist; {advice}",
         f"data/pictures/crow/pipe: a named pipe, no file; {advice}",
     )
+
+
+def test_folders_into_which_dvc_does_not_look_are_named(project, capsys):
+    """The stage fetch follows links to folders; what changes behind them DVC does not see."""
+    (project / "elsewhere").mkdir()
+    (project / "elsewhere/1.jpg").touch()
+    main()
+    assert "into which DVC" not in capsys.readouterr().err
+    for name in ("crow", "jay"):
+        (project / f"data/pictures/{name}").symlink_to(project / "elsewhere")
+    main()
+    assert (
+        "warning: data/pictures/crow and 1 others are links to a folder, into which DVC does not look: after a change"
+        " behind it, `dvc repro -f fetch`"
+    ) in capsys.readouterr().err
 
 
 def test_a_mistyped_key_of_the_dataset_is_answered_as_in_other_sections(project):

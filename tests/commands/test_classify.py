@@ -72,6 +72,31 @@ def test_a_run_that_is_the_same_as_another_answers_as_that(study_copy, monkeypat
     assert answers(monkeypatch, capsys, JAYS) == expected
 
 
+def test_the_best_is_that_of_the_study_and_of_its_measure(study_copy, monkeypatch, capsys):
+    """Of unequal classes the balanced accuracy decides; a run that left the study answers where it is named."""
+    expected = {run: answers(monkeypatch, capsys, JAYS, "--run", run) for run in (OWN, LITE)}
+    for run, accuracy, balanced in ((OWN, 0.9, 0.5), (LITE, 0.8, 0.7)):
+        said = {"accuracy": accuracy, "balanced_accuracy": balanced, "ranked_by": "balanced_accuracy"}
+        write_json(f"metrics/runs/{run}.json", read_json(f"metrics/runs/{run}.json") | said)
+    assert answers(monkeypatch, capsys, JAYS) == expected[LITE]
+    write_json("metrics/metrics.json", {"own_cnn": {"default": {"original": {"accuracy": 0.9}}}})
+    assert answers(monkeypatch, capsys, JAYS) == expected[OWN]
+    assert answers(monkeypatch, capsys, JAYS, "--run", LITE) == expected[LITE]
+
+
+def test_names_that_a_terminal_has_no_letters_for_are_spelled(study_copy):
+    """As in a container whose language is C: an answer is no traceback."""
+    shutil.copy(next(Path(JAYS).iterdir()), "blåmes.png")
+    words = [sys.executable, "-m", "stages.commands.classify", "blåmes.png", "--study", "."]
+    environment = os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONPATH": str(ROOT)}
+    lines, objects = (
+        subprocess.run([*words, *form], check=True, capture_output=True, text=True, env=environment).stdout
+        for form in ([], ["--json"])
+    )
+    assert lines.startswith("bl\\xe5mes.png\t")
+    assert json.loads(objects)["path"] == "blåmes.png"
+
+
 def test_bad_files_are_named_and_counted_while_others_are_answered(at_study, tmp_path, monkeypatch, capsys):
     """Each with its reason, and exit code 1."""
     good = next(Path("data/pictures/owl").iterdir()).resolve()

@@ -94,12 +94,25 @@ def test_images_are_counted(tmp_path):
     assert images_in(tmp_path / "birds.zip") == (10, 1_000_000)
 
 
+def test_images_are_found_and_read_as_by_the_stages(tmp_path, monkeypatch):
+    """Behind links as well; up to the study's own limit of pixels, which may be above Pillow's."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    write_images(tmp_path / "elsewhere", {"crow": 2})
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/crow").symlink_to(tmp_path / "elsewhere/crow")
+    (tmp_path / "mine/.cache").write_bytes(bytes(9))
+    assert images_in(tmp_path / "mine")[0] == 2
+    assert largest_pixels(tmp_path / "mine", 1200) == 40 * 30
+    assert largest_pixels(tmp_path / "mine", 1199) == 0
+    assert largest_pixels(tmp_path / "birds.zip", 1200) == 0
+
+
 def test_every_worker_may_hold_the_largest_image(tmp_path, monkeypatch):
     """Before it dies of that: a small file may have many pixels; what is no image does not count."""
     write_images(tmp_path, {"crow": 2})
     Image.new("RGB", (4000, 3000)).save(tmp_path / "crow/large.jpg")
     (tmp_path / "notes.txt").write_bytes(bytes(1_000_000))
-    assert largest_pixels(tmp_path) == 12_000_000
+    assert largest_pixels(tmp_path, 100_000_000) == 12_000_000
     monkeypatch.setenv("STUDY_WORKERS", "10")
     assert list(worker_shortfalls(12_000_000, 1.5e9)) == []
     (line,) = worker_shortfalls(12_000_000, 1.4e9)

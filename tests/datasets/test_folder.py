@@ -67,14 +67,15 @@ def test_what_is_no_file_is_listed_with_its_reason(mine):
     }
 
 
-def test_good_links_are_followed(mine):
-    """To files and to folders, wherever they lie."""
+def test_good_links_are_followed(mine, capsys):
+    """To files and to folders, wherever they lie; a line says that DVC does not look behind those to folders."""
     elsewhere = write_images(mine.parent / "elsewhere", {"more": 1})
     (mine / "crow/linked.png").symlink_to(elsewhere / "more/000.png")
     (mine / "crow/folder").symlink_to(elsewhere / "more")
     (mine / "rook").symlink_to(elsewhere / "more")
     assert fetched() == sorted([*GOOD, "crow/folder/000.png", "crow/linked.png", "rook/000.png"])
     assert Path("data/raw/crow/linked.png").read_bytes() == (elsewhere / "more/000.png").read_bytes()
+    assert "crow/folder and 1 others are links to a folder, into which DVC does not look" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="Linux alone has a file that its owner cannot read")
@@ -171,6 +172,15 @@ def test_classes_that_some_systems_hold_for_one_are_refused(mine, one, other, sh
     write_images(mine, {one: 1, other: 1})
     advice = "are one where case or how accents are composed does not count; rename or merge them"
     assert refused() == (f"mine: classes {shown[0]} and {shown[1]} {advice}",)
+
+
+def test_classes_that_are_the_same_number_are_refused(mine):
+    """A spreadsheet drops zeros in front: one class would be two, and neither be learnt."""
+    write_images(mine, {"1": 1, "01": 1, "10": 1})
+    assert refused() == (
+        "mine: classes '01' and '1' are one number; merge them (spreadsheets drop zeros in front), or call them"
+        " otherwise",
+    )
 
 
 def test_classes_of_two_splits_that_some_systems_hold_for_one_are_refused(mine):

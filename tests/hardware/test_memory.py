@@ -48,6 +48,15 @@ def test_the_memory_there_is_is_what_is_left_of_a_limit(tmp_path, files, left):
     assert memory.free_bytes(tmp_path) == (left if left is not None else pytest.approx(memory.free_bytes(), rel=0.2))
 
 
+def test_the_shell_s_limit_counts(monkeypatch):
+    """As `ulimit -v` sets it on nodes that many people share."""
+    taken = psutil.Process().memory_info().vms
+    monkeypatch.setattr(memory.resource, "getrlimit", lambda _: (taken + 1_000_000_000, -1))
+    assert memory.free_bytes() == pytest.approx(1e9, rel=0.1)
+    monkeypatch.setattr(memory.resource, "getrlimit", lambda _: (taken // 2, -1))
+    assert memory.free_bytes() == 0
+
+
 def test_a_budget_grants_what_the_process_has_not_taken(monkeypatch):
     """In gigabytes; never more than is free, never less than nothing."""
     monkeypatch.delenv("STUDY_MEMORY", raising=False)

@@ -365,7 +365,7 @@ def test_an_avif_that_does_not_decode_is_bad(tmp_path):
 def test_an_error_without_words_is_named(tmp_path, monkeypatch):
     """A reader that fails without a message still leaves a reason."""
     path = saved(tmp_path / "a.png", scene())
-    monkeypatch.setattr(ImageOps, "exif_transpose", lambda _: (_ for _ in ()).throw(MemoryError()))
+    monkeypatch.setattr(Image.Image, "load", lambda _: (_ for _ in ()).throw(MemoryError()))
     assert bad(path) == "damaged: MemoryError"
 
 

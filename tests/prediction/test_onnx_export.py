@@ -2,17 +2,25 @@
 
 import json
 import os
+import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
+from textwrap import dedent
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 
+from helpers.projects import ROOT
 from stages.images.preparation import at_size
 from stages.images.reading import decode
 from stages.images.shards import read_rows
 from stages.networks.common.graph import METADATA, OPSET
+from stages.prediction.classifier import load_classifier
+from stages.prediction.inputs import chunks_of
 from stages.prediction.onnx_export import write_int8, write_onnx
 from stages.runtime.errors import UserError
 
@@ -29,6 +37,20 @@ def test_the_file_is_one_that_any_program_can_read(at_study, tmp_path):
     (said,) = [json.loads(entry.value) for entry in model.metadata_props if entry.key == METADATA]
     assert (said["class_names"], said["image_size"]) == (["crow", "jay", "owl"], 64)
     assert {path.name for path in tmp_path.iterdir()} == {"it.onnx", "prepare_images.py"}
+
+
+def test_the_guide_s_lines_name_a_photograph(at_study, tmp_path):
+    """As they stand there, in a folder with nothing of this project; as `classify` does."""
+    photograph = "data/pictures/jay/000.png"
+    guide = (ROOT / "docs/guides/classify-and-export.md").read_text(encoding="utf-8")
+    lines = dedent(re.search(r"```python\n(.*?)```", guide, re.DOTALL)[1])
+    write_onnx(tmp_path / "birds.onnx", TRAINED)
+    shutil.copy(photograph, tmp_path / "photo.jpg")
+    words = [sys.executable, "-c", lines]
+    printed = subprocess.run(words, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    classifier = load_classifier(TRAINED / "weights.safetensors")
+    (expected,) = classifier.predictions(chunks_of([photograph], classifier.metadata), 3)
+    assert re.findall(r"'(\w+)'", printed) == [name for name, _ in expected.classes]
 
 
 def test_int8_is_smaller_and_says_what_it_costs(at_study, tmp_path):

@@ -1,6 +1,7 @@
 """What a person sees when a stage fails, and what a signal leaves."""
 
 import errno
+import io
 import os
 import signal
 import subprocess
@@ -57,11 +58,24 @@ def test_a_problem_is_its_lines_and_exit_code_1(capsys):
         (OSError(errno.ENAMETOOLONG, "File name too long", "aaa"), "aaa: File name too long; give it a shorter name"),
         (OSError(errno.EIO, "Input/output error", "data/raw"), "data/raw: Input/output error"),
         (OSError("no answer"), "no answer"),
+        (
+            FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']"),
+            "No usable temporary directory found in ['/tmp']; set TMPDIR to a folder that may be written",
+        ),
     ],
 )
 def test_what_the_system_refuses_is_said_in_words(capsys, error, line):
     """With the file, and what to do."""
     assert ended(failing(error), capsys) == (1, f"error: {line}\n")
+
+
+def test_a_letter_that_a_terminal_lacks_ends_no_stage(monkeypatch):
+    """It is spelled: a class may have any name, a container any language."""
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii"))
+    monkeypatch.setattr(sys, "argv", ["stage"])
+    run_stage(lambda: print("blåmes 5"))
+    assert written.getvalue() == b"bl\\xe5mes 5\n"
 
 
 def test_an_interruption_says_that_work_is_kept(capsys):

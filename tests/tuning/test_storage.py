@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-import optuna
 import pytest
 from optuna.trial import TrialState
 
 from stages.runtime.errors import UserError
-from stages.tuning.storage import database, joined, journal, opened_alone
+from stages.tuning.storage import database, end, joined, journal, led, opened_alone
 
 FILE = Path("tune/journal.log")
 
@@ -84,14 +83,53 @@ def test_without_a_database_there_is_none(monkeypatch):
 
 
 def test_processes_that_share_a_database_find_the_search_by_its_name(monkeypatch, tmp_path):
-    """A helper waits for it, and says where there is none; what a lost process ran is tried again."""
+    """What a lost process ran is tried again."""
     monkeypatch.setenv("STUDY_STORAGE", f"sqlite:///{tmp_path}/a@b.db")
     shared = database()
-    with pytest.raises(UserError, match="no search with these settings"):
-        joined(shared, "search")
-    study = optuna.create_study(storage=shared, study_name="search")
+    study = led(shared, "search")
     assert joined(shared, "search").study_name == "search"
     study.optimize(lambda trial: trial.set_user_attr("changed", {"batch_size": 16}) or 1.0, n_trials=1)
     shared.get_heartbeat_stale_trial_callback()(study, study.trials[0])
     assert [each.state for each in study.trials] == [TrialState.COMPLETE, TrialState.WAITING]
     assert study.trials[1].user_attrs == {"changed": {"batch_size": 16}}
+
+
+def test_a_helper_waits_with_words_until_the_search_begins(monkeypatch, tmp_path, capsys):
+    """As long as that takes: who leads it may train other networks first. The line comes once, not every second."""
+    monkeypatch.setenv("STUDY_STORAGE", f"sqlite:///{tmp_path}/search.db")
+    shared = database()
+    led(shared, "another")
+    waits = iter(range(1000))
+
+    def begin_at_last(_: float) -> None:
+        if next(waits) == 900:
+            led(shared, "search")
+
+    monkeypatch.setattr("stages.tuning.storage.time.sleep", begin_at_last)
+    assert joined(shared, "search").study_name == "search"
+    assert next(waits) == 901
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("waiting until `dvc repro` begins this search; there are 1 of other settings, images")
+
+
+def test_a_helper_that_comes_late_has_nothing_to_do(monkeypatch, tmp_path):
+    """Nor does it begin the search anew; one that is led again, as by `dvc repro -f`, it joins."""
+    monkeypatch.setenv("STUDY_STORAGE", f"sqlite:///{tmp_path}/search.db")
+    shared = database()
+    led(shared, "search").optimize(lambda _: 1.0, n_trials=1)
+    end(shared, "search")
+    assert joined(shared, "search") is None
+    assert led(shared, "search").trials == []
+    assert joined(shared, "search").study_name == "search"
+
+
+def test_the_number_of_a_study_that_has_ended_is_no_other_s(monkeypatch, tmp_path):
+    """SQLite would give it to the next: a helper that still has it would run trials of that."""
+    monkeypatch.setenv("STUDY_STORAGE", f"sqlite:///{tmp_path}/search.db")
+    shared = database()
+    led(shared, "search")
+    late = joined(shared, "search")
+    end(shared, "search")
+    led(shared, "next")
+    with pytest.raises(KeyError):
+        late.get_trials()

@@ -22,6 +22,7 @@ from pydantic import Field
 from stages.datasets.common.archive_names import encoding_of, raw_name
 from stages.runtime.config import Section
 from stages.runtime.errors import UserError
+from stages.runtime.files import is_failed_write
 from stages.runtime.names import folded, has_control_characters
 
 CHUNK = 1 << 20  # bytes held in memory at a time
@@ -126,6 +127,8 @@ def published_layout(archive: Path, title: str, section: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, LookupError) as error:
+        if is_failed_write(error):
+            raise
         raise UserError(
             f"{archive}: not laid out as {title} is ({type(error).__name__}: {error}); remove it and run again,"
             f" or correct {section}.url in params.yaml"

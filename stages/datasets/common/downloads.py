@@ -272,7 +272,7 @@ def _beside(file: Path, suffix: str) -> Path:
 
 def _origin(file: Path) -> dict[str, str]:
     """Return what is noted about a download: its `url`, and the `version` that a server knows it by."""
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, UserError):
         return dict(read_json(_beside(file, ORIGIN)))
     return {}
 

@@ -81,6 +81,17 @@ def _walk(folder: Path, above: frozenset[tuple[int, int]], depth: int) -> Iterat
             yield from _walk(path, above | (_identities(path) if path.is_symlink() else {_identity(path)}), depth - 1)
 
 
+def unwatched(folder: Path) -> str:
+    """Return a line where there are links to folders below one: `walk_files` follows them, DVC does not (dvc#774)."""
+    files = walk_files(folder) if folder.is_dir() else ()
+    above = {parent for path, _ in files for parent in path.parents if parent.is_relative_to(folder)} - {folder}
+    links = sorted(path for path in above if path.is_symlink())
+    if not links:
+        return ""
+    all_of_them = f"{links[0]} and {len(links) - 1} others are links" if len(links) > 1 else f"{links[0]} is a link"
+    return f"{all_of_them} to a folder, into which DVC does not look: after a change behind it, `dvc repro -f fetch`"
+
+
 def _identities(folder: Path) -> frozenset[tuple[int, int]]:
     """Return what tells a folder and all above it from others, whatever links lead there."""
     real = folder.resolve()

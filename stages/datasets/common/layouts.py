@@ -125,7 +125,10 @@ def _refuse_hidden_splits(top: Path, source: Path) -> None:
     if not twins:
         return
     first = next(iter(twins))
-    advice = "call them train/, val/ and test/ if they are splits; if they are classes, have no such folders in them"
+    advice = (
+        "call them train/, val/ and test/ if they are splits; if they are classes, have no such folders in them, or"
+        " name all images in a table, whose column group may keep a folder's together (dataset.folder.labels)"
+    )
     if all(split_named(path.name) for path in inner[first]):
         advice = "have these on top, with a folder per class in each"
     raise UserError(

@@ -60,8 +60,13 @@ class Engine:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = available_cores()
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # decoding threads need the cores
-        source = str(self.model) if isinstance(self.model, Path) else self.model.SerializeToString()
         try:
+            if isinstance(self.model, Path):
+                # read here: ONNX Runtime follows no link out of a folder, as DVC makes them with cache.type: symlink
+                source, weights = self.model.read_bytes(), self.model.with_name(WEIGHTS_FILE).read_bytes()
+                options.add_external_initializers_from_files_in_memory([WEIGHTS_FILE], [weights], [len(weights)])
+            else:
+                source = self.model.SerializeToString()
             return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
         except Exception as error:
             if not isinstance(self.model, Path):

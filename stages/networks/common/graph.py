@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import onnx
-from onnx import TensorProto, external_data_helper, helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
+
+from stages.runtime.errors import UserError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -220,10 +222,16 @@ def save(model: onnx.ModelProto, folder: Path) -> None:
 def embedded(folder: Path) -> onnx.ModelProto:
     """Return a bound graph with its weights inside, as one file for other programs."""
     model = onnx.load(folder / "graph.onnx", load_external_data=False)
-    external_data_helper.load_external_data_for_model(model, str(folder))
+    content = (folder / WEIGHTS_FILE).read_bytes()  # not by onnx, which follows none of the links that DVC may make
     for tensor in model.graph.initializer:
-        tensor.ClearField("external_data")
-        tensor.data_location = TensorProto.DEFAULT
+        if tensor.data_location == TensorProto.EXTERNAL:
+            entries = {entry.key: entry.value for entry in tensor.external_data}
+            begin, length = int(entries["offset"]), int(entries["length"])
+            if begin + length > len(content):
+                raise UserError(f"{folder / WEIGHTS_FILE} is damaged; `dvc checkout` brings it")
+            tensor.raw_data = content[begin : begin + length]
+            tensor.ClearField("external_data")
+            tensor.data_location = TensorProto.DEFAULT
     return model
 
 

@@ -26,6 +26,7 @@ from stages.networks.common.contract import IMAGENET, Normalisation
 from stages.networks.common.prediction import normalised
 from stages.runtime.cores import available_cores
 from stages.runtime.errors import UserError
+from stages.runtime.files import is_failed_write
 
 CHUNK = 16  # images that a thread decodes at a time
 BLOCK = 4096  # images that are held encoded at a time
@@ -134,6 +135,8 @@ def _mapped(shape: tuple[int, ...]) -> Tensor:
         except AttributeError:  # macOS has no such call
             file.truncate(size)
         except OSError as error:
+            if not is_failed_write(error):
+                raise
             raise UserError(
                 f"data/ takes {size / 1e9:.1f} GB for images that are too many for the memory: {error.strerror};"
                 " make room, or lower input_size, prepare.image_size or augment.copies"

@@ -70,6 +70,8 @@ def metadata_of(path: str | Path) -> Metadata | None:
     except ValidationError as invalid:
         raise UserError(f"{path}: its metadata is damaged: {first_fault(invalid)}") from None
     except (ValueError, TypeError, AttributeError, RecursionError, OSError) as error:
+        if isinstance(error, OSError) and error.errno:  # of the system, which says nothing of what is in the file
+            raise
         raise UserError(f"{path} is no network of this project's: {error}") from None
 
 

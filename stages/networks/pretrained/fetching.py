@@ -13,6 +13,7 @@ from torch import Tensor
 from stages.networks.common.contract import KnownWeights, Network, Normalisation
 from stages.networks.common.weights import Metadata, metadata_of
 from stages.runtime.errors import UserError
+from stages.runtime.files import is_failed_write, missing
 
 SUFFIXES = (".safetensors", ".pt", ".pth")
 
@@ -80,7 +81,8 @@ def _file(weights: str, network: Network[Any]) -> Path | None:
             f" data/pretrained/{network.name}/{path.name}"
         )
     if not path.is_file():
-        raise UserError(f"{key} does not exist; name a file, the name of weights that are known, or none")
+        line = key_of_weights(network, missing(weights, "name a file, the name of weights that are known, or none"))
+        raise UserError(line)
     if path.suffix not in SUFFIXES:
         raise UserError(f"{key} is none of {', '.join(SUFFIXES)}")
     return path
@@ -120,6 +122,8 @@ def _downloaded(weights: str, known: KnownWeights, network: Network[Any]) -> dic
     try:
         return known.fetch()
     except (URLError, OSError, RuntimeError, ImportError) as error:
+        if is_failed_write(error):
+            raise
         reason = " ".join(str(error).split())[:300]
         raise UserError(
             f"{key_of_weights(network, weights)} cannot be had from {known.source} ({reason}); offline, fetch its file"

@@ -5,12 +5,14 @@ import time
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from stages.images.shards import read_rows
 from stages.networks.common import engine
 from stages.networks.common.engine import Engine, decoded_batches, outputs_for, prefetched, runner_for
 from stages.networks.common.torch_runner import TorchRunner
+from stages.prediction.onnx_export import write_onnx
 from stages.runtime.errors import UserError
 from tests.conftest import write_images
 from tests.small_study import prepare_images, write_untrained
@@ -67,6 +69,32 @@ def test_weights_of_another_training_beside_a_graph_are_refused(at_study, tmp_pa
     shutil.copy(f"other/{swapped}", tmp_path / "mixed")
     with pytest.raises(UserError, match="weights and graph are of different trainings; `dvc checkout`"):
         runner_for(tmp_path / "mixed")
+
+
+@pytest.mark.parametrize("link", [Path.symlink_to, Path.hardlink_to])
+def test_files_may_be_links_into_dvc_s_cache(at_study, tmp_path, link):
+    """As DVC makes them with `cache.type: symlink` or hardlink: each file has another name, in another folder."""
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    for number, file in enumerate(Path("trained").iterdir()):
+        cached = tmp_path / f"cache/{number:02}/{number:030}"
+        cached.parent.mkdir(parents=True)
+        shutil.copy(file, cached)
+        link(linked / file.name, cached)
+    images = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), np.uint8)
+    expected = runner_for(Path("trained")).run(images, "logits")[0]
+    np.testing.assert_array_equal(runner_for(linked).run(images, "logits")[0], expected)
+    write_onnx(tmp_path / "it.onnx", linked)
+    np.testing.assert_array_equal(Engine(onnx.load(tmp_path / "it.onnx")).run(images, "logits")[0], expected)
+
+
+def test_weights_that_were_cut_off_are_not_exported(at_study, tmp_path):
+    """With numbers from nowhere."""
+    shutil.copytree("trained", tmp_path / "cut")
+    file = tmp_path / "cut/weights.safetensors"
+    file.write_bytes(file.read_bytes()[:-1000])
+    with pytest.raises(UserError, match=r"weights.safetensors is damaged; `dvc checkout`"):
+        write_onnx(tmp_path / "it.onnx", tmp_path / "cut")
 
 
 def test_the_next_images_are_read_while_some_are_answered(monkeypatch):

@@ -99,6 +99,14 @@ def test_what_is_not_where_it_should_be_is_told_its_place(weights, message):
         fetch_weights(resnet50, weights)
 
 
+def test_weights_that_dvc_has_are_pulled(given):
+    """A clone has but the note that `dvc add` has left."""
+    file = FOLDER / "shared.safetensors"
+    Path(f"{file}.dvc").touch()
+    with pytest.raises(UserError, match=rf"weights = {file} is with DVC and not here yet: `dvc pull {file}.dvc`"):
+        fetch_weights(resnet50, str(file))
+
+
 def test_weights_that_cannot_be_downloaded_say_what_to_do_offline(monkeypatch):
     """The address, the file's place, and the way without."""
     monkeypatch.setenv("TORCH_HOME", "cache")
