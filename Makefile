@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export NO_ALBUMENTATIONS_UPDATE = 1
 .DEFAULT_GOAL := study
 MADE = raw original validation test augmented skipped.csv duplicates.csv composition.json settings weights features \
-	hyperparameters trained checkpoints predictions report plots copies.parquet examples.parquet
+	hyperparameters trained checkpoints predictions report plots copies.parquet examples.parquet doubtful.csv insight
 CODE = stages dvc.yaml params.yaml requirements.lock
 GIVEN = $(wildcard data/*.dvc data/pretrained/*/*.dvc)
 .PHONY: study parallel pull install repository images test test-fast test-trust bench weights compare plots check lock upgrade clean help
