@@ -22,9 +22,9 @@ def model_card(scores: Records, costs: Costs, analysis: Analysis, images: DataSu
     best, classes = analysis.best, classes_of(scores)
     took, record = costs[best], scores[best][0]
     threshold = record["none_of_these_below"]
-    rejected = f"Below a probability of {threshold:.2f} `classify --none-of-these` says so, which is no proof."
-    if not threshold:
-        rejected = "There were too few validation images to say from which probability on it should be believed."
+    rejected = "`classify --none-of-these` says so where an image is unlike those it learned from, which is no proof."
+    if threshold is None:
+        rejected = "There were too few validation images to say which are unlike those it learned from."
     drawn = ", which this project draws itself: it has never seen a photograph" if images.source == "synthetic" else ""
     return "\n\n".join(
         [
