@@ -7,6 +7,7 @@ from helpers.catalogue import catalogue
 MINUTES = {  # about, on two cores without a GPU; +: for each study or seed that one asks for
     "ablation": "10+",
     "false_claims": "120",
+    "insight": "10",
     "kills": "5",
     "linear_baseline": "1",
     "plain_loop": "120",

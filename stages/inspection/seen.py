@@ -85,7 +85,7 @@ class Heads(NamedTuple):
     classes: int
     scale: float
 
-    def fitted_probabilities(self, features: Floats, labels: NDArray[np.int64], others: Floats) -> Floats:
+    def fitted_probabilities(self, features: Floats, labels: NDArray[np.int64], others: Floats) -> NDArray[np.float64]:
         """Return probabilities (m, classes) of others (m, D), by a head fitted to features (n, D) and labels (n,)."""
         head = fit(features, labels, self.classes, self.settings, self.scale)
         return np.asarray(softmax(head.logits(others).astype(np.float64), axis=1))

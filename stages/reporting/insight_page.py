@@ -102,10 +102,11 @@ def map_chart(places: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Char
         rows.append(row | ({"image": embedded(place["image"])} if place["image"] else {}))
     rows.sort(key=lambda row: row["doubtful"])  # so that doubtful ones lie on top
     axis: Chart = {"type": "quantitative", "axis": None, "scale": FREE | {"padding": 8}}
-    legend: Chart | None = {"orient": "bottom", "columns": 4, "labelLimit": 180} if len(names) <= MANY_CLASSES else None
+    colour: Chart = {"field": "class", "type": "nominal", "title": None, "scale": CLASS_COLOURS}
+    if len(names) > MANY_CLASSES:
+        colour["legend"] = None
     fields = [{"field": name, "type": "nominal"} for name in ("class", "split", "file", "image")]
     shapes: Chart = {"domain": [False, True], "range": ["circle", "cross"]}
-    sizes: Chart = {"domain": [False, True], "range": [24, 110]}
     return wide(
         rows,
         params=[ZOOM],
@@ -113,12 +114,13 @@ def map_chart(places: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Char
         encoding={
             "x": axis | {"field": "x"},
             "y": axis | {"field": "y"},
-            "color": {"field": "class", "type": "nominal", "title": None, "scale": CLASS_COLOURS, "legend": legend},
+            "color": colour,
             "shape": {"field": "doubtful", "type": "nominal", "scale": shapes, "legend": None},
-            "size": {"field": "doubtful", "type": "nominal", "scale": sizes, "legend": None},
+            "size": {"condition": {"test": "datum.doubtful", "value": 110}, "value": 24},
             "tooltip": fields,
         },
         height=520,
+        config={"legend": {"orient": "bottom", "columns": 3, "labelLimit": 150}},
     )
 
 
