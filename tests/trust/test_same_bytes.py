@@ -13,7 +13,7 @@ SPLITS = ("data/original/", "data/validation/", "data/test/", "data/augmented/")
 FEATURES = ("original", "augmented", "validation", "test")
 SETTINGS = ("search", "start", "training", *FEATURES)
 COMPUTED = ("raw", "original", "validation", "test", "augmented", "copies.parquet", "settings", "weights", "features")
-COMPUTED += ("hyperparameters", "trained", "predictions", "examples.parquet", "report")
+COMPUTED += ("hyperparameters", "trained", "predictions", "examples.parquet", "doubtful.csv", "insight", "report")
 TRAINED = ("graph.onnx", "history.csv", "weights.safetensors")
 SEARCHED = ["default.json", "importances.csv", "trials.csv", "tuned.json"]
 SEARCHED += [f"trained-{kind}/{name}" for kind in ("default", "tuned") for name in (*TRAINED, "source.json")]
@@ -142,7 +142,9 @@ def test_what_is_compared_is_all_that_counts(one_thread):
         *(f"data/hyperparameters/{network}/{name}" for network in networks for name in SEARCHED),
         *(f"data/report/plots/{name}.csv" for name in ("classes", "confusion", "curves", "reliability", "search")),
         "data/copies.parquet",
+        "data/doubtful.csv",
         "data/examples.parquet",
+        *(f"data/insight/{name}" for name in ("images.parquet", "insight.json", "map.parquet")),
         "metrics/metrics.json",
     }
     assert {f"data/trained/own_cnn-default-augmented-1/{name}" for name in TRAINED} < found
