@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from stages.statistics.whitening import Floats, Whitening
 
-SAME_SCENE = 0.35  # similarity from which on two photographs may show one scene; experiments/insight.py measures it
+SAME_SCENE = 0.41  # similarity from which on two photographs may show one scene; experiments/insight.py measures it
 BLOCK = 1024  # rows that are compared at a time with all
 
 

@@ -15,7 +15,7 @@ from stages.inspection.seen import SPLITS, Seen
 
 SIDE, QUALITY = 144, 80  # pixels and JPEG quality of an image in a row
 MAP_SIDE, MAP_QUALITY = 48, 50  # of one that appears over the map
-MAPPED = 1000  # images that appear there, a kilobyte each
+MAPPED = 800  # images that appear there, a kilobyte each
 
 
 def write_thumbnails(folder: Path, paths: Collection[str]) -> None:
