@@ -10,10 +10,10 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export NO_ALBUMENTATIONS_UPDATE = 1
 .DEFAULT_GOAL := study
 MADE = raw original validation test augmented skipped.csv duplicates.csv composition.json settings weights features \
-	hyperparameters trained checkpoints predictions report plots copies.parquet examples.parquet
+	hyperparameters trained checkpoints predictions report plots copies.parquet examples.parquet doubtful.csv insight
 CODE = stages dvc.yaml params.yaml requirements.lock
 GIVEN = $(wildcard data/*.dvc data/pretrained/*/*.dvc)
-.PHONY: study parallel pull install repository images test test-fast test-trust bench weights compare plots check lock upgrade clean help
+.PHONY: study parallel pull install repository images test test-fast test-trust bench weights compare plots labels check lock upgrade clean help
 
 study: repository install ## Install, run what changed of the study, and show the results (plain `make`)
 	@python -m stages.commands.check
@@ -79,6 +79,9 @@ compare: install ## Put the study beside another one, of a Git revision: make co
 
 plots: install ## Write DVC's plots as a page that needs no network; beside a branch's: make plots WITH=main
 	@python -m stages.commands.plots $(WITH)
+
+labels: install ## Make a table of the images, doubtful labels first, to decide on; dataset.folder.labels takes it back
+	@python -m stages.commands.labels
 
 check: $(FOR_TESTS) ## Check format and style (ruff), types (mypy) and what rooms import (import-linter)
 	@ruff format --check .

@@ -36,6 +36,7 @@ WORDS = {  # of each stage: its command line
     "train": RUN,
     "evaluate": RUN,
     "explain": [],
+    "insight": [],
     "report": [],
 }
 UNTIL_FIRST_WORK = """

@@ -8,6 +8,7 @@ MINUTES = {  # about, on two cores without a GPU; +: for each study or seed that
     "ablation": "10+",
     "false_claims": "120",
     "fuzz": "5",
+    "insight": "10",
     "kills": "40",
     "linear_baseline": "1",
     "plain_loop": "120",

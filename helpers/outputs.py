@@ -5,7 +5,7 @@ from pathlib import Path
 
 COMPUTED = (
     *("raw", "original", "validation", "test", "augmented", "copies.parquet", "settings", "weights", "features"),
-    *("hyperparameters", "trained", "predictions", "examples.parquet", "report"),
+    *("hyperparameters", "trained", "predictions", "examples.parquet", "doubtful.csv", "insight", "report"),
 )
 
 

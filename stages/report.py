@@ -9,6 +9,7 @@ from stages.reporting.costs import compared, cost, costs_of_study, with_features
 from stages.reporting.data_summary import DataSummary, left_out_lines, small_classes_line, splits_table
 from stages.reporting.dvc_plots import write_plots
 from stages.reporting.findings import epochs_p_value, findings, leads
+from stages.reporting.insight import Insight, gain_of, insight_sections, read_insight
 from stages.reporting.model_card import model_card
 from stages.reporting.page import Evidence, page
 from stages.reporting.page_images import copies_of, counts_of, examples_of, samples_of
@@ -46,6 +47,7 @@ class Settings(Section):
     """params.yaml's section `report`."""
 
     published_study: Literal["auto"] | bool
+    insight: bool = True  # look for what is wrong with the images
     licence: str  # of the images
 
     def of_published(self, source: str) -> bool:
@@ -88,10 +90,11 @@ def main() -> None:
             "test": counts_of_test_images(scores),
         },
     )
-    told = report(scores, costs, images, settings.of_published(source))
+    insight = read_insight()
+    told = report(scores, costs, images, insight, settings.of_published(source))
     write_text("metrics/report.md", told.markdown())
     taken = {key: cost(each) for key, each in costs.items()}
-    write_text("metrics/model-card.md", model_card(scores, taken, told.analysis, images))
+    write_text("metrics/model-card.md", model_card(scores, taken, told.analysis, images, insight))
     evidence = Evidence(
         markdown=told.sections,
         scores=scores,
@@ -103,6 +106,7 @@ def main() -> None:
         samples=samples_of("data/original"),
         examples=examples_of("data/examples.parquet"),
         copies=copies_of("data/copies.parquet"),
+        insight=insight,
     )
     with atomic_folder("data/report") as folder:
         write_text(folder / "index.html", page(evidence))
@@ -118,7 +122,7 @@ def histories_of(scores: Records, analysis: Analysis, seeds: list[int]) -> dict[
     }
 
 
-def report(scores: Records, costs: Records, images: DataSummary, published: bool) -> Report:
+def report(scores: Records, costs: Records, images: DataSummary, insight: Insight, published: bool) -> Report:
     """Return the report, by section; `published`: held against the published study as well."""
     taken = {configuration: cost(each) for configuration, each in costs.items()}
     answers = answers_of(scores)
@@ -127,7 +131,7 @@ def report(scores: Records, costs: Records, images: DataSummary, published: bool
     found = findings(scores, costs, judged, p_values) if published else []
     sections = {
         "answer": [
-            *answer(scores, taken, analysis, images.splits),
+            *answer(scores, taken, analysis, images.splits, gain_of(insight.found)),
             *([SYNTHETIC] if images.source == "synthetic" else []),
         ],
         "images": [
@@ -144,6 +148,7 @@ def report(scores: Records, costs: Records, images: DataSummary, published: bool
         "settings": settings_section(scores),
         "cost": cost_section(taken, analysis),
         "classes": classes_section(scores, analysis),
+        **insight_sections(insight),
     }
     return Report(sections, analysis)
 

@@ -12,8 +12,9 @@ from stages.evaluation.metrics import numbers
 from stages.explanation.examples import encode_heat_map, write_examples
 from stages.images.reading import encode
 from stages.images.shards import Row, ShardWriter
+from stages.insight import COLUMNS
 from stages.reporting.costs import COSTS
-from stages.runtime.files import write_json
+from stages.runtime.files import write_csv, write_json
 from stages.runtime.runs import Run
 
 TRAINED = ("images", "epochs", "best_epoch", "epochs_to_95_percent")
@@ -89,6 +90,45 @@ def write_data(names: Sequence[str] = NAMES) -> None:
         "heat_map": [encode_heat_map(np.eye(4, dtype=np.float32))] * 2,
     }  # fmt: skip
     write_examples("data/examples.parquet", columns, names)
+    write_no_insight()
+
+
+def write_no_insight() -> None:
+    """Write what the stage insight does where nobody wants it."""
+    write_json("data/insight/insight.json", {})
+    Path("data/doubtful.csv").write_text(",".join(COLUMNS) + "\n", encoding="utf-8")
+
+
+def write_insight(names: Sequence[str] = NAMES) -> None:
+    """Write what insight found in four images: a doubtful one, a pair of one scene, a curve, and a map."""
+    files = [f"{name}/{number}.jpg" for name in names for number in (1, 2)]
+    image = [{"file": file, "split": "test", "class": name} for file, name in zip(files[1:3], names, strict=True)]
+    pair = {"similarity": 0.5, "images": image}
+    points = [(10, [0.5, 0.6]), (20, [0.6, 0.7]), (40, [0.75])]
+    counts = {"original": 2, "validation": 0, "test": 2}
+    found = {
+        "run": "resnet50-tuned-augmented-1", "frozen": True,
+        "images": counts, "doubtful": counts | {"original": 1, "test": 0},
+        "curve": {
+            "points": [{"images": images, "accuracy": accuracy} for images, accuracy in points],
+            "prediction": {"images": 80, "accuracy": 0.8, "low": 0.76, "high": 0.83},
+            "gains": {name: 0.25 * at for at, name in enumerate(names)},
+        },
+        "same_scene": {"pairs": 1, "with_test": 1, "shown": [pair]},
+        "confused": [{"one": names[0], "other": names[1], "times": 7, "pairs": [pair]}],
+    }  # fmt: skip
+    write_json("data/insight/insight.json", found)
+    doubt = [files[0], "original", names[0], names[1], 0.01, 0.9]
+    write_csv("data/doubtful.csv", COLUMNS, [dict(zip(COLUMNS, doubt, strict=True))])
+    pq.write_table(pa.table({"file": files, "image": [GREY] * 4}), "data/insight/images.parquet")
+    places = {
+        "file": files,
+        "label": [0, 0, 1, 1],
+        "split": ["original", "test", "original", "test"],
+        "x": [0.0, 1, 1, 0],
+    }
+    places |= {"y": [0.5, 1, 0, 1], "doubtful": [True, False, False, False], "image": [GREY, GREY, GREY, None]}
+    pq.write_table(pa.table(places), "data/insight/map.parquet")
 
 
 def write_trials(network: str) -> None:

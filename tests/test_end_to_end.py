@@ -87,7 +87,7 @@ def test_a_branch_with_one_changed_setting_can_be_compared(study):
     expected = [
         f"{stage}@own_cnn-default-{data}-1" for stage in ("train", "evaluate") for data in ("original", "augmented")
     ]
-    expected += ["augment", "configure", "embed@own_cnn-augmented", "tune@own_cnn", "explain", "report"]
+    expected += ["augment", "configure", "embed@own_cnn-augmented", "tune@own_cnn", "explain", "insight", "report"]
     assert repro(study) == sorted(expected)
     table = run("dvc", "metrics", "diff", "main", "--md", folder=study)
     assert re.search(r"\| metrics/metrics.json +\| own_cnn.default.augmented.loss +\| [\d.]+ +\| [\d.]+ +\|", table)

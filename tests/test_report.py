@@ -213,7 +213,7 @@ def test_the_report_says_what_a_person_asks(runs):
         "| own_cnn-tuned-original | – | – | 1 min 02 s |",
         "| own_cnn-default-original | CPU, 2 threads, bfloat16 | 600 | 100 | 2.16 M | 1,000 MB |",
         "| jay | crow | 14 of 20 | 71.8 % | 51.4–87.7 |",
-        "`classify --none-of-these` rejects below 0.30.",
+        "`classify --none-of-these` rejects below an evidence of 0.30: one in twenty of such images.",
     ):
         assert row in text
     assert text.count("**85.0 %**") == text.count(" %** |") == 1  # one is the best
@@ -462,7 +462,7 @@ def test_many_near_copies_are_said_in_the_first_paragraph(runs):
 def test_too_few_validation_images_reject_nothing(runs):
     """A threshold of 0 is no threshold."""
     for run in RUNS:
-        write_run(run, 30, none_of_these_below=0.0)
+        write_run(run, 30, none_of_these_below=None)
     assert "There are too few validation images to reject any image" in reported()
     card = Path("metrics/model-card.md").read_text(encoding="utf-8")
     assert "There were too few validation images to say" in " ".join(card.split())

@@ -58,8 +58,13 @@ def classify(words: list[str]) -> int:
     parser.add_argument("--top", type=int, default=3, help="how many classes to name (3)")
     parser.add_argument("--json", dest="kind", action="store_const", const="json", help="an object a line")
     parser.add_argument("--csv", dest="kind", action="store_const", const="csv", help="a row for each class named")
-    parser.add_argument("--none-of-these", action="store_true", help="say so where no class is probable enough")
-    parser.add_argument("--explain", metavar="FOLDER", type=Path, help="write there where the network looked, as PNG")
+    parser.add_argument("--none-of-these", action="store_true", help="say which are unlike anything it learned from")
+    parser.add_argument(
+        "--explain",
+        metavar="FOLDER",
+        type=Path,
+        help="write there where the network looked, and the nearest training photographs, as PNG",
+    )
     options = parser.parse_args(words)
     if options.top < 1:
         parser.error("--top must be 1 or more")
@@ -87,7 +92,7 @@ def _answer(files: dict[str, str], weights: Path, options: argparse.Namespace, e
 
     classifier = load_classifier(weights)
     if not options.none_of_these:
-        below = {"none_of_these_below": 0.0}
+        below = {"none_of_these_below": None}
         classifier = classifier._replace(metadata=classifier.metadata.model_copy(update=below))
     explainer = _explainer(classifier) if explained_to else None
     output, unreadable = output_for(options.kind or "text"), 0
@@ -111,7 +116,7 @@ def _answer(files: dict[str, str], weights: Path, options: argparse.Namespace, e
 def _explainer(classifier: Any) -> Any:
     from stages.prediction.explanations import Explainer  # torch, which takes seconds to import
 
-    return Explainer(classifier.file, classifier.metadata)
+    return Explainer(classifier)
 
 
 def export(words: list[str]) -> int:

@@ -13,6 +13,7 @@ from stages.networks.common.graph import WEIGHTS_FILE
 from stages.networks.common.weights import Metadata, required_metadata
 from stages.prediction.inputs import Unreadable
 from stages.runtime.errors import UserError
+from stages.statistics.rejection import evidence
 
 
 class Prediction(NamedTuple):
@@ -20,7 +21,7 @@ class Prediction(NamedTuple):
 
     path: str
     classes: tuple[tuple[str, float], ...] = ()  # names and probabilities
-    is_none: bool = False  # no class is probable enough
+    is_none: bool = False  # it is unlike anything that the network learned from
     error: str = ""
     image: ImageArray | None = None
 
@@ -38,24 +39,31 @@ class Classifier(NamedTuple):
         """Yield a prediction for each path, in order."""
         for chunk in chunks:
             images = [image for _, image in chunk if not isinstance(image, Unreadable)]
-            found = iter(self.finite_probabilities(np.stack(images)) if images else ())
+            found = iter(zip(*self.finite_answers(np.stack(images)), strict=True) if images else ())
             for path, image in chunk:
                 if isinstance(image, Unreadable):
                     yield Prediction(path, error=image.reason)
                 else:
-                    yield self._prediction(path, image, next(found), top)
+                    yield self._prediction(path, image, *next(found), top)
 
-    def finite_probabilities(self, images: Images) -> NDArray[np.float32]:
-        """Return probabilities (n, classes). Raises UserError where weights are not finite."""
-        (found,) = self.runner.run(images, "probabilities")
-        if not np.isfinite(found).all():
+    def finite_answers(self, images: Images) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Return probabilities (n, classes), and whether each image is unlike anything that was learned from (n,).
+
+        Raises UserError where weights are not finite.
+        """
+        probabilities, logits = self.runner.run(images, "probabilities", "logits")
+        if not np.isfinite(probabilities).all():
             raise UserError(f"{self.file}: its weights give no finite numbers; train it again")
-        return found
+        least = self.metadata.none_of_these_below
+        scaled = logits.astype(np.float64) / self.metadata.temperature
+        return probabilities, evidence(scaled) < (-np.inf if least is None else least)
 
-    def _prediction(self, path: str, image: ImageArray, shares: NDArray[np.float32], top: int) -> Prediction:
+    def _prediction(
+        self, path: str, image: ImageArray, shares: NDArray[np.float32], is_none: np.bool_, top: int
+    ) -> Prediction:
         best = np.argsort(-shares, kind="stable")[:top]
         classes = tuple((self.metadata.class_names[label], float(shares[label])) for label in best)
-        return Prediction(path, classes, bool(shares.max() < self.metadata.none_of_these_below), image=image)
+        return Prediction(path, classes, bool(is_none), image=image)
 
 
 def load_classifier(file: Path) -> Classifier:

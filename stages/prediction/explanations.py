@@ -1,4 +1,4 @@
-"""Heat maps over photographs: where a network saw the class that it names."""
+"""Photographs with what an answer rests on: where the class was seen, and the training photographs most like it."""
 
 import os
 from pathlib import Path
@@ -10,10 +10,12 @@ from torch import nn
 
 from stages.explanation.grad_cam import grad_cam
 from stages.hardware import device
+from stages.images.reading import ImageArray, resized
 from stages.networks.common.contract import network_named
 from stages.networks.common.prediction import normalised
-from stages.networks.common.weights import Metadata, restore
-from stages.prediction.classifier import Prediction
+from stages.networks.common.weights import restore
+from stages.prediction.classifier import Classifier, Prediction
+from stages.prediction.nearest import COUNT, TrainingImages
 from stages.runtime.files import atomic_file
 
 MIN_SIDE = 384  # pixels, so that there is something to see
@@ -22,14 +24,18 @@ NAME_BYTES = 120  # of an image's name that its file begins with: a name may hav
 
 
 class Explainer:
-    """Writes where a network looked, as PNG files; by torch, for Grad-CAM takes gradients."""
+    """Writes where a network looked, and what it has learned from, as PNG; by torch, for Grad-CAM takes gradients."""
 
-    def __init__(self, file: Path, metadata: Metadata) -> None:
-        self.metadata = metadata
-        self.model: nn.Module = restore(file, network_named(metadata.network), device.device())
+    def __init__(self, classifier: Classifier) -> None:
+        self.metadata, self.runner = classifier.metadata, classifier.runner
+        self.model: nn.Module = restore(classifier.file, network_named(self.metadata.network), device.device())
+        self.training = TrainingImages.of(self.runner, self.metadata)
 
     def write(self, folder: Path, number: int, prediction: Prediction) -> Path:
-        """Write a prediction's image with the heat map of its most probable class over it; return the file."""
+        """Write a prediction's image with the heat map of its most probable class over it; return the file.
+
+        Below it stand the nearest training photographs, where the study is there.
+        """
         image = prediction.image
         if image is None:
             raise ValueError(f"{prediction.path} was not answered")
@@ -42,8 +48,20 @@ class Explainer:
         coloured = cv2.applyColorMap(grey, cv2.COLORMAP_VIRIDIS)
         bgr = cv2.cvtColor(enlarged, cv2.COLOR_RGB2BGR)
         shown = cv2.addWeighted(bgr, 1 - HEAT_MAP_OPACITY, coloured, HEAT_MAP_OPACITY, 0)
+        if self.training:
+            (features,) = self.runner.run(image[None], "features")
+            shown = np.concatenate([shown, _row(self.training.nearest(features), side)])
         name = os.fsencode(Path(prediction.path).stem)[:NAME_BYTES].decode(errors="ignore")
         file = folder / f"{number:05}-{name}.png"
         with atomic_file(file) as unfinished:
             unfinished.write_bytes(bytes(cv2.imencode(".png", shown)[1]))
         return file
+
+
+def _row(images: list[ImageArray], width: int) -> ImageArray:
+    """Return images side by side, BGR, as wide as that."""
+    side = width // COUNT
+    row = np.zeros((side, width, 3), np.uint8)
+    for place, image in enumerate(images):
+        row[:, place * side : (place + 1) * side] = cv2.cvtColor(resized(image, side), cv2.COLOR_RGB2BGR)
+    return row

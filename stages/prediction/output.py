@@ -12,7 +12,7 @@ from rich.table import Table
 
 from stages.prediction.classifier import Prediction
 
-NONE = "none of these"
+NONE = "none of these: unlike anything it learned from"
 
 
 class Output(Protocol):

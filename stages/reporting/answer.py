@@ -32,11 +32,13 @@ SMALL_INPUT = 128  # pixels a side, below which larger images are worth a try
 NAMED = 6  # runs in a sentence
 
 
-def answer(scores: Records, costs: Costs, analysis: Analysis, splits: dict[str, Any]) -> list[str]:
+def answer(scores: Records, costs: Costs, analysis: Analysis, splits: dict[str, Any], gain_of_twice: str) -> list[str]:
     """Return the answer in a paragraph, the numbers it rests on and what helped, and how to use it."""
     lines = [best_line(analysis), *contenders_line(analysis), *decidable_lines(analysis)]
     lines += [calibration_line(scores, analysis), *worth_lines(analysis)]
-    lines += [f"To try next: {line}." for line in next_steps(scores, analysis, splits["original"]["images"])]
+    lines += [
+        f"To try next: {line}." for line in next_steps(scores, analysis, splits["original"]["images"], gain_of_twice)
+    ]
     took = costs[analysis.best]
     cost = f"One training of it takes {duration(took['seconds'])} and {took['peak_memory_megabytes']:,.0f} MB."
     opening = " ".join([headline(scores, analysis), *copies_line(splits), cost])
@@ -179,8 +181,8 @@ def change_with_gain(change: Change, judgement: Judgement) -> str:
     return f"{change} {formatted(judgement.gain)} points" + (f", {limits}" if limits else "")
 
 
-def next_steps(scores: Records, analysis: Analysis, training_images: int) -> list[str]:
-    """Return what is worth a try after what was done, each with its setting."""
+def next_steps(scores: Records, analysis: Analysis, training_images: int, gain_of_twice: str) -> list[str]:
+    """Return what is worth a try after what was done, each with its setting; more images by their gain, if known."""
     best, answers = analysis.best, analysis.answers
     settings = scores[best][0]["settings"]
     per_class = training_images / len(np.unique(answers.labels))
@@ -202,7 +204,8 @@ def next_steps(scores: Records, analysis: Analysis, training_images: int) -> lis
     elif is_pretrained(scores[best]) and settings.get("freeze") == "backbone":
         lines.append(f"training all layers of it: `networks.{best.network}.freeze: none`, which takes far longer")
     if per_class < FEW_IMAGES:
-        lines.append(f"more photographs of each class: {per_class:.0f} for training are few")
+        bring = f"; twice as many bring {gain_of_twice} to a head on frozen features" if gain_of_twice else ""
+        lines.append(f"more photographs of each class: {per_class:.0f} for training are few{bring}")
     return lines
 
 

@@ -36,9 +36,8 @@ def forest(rows: Rows) -> Chart:
     colours = {verdict: colour for verdict, colour in VERDICTS.items() if verdict in {row["verdict"] for row in rows}}
     scale = {"domain": list(colours), "range": list(colours.values())}
     colour = {"field": "verdict", "type": "nominal", "title": None, "scale": scale}
-    tips = _tips(rows)
     named = [{**row, "label": f"{row['technique']}: {row['with']}"} for row in rows]
-    return _chart(
+    return wide(
         named,
         layer=[
             {"mark": {"type": "rule", "strokeDash": [4, 4], "color": "grey"}, "encoding": {"x": {"datum": 0}}},
@@ -53,7 +52,7 @@ def forest(rows: Rows) -> Chart:
                     "y": _labels(),
                     "color": colour,
                     "shape": {"field": "mean", "type": "nominal", "legend": None, "scale": _shapes()},
-                    "tooltip": tips,
+                    "tooltip": tips(rows),
                 },
             },
         ],
@@ -79,7 +78,7 @@ def curves(rows: Rows) -> Chart:
                 "color": colour,
                 "detail": {"field": "run"},
                 "strokeDash": {"field": "line", "type": "nominal", "legend": None},  # another field, else two legends
-                "tooltip": _tips(rows),
+                "tooltip": tips(rows),
             },
         }
         for name, title in (("accuracy", "validation accuracy"), ("loss", "validation loss (nats)"))
@@ -96,7 +95,7 @@ def pareto(rows: Rows) -> Chart:
         "y": {"field": "accuracy", "type": "quantitative", "title": "test accuracy", "axis": axis, "scale": FREE},
     }
     front = {"filter": "datum.front === 'yes'"}
-    return _chart(
+    return wide(
         rows,
         layer=[
             {"transform": [front], "mark": {"type": "line", "interpolate": "step-after", "color": "grey"}},
@@ -106,7 +105,7 @@ def pareto(rows: Rows) -> Chart:
                 "encoding": {
                     "color": {"field": "network", "type": "nominal", "title": None, "scale": {"range": COLOURS}},
                     "shape": {"field": "front", "type": "nominal", "title": "beaten by none"},
-                    "tooltip": _tips(rows),
+                    "tooltip": tips(rows),
                 },
             },
         ],
@@ -136,8 +135,8 @@ def confusion(counts: NDArray[np.int64], names: Sequence[str]) -> Chart:
     axis: Chart = {"tickMinStep": 1, "tickCount": len(names), "grid": False, "labelLimit": 220, "labelOverlap": False}
     axis |= {"labelExpr": "names[datum.value] || ''"} if len(names) <= MANY_CLASSES else {"labels": False}
     scale = {"domain": [-0.5, len(names) - 0.5], "nice": False}
-    tips: list[Chart] = [{"field": name, "type": "nominal"} for name in ("true", "predicted", "images")]
-    tips.append({"field": "share", "type": "quantitative", "format": ".1%", "title": "share of the class"})
+    shown: list[Chart] = [{"field": name, "type": "nominal"} for name in ("true", "predicted", "images")]
+    shown.append({"field": "share", "type": "quantitative", "format": ".1%", "title": "share of the class"})
     side = WIDTH if len(names) > MANY_CLASSES else max(240, 24 * len(names))
     places: dict[str, Chart] = {
         "x": {"field": "column", "type": "quantitative", "title": "taken for", "scale": scale, "axis": axis | DOWN},
@@ -147,7 +146,7 @@ def confusion(counts: NDArray[np.int64], names: Sequence[str]) -> Chart:
         "x2": {"field": "column_end"},
         "y2": {"field": "row_end"},
         "color": {"field": "share", "type": "quantitative", "title": "share of the class", "scale": SHARES},
-        "tooltip": tips,
+        "tooltip": shown,
     }
     layers: list[Chart] = [{"params": [ZOOM], "mark": {"type": "rect", "clip": True}, "encoding": cells}]
     if len(names) <= MANY_CLASSES:
@@ -165,7 +164,7 @@ def reliability(rows: Rows) -> Chart:
     x = share | {"field": "stated", "title": "probability that was stated"}
     y = share | {"field": "correct", "title": "share that is correct"}
     colour = {"field": "when", "type": "nominal", "title": "temperature scaling", "scale": {"range": COLOURS}}
-    return _chart(
+    return wide(
         rows,
         layer=[
             {
@@ -179,7 +178,7 @@ def reliability(rows: Rows) -> Chart:
             },
             {
                 "mark": {"type": "line", "point": {"size": 50}},
-                "encoding": {"x": x, "y": y, "color": colour, "tooltip": _tips(rows)},
+                "encoding": {"x": x, "y": y, "color": colour, "tooltip": tips(rows)},
             },
         ],
         height=320,
@@ -202,10 +201,10 @@ def class_counts(rows: Rows, names: Sequence[str]) -> Chart:
         "x": {"field": "images", "type": "quantitative", "axis": {"tickMinStep": 1}},
         "color": {"field": "split", "type": "nominal", "title": None, "scale": scale},
         "order": {"field": "rank"},
-        "tooltip": _tips(rows),
+        "tooltip": tips(rows),
     }
     ranked = [{**row, "rank": scale["domain"].index(row["split"])} for row in rows]
-    return _chart(ranked, mark="bar", encoding=encoding, height=max(60, (3 if many else 18) * len(names)))
+    return wide(ranked, mark="bar", encoding=encoding, height=max(60, (3 if many else 18) * len(names)))
 
 
 def search(rows: Rows) -> Chart:
@@ -219,7 +218,7 @@ def search(rows: Rows) -> Chart:
         "sort": [{"field": "trial"}],
         "groupby": ["network"],
     }
-    return _chart(
+    return wide(
         rows,
         layer=[
             {
@@ -234,7 +233,7 @@ def search(rows: Rows) -> Chart:
                     "y": y | {"field": "loss"},
                     "color": colour,
                     "shape": {"field": "state", "type": "nominal", "title": None},
-                    "tooltip": _tips(rows),
+                    "tooltip": tips(rows),
                 },
             },
         ],
@@ -254,7 +253,7 @@ def slices(rows: Rows) -> Chart:
             "encoding": {
                 "x": {"field": "value", "type": "quantitative", "title": name, "scale": FREE, "axis": {"tickCount": 4}},
                 "y": {"field": "loss", "type": "quantitative", "title": "loss", "scale": FREE},
-                "tooltip": _tips(rows),
+                "tooltip": tips(rows),
             },
         }
         for name in names
@@ -274,7 +273,8 @@ def clustered(counts: NDArray[np.int64]) -> list[int]:
     return order
 
 
-def _chart(rows: Rows, **parts: Any) -> Chart:
+def wide(rows: Rows, **parts: Any) -> Chart:
+    """Return a chart as wide as the page."""
     return _base(rows) | {"width": "container", "autosize": {"type": "fit-x", "contains": "padding"}} | parts
 
 
@@ -291,7 +291,7 @@ def _shapes() -> Chart:
     return {"domain": [False, True], "range": ["circle", "diamond"]}
 
 
-def _tips(rows: Rows) -> list[Chart]:
+def tips(rows: Rows) -> list[Chart]:
     """Return what hovering shows: every field of a row."""
     kinds = {float: {"type": "quantitative", "format": ".3f"}, int: {"type": "quantitative"}}
     first = rows[0] if rows else {}

@@ -8,6 +8,7 @@ from stages.reporting.answer import baseline, calibration_sentence
 from stages.reporting.comparisons import class_estimates, confusion_of
 from stages.reporting.costs import Costs
 from stages.reporting.data_summary import DataSummary
+from stages.reporting.insight import Insight, doubtful_share
 from stages.reporting.markdown import bounds, duration, escaped, percent, table
 from stages.reporting.records import Records, classes_of, means, qualities
 from stages.statistics.estimates import Integers
@@ -16,14 +17,14 @@ ALL_CLASSES = 40  # up to which each class is listed; of more, the best and the 
 BEST_AND_WORST = 10
 
 
-def model_card(scores: Records, costs: Costs, analysis: Analysis, images: DataSummary) -> str:
+def model_card(scores: Records, costs: Costs, analysis: Analysis, images: DataSummary, insight: Insight) -> str:
     """Return the card as Markdown with the header that model hubs read."""
     best, classes = analysis.best, classes_of(scores)
     took, record = costs[best], scores[best][0]
     threshold = record["none_of_these_below"]
-    rejected = f"Below a probability of {threshold:.2f} `classify --none-of-these` says so, which is no proof."
-    if not threshold:
-        rejected = "There were too few validation images to say from which probability on it should be believed."
+    rejected = "`classify --none-of-these` says so where an image is unlike those it learned from, which is no proof."
+    if threshold is None:
+        rejected = "There were too few validation images to say which are unlike those it learned from."
     drawn = ", which this project draws itself: it has never seen a photograph" if images.source == "synthetic" else ""
     return "\n\n".join(
         [
@@ -34,7 +35,8 @@ def model_card(scores: Records, costs: Costs, analysis: Analysis, images: DataSu
             "## Trained on",
             f"{images.splits['original']['images']:,} images of source `{images.source}`{drawn};"
             f" {images.splits['validation']['images']:,} others chose its best epoch. Licence of the images:"
-            f" {escaped(images.licence)}.",
+            f" {escaped(images.licence)}."
+            + (f" Labels that are doubted: {doubtful_share(insight.found)}." if insight.found else ""),
             f"{took['epochs']:.0f} epochs, {duration(took['seconds'])} on {took['device']} in {took['precision']};"
             f" {took['parameters'] / 1e6:.2f} million parameters. Settings: params.yaml;"
             f" hyperparameters: data/hyperparameters/{best.network}/{best.hyperparameters}.json.",

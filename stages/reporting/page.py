@@ -1,21 +1,22 @@
 """The report as one page of HTML: what report.md says, with charts and images beside it."""
 
-from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import vl_convert
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markdown_it import MarkdownIt
-from markupsafe import Markup
 
 from stages.reporting import charts
 from stages.reporting.analysis import Analysis
+from stages.reporting.blocks import Block, PageImage, embedded, html, titled
 from stages.reporting.comparisons import NOT_TESTED, Change, confusion_of
 from stages.reporting.costs import Costs
 from stages.reporting.data_summary import SPLITS
+from stages.reporting.insight import Insight
+from stages.reporting.insight_page import INSIGHT_SECTIONS
 from stages.reporting.markdown import duration
 from stages.reporting.records import Records, classes_of, means, qualities
 from stages.reporting.search import losses, values_tried
@@ -24,25 +25,6 @@ from stages.reporting.sections import shown_judgements
 FEWEST_A_POINT = 10  # images, on average, of a calibration curve
 TITLE = "Which network, which hyperparameters, which training data?"
 Markdown = Mapping[str, Sequence[str]]  # what report.md says, by section: paragraphs, tables and headings
-
-
-class PageImage(NamedTuple):
-    """An image to look at: encoded, what to say below it, a heat map over it and its file, "" where there is none."""
-
-    source: str
-    caption: str
-    heat_map: str = ""
-    file: str = ""
-
-
-class Block(NamedTuple):
-    """A part of a section; one of its fields is filled."""
-
-    text: Markup = Markup()
-    chart: charts.Chart | None = None
-    description: str = ""  # what a chart shows, for those who do not see it
-    results: Sequence[Mapping[str, Any]] = ()
-    images: Sequence[PageImage] = ()
 
 
 class Evidence(NamedTuple):
@@ -58,6 +40,7 @@ class Evidence(NamedTuple):
     samples: Sequence[tuple[bytes, str]]  # training images with their class
     examples: Sequence[Mapping[str, Any]]  # the rows of the best run's examples.parquet
     copies: Sequence[tuple[bytes, bytes, str]]  # an original, an altered copy, and what was drawn for it
+    insight: Insight
 
 
 def page(evidence: Evidence) -> str:
@@ -79,16 +62,6 @@ def report_section(evidence: Evidence, name: str) -> Iterator[Block]:
     """Yield what report.md says in a section."""
     if any(evidence.markdown.get(name, ())):
         yield Block(text=html("\n\n".join(part for part in evidence.markdown[name] if part)))
-
-
-def html(markdown: str) -> Markup:
-    """Return Markdown as HTML; HTML within it is text."""
-    return Markup(MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown))  # noqa: S704  # escaped
-
-
-def titled(title: str) -> Block:
-    """Return a section's heading."""
-    return Block(text=html(f"## {title}"))
 
 
 def results(evidence: Evidence) -> Iterator[Block]:
@@ -267,10 +240,10 @@ def search(evidence: Evidence) -> Iterator[Block]:
             )
 
 
-def embedded(image: bytes) -> str:
-    """Return an image as the address of itself."""
-    kind = "png" if image.startswith(b"\x89PNG") else "jpeg"
-    return f"data:image/{kind};base64,{b64encode(image).decode()}"
+def insight_section(make: Callable[[Insight, Sequence[str]], Iterator[Block]], evidence: Evidence) -> Iterator[Block]:
+    """Yield a section about the images themselves, where the stage insight has looked at them."""
+    if evidence.insight.found:
+        yield from make(evidence.insight, classes_of(evidence.scores))
 
 
 SECTIONS: dict[str, Callable[[Evidence], Iterator[Block]]] = {
@@ -282,6 +255,7 @@ SECTIONS: dict[str, Callable[[Evidence], Iterator[Block]]] = {
     "search": search,
     "confusion": confusion,
     "examples": examples,
+    **{name: partial(insight_section, make) for name, make in INSIGHT_SECTIONS.items()},
     "augmentation": copies,
     "calibration": calibration,
     "images": composition,

@@ -218,11 +218,11 @@ def calibration_section(scores: Records, analysis: Analysis) -> list[str]:
 
 
 def rejection_sentence(records: list[dict[str, Any]]) -> str:
-    """Say below which probability an image is taken for none of the classes."""
+    """Say below which evidence an image is taken for none of the classes."""
     threshold = records[0]["none_of_these_below"]
-    if not threshold:
+    if threshold is None:
         return "There are too few validation images to reject any image as none of the classes."
-    return f"`classify --none-of-these` rejects below {threshold:.2f}."
+    return f"`classify --none-of-these` rejects below an evidence of {threshold:.2f}: one in twenty of such images."
 
 
 def findings_section(found: list[Finding]) -> list[str]:

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-Floats = NDArray[np.float32] | NDArray[np.float64]
+from stages.statistics.whitening import Floats, powered
+
 Labels = NDArray[np.int64]
 
 FOLDS = 5
@@ -56,12 +57,6 @@ class _Moments(NamedTuple):
     counts: NDArray[np.float64]  # (classes,)
     sums: NDArray[np.float64]  # (classes, features)
     products: NDArray[np.float64]  # (features, features)
-
-
-def powered(features: Floats, power: float) -> NDArray[np.float64]:
-    """Return sign(x) * |x| ** power of each feature, same shape."""
-    x = np.asarray(features, np.float64)
-    return x if power == 1 else np.sign(x) * (np.sqrt(np.abs(x)) if power == 0.5 else np.abs(x) ** power)
 
 
 def fit(features: Floats, labels: Labels, classes: int, settings: HeadSettings, scale: float) -> Head:

@@ -21,10 +21,12 @@ from stages.networks.common.weights import Metadata
 from stages.runtime.cores import available_cores
 from stages.runtime.files import write_json
 from stages.statistics.rejection import rejection_threshold
-from stages.statistics.temperature import cross_entropies, scaled_probabilities
+from stages.statistics.temperature import cross_entropies
 from stages.training.copying import HISTORY, TIMING, WEIGHTS
 from stages.training.head import CrossValidation, HeadSettings, assigned_folds, cross_validated, fit
 from stages.training.history import Epoch, summary, write_history
+
+MANY_FOLDS = 20
 
 
 class HeadData(NamedTuple):
@@ -32,7 +34,8 @@ class HeadData(NamedTuple):
 
     features: NDArray[np.float32]
     labels: NDArray[np.int64]
-    folds: NDArray[np.int64]  # (n,): an image is in one with its altered copies and all images of its group
+    groups: NDArray[np.int64]  # (n,): an image is in one with its altered copies and all images of its group
+    folds: NDArray[np.int64]  # (n,): a group is in one
     class_names: list[str]
 
 
@@ -45,7 +48,8 @@ def load_head_data(network: str, data: str, seed: int, *, flip_tta: bool) -> Hea
     first_of: dict[str, int] = {}  # image of each group
     names = [name for each in sets for name in each.groups]
     together = [first_of.setdefault(name, image) if name else image for name, image in zip(names, images, strict=True)]
-    return HeadData(features, labels, assigned_folds(labels, np.array(together), seed=seed), sets[0].class_names)
+    groups = np.array(together)
+    return HeadData(features, labels, groups, assigned_folds(labels, groups, seed=seed), sets[0].class_names)
 
 
 def views(features: FeatureSet, *, flip_tta: bool) -> NDArray[np.float32]:
@@ -60,13 +64,22 @@ def cross_validate(data: HeadData, settings: Sequence[HeadSettings]) -> list[Cro
     return [next(each for each in known if each.settings == wanted) for wanted in settings]
 
 
+def held_out_logits(data: HeadData, settings: HeadSettings, scale: float) -> NDArray[np.float64]:
+    """Return logits (n, classes), at a scale, of images that had no part in a fit, which had nearly all others.
+
+    In few folds heads learn from so much less that their evidence is another than that of the final head.
+    """
+    folds = assigned_folds(data.labels, data.groups, MANY_FOLDS)
+    (reached,) = cross_validate(data._replace(folds=folds), [settings])
+    return reached.logits * (scale / reached.scale)
+
+
 def write_head(network: str, values: dict[str, Any], data: HeadData, folder: Path, began: float) -> None:
     """Fit a head with settings from JSON, and write it with its backbone as a trained network, history and timing."""
     settings = HeadSettings(values["head_power"], values["head_shrinkage"])
     (reached,) = cross_validate(data, [settings])
     head = fit(data.features, data.labels, len(data.class_names), settings, reached.scale)
     start, backbone = starting_point(network), Path(f"data/weights/{network}")
-    confidence = scaled_probabilities(reached.logits, 1.0)
     metadata = Metadata(
         network=network,
         settings={name: value for name, value in values.items() if name != "online_augmentation"},
@@ -76,7 +89,7 @@ def write_head(network: str, values: dict[str, Any], data: HeadData, folder: Pat
         standard_deviation=start.standard_deviation,
         preparation=preparation_of("data/validation"),
         head_power=head.power,
-        none_of_these_below=rejection_threshold(confidence, data.labels),
+        none_of_these_below=rejection_threshold(held_out_logits(data, settings, reached.scale)),
     )
     tensors = load_file(backbone / graph.WEIGHTS_FILE)
     # contiguous, for safetensors writes the memory of an array as it lies

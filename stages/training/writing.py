@@ -14,7 +14,7 @@ from stages.networks.common.prediction import predict
 from stages.networks.common.weights import Metadata, save_weights
 from stages.runtime.files import write_json
 from stages.statistics.rejection import rejection_threshold
-from stages.statistics.temperature import best_temperature, scaled_probabilities
+from stages.statistics.temperature import best_temperature
 from stages.training.copying import HISTORY, TIMING, WEIGHTS
 from stages.training.history import summary, write_history
 from stages.training.loop import TrainingResult
@@ -50,7 +50,7 @@ def describe(task: Task, model: nn.Module) -> Metadata:
         image_size=images.image_size,
         preparation=preparation_of("data/validation"),
         temperature=temperature,
-        none_of_these_below=rejection_threshold(scaled_probabilities(logits, temperature), labels),
+        none_of_these_below=rejection_threshold(logits / temperature),
         **images.normalisation._asdict(),
     )
 

@@ -173,8 +173,8 @@ def test_a_file_of_weights_answers_without_a_study(study, tmp_path, monkeypatch,
         assert one == {"name": other["name"], "probability": pytest.approx(other["probability"], abs=1e-4)}
 
 
-@pytest.mark.parametrize(("below", "expected"), [(0.0, False), (1.0, True)])
-def test_an_improbable_image_is_none_of_these(study_copy, monkeypatch, capsys, below, expected):
+@pytest.mark.parametrize(("below", "expected"), [(-1e9, False), (None, False), (1e9, True)])
+def test_an_image_of_little_evidence_is_none_of_these(study_copy, monkeypatch, capsys, below, expected):
     """Below the threshold that is in the file; only if asked."""
     file = Path("it.safetensors")
     trained = f"data/trained/{OWN}/weights.safetensors"
@@ -186,12 +186,12 @@ def test_an_improbable_image_is_none_of_these(study_copy, monkeypatch, capsys, b
 
 
 def test_an_explanation_is_an_image_for_each_answer(at_study, tmp_path, monkeypatch, capsys):
-    """Large enough to look at."""
+    """Large enough to look at; below it stand the three nearest training photographs."""
     said(monkeypatch, capsys, "data/pictures/owl", "--explain", tmp_path / "seen", "--run", OWN)
     images = sorted((tmp_path / "seen").iterdir())
     assert len(images) == 12
     with Image.open(images[0]) as image:
-        assert (image.format, image.size) == ("PNG", (384, 384))
+        assert (image.format, image.size) == ("PNG", (384, 512))
 
 
 def test_any_name_is_explained_and_what_the_system_refuses_is_said(at_study, tmp_path, monkeypatch, capsys):

@@ -22,13 +22,14 @@ class Said:
 
     def run(self, images: np.ndarray, *names: str) -> list[np.ndarray]:
         """Give the same answer for each of the images (N, 3, height, width)."""
-        assert names == ("probabilities",)
-        return [np.tile(np.array([[0.2, 0.5, 0.3]], np.float32), (len(images), 1))]
+        assert names == ("probabilities", "logits")
+        shares = np.tile(np.array([[0.2, 0.5, 0.3]], np.float32), (len(images), 1))
+        return [shares, np.log(shares)]
 
 
-@pytest.mark.parametrize(("below", "is_none"), [(0.4, False), (0.6, True)])
+@pytest.mark.parametrize(("below", "is_none"), [(1.1, False), (None, False), (1.2, True)])
 def test_answers_come_in_order_the_most_probable_class_first(at_study, below, is_none):
-    """With a reason in place of each that cannot be read; improbable ones are none of these."""
+    """With a reason in place of each that cannot be read; those of little evidence are none of these."""
     metadata = required_metadata(TRAINED / "weights.safetensors").model_copy(update={"none_of_these_below": below})
     image = np.zeros((64, 64, 3), np.uint8)
     chunks = [[("a", image), ("b", Unreadable("no file"))], [("c", Unreadable("empty"))], [("d", image)]]
@@ -51,7 +52,7 @@ def test_weights_that_are_no_numbers_are_refused_in_words(study_copy, way):
     classifier = load_classifier(file)
     assert isinstance(classifier.runner, Engine) == (way == "graph")
     with pytest.raises(UserError, match=f"{file}: its weights give no finite numbers"):
-        classifier.finite_probabilities(np.zeros((2, 64, 64, 3), np.uint8))
+        classifier.finite_answers(np.zeros((2, 64, 64, 3), np.uint8))
 
 
 def test_weights_that_were_cut_off_are_refused_in_words(study_copy):
@@ -59,4 +60,4 @@ def test_weights_that_were_cut_off_are_refused_in_words(study_copy):
     file = TRAINED / "weights.safetensors"
     file.write_bytes(file.read_bytes()[:-100_000])
     with pytest.raises(UserError, match=r"graph.onnx or its weights are damaged; `dvc checkout`"):
-        load_classifier(file).finite_probabilities(np.zeros((2, 64, 64, 3), np.uint8))
+        load_classifier(file).finite_answers(np.zeros((2, 64, 64, 3), np.uint8))

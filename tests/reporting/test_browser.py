@@ -14,7 +14,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
 from stages import report
-from tests.records import of_classes, write_data, write_run, write_trials
+from tests.records import of_classes, write_data, write_insight, write_run, write_trials
 from tests.test_report import RUNS
 
 NASTY = ["<script>alert(1)</script>", "O\"Brien's & <b>jay</b> שלום 🐦"]
@@ -36,6 +36,7 @@ def page(tmp_path_factory) -> str:
             confusion = of_classes(NASTY, [[20, 0], [20 - 2 * number, 2 * number]])
             write_run(run, 20 + 2 * number, seconds=60.0 + number, **confusion)
         write_data(NASTY)
+        write_insight(NASTY)
         write_trials("own_cnn")
         report.main()
     return (folder / "data/report/index.html").as_uri()
@@ -81,7 +82,7 @@ def test_it_opens_without_an_error_and_without_a_request(opened, page):
     events = [json.loads(entry["message"])["message"] for entry in opened.get_log("performance")]
     asked = [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
     assert {address for address in asked if not address.startswith("data:")} == {page}
-    assert len(opened.find_elements(By.CSS_SELECTOR, ".chart svg")) == 8
+    assert len(opened.find_elements(By.CSS_SELECTOR, ".chart svg")) == 10
 
 
 def test_a_table_is_sorted_by_its_headings(opened):
@@ -134,6 +135,17 @@ def test_a_chart_tells_more_under_the_pointer_and_zooms(opened):
     WebDriverWait(opened, 10).until(
         lambda it: [each.text for each in it.find_elements(By.CSS_SELECTOR, axis)] != before
     )
+
+
+def test_a_point_of_the_map_shows_its_image_under_the_pointer(opened):
+    """With its class, whatever that is called; the doubtful one is a cross."""
+    points = opened.find_elements(By.CSS_SELECTOR, "#map svg .mark-symbol path")
+    opened.execute_script("arguments[0].scrollIntoView({block: 'center'})", points[0])
+    ActionChains(opened).move_to_element(points[0]).perform()
+    tip = WebDriverWait(opened, 10).until(lambda it: it.find_elements(By.CSS_SELECTOR, "#vg-tooltip-element.visible"))
+    assert any(name in tip[0].text for name in NASTY)
+    shown = tip[0].find_elements(By.TAG_NAME, "img")
+    assert shown[0].get_property("naturalWidth") == 32
 
 
 def test_dark_is_dark_and_light_is_light(opened):

@@ -73,11 +73,3 @@ def test_what_belongs_together_is_in_one_fold_and_classes_are_spread():
     assert {tuple(np.bincount(folds[labels == label])) for label in range(3)} == {(4,) * head.FOLDS}
     assert (folds == head.assigned_folds(labels, groups)).all()
     assert (folds != head.assigned_folds(labels, groups, seed=1)).any()
-
-
-def test_a_signed_power_keeps_signs():
-    """Features of some networks are negative."""
-    values = np.array([[-4.0, 0.0, 9.0]], np.float32)
-    assert head.powered(values, 0.5).tolist() == [[-2, 0, 3]]
-    assert head.powered(values, 0.75).tolist() == pytest.approx(np.array([[-(4**0.75), 0, 9**0.75]]))
-    assert head.powered(values, 1).tolist() == values.tolist()

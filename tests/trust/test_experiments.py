@@ -15,7 +15,7 @@ from tests.study import commit, new_study
 
 IMAGES = {"crow": 7, "jay": 7, "rook": 7}
 RUN = "own_cnn-default-original-1"
-TRAINED = ["configure", "tune@own_cnn", f"train@{RUN}", f"evaluate@{RUN}", "explain", "report"]
+TRAINED = ["configure", "tune@own_cnn", f"train@{RUN}", f"evaluate@{RUN}", "explain", "insight", "report"]
 DROPOUT = "networks.own_cnn.dropout"
 
 

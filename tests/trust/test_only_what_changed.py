@@ -21,8 +21,8 @@ SETS = ("original", "augmented", "validation", "test")
 
 # What is computed of images, where own_cnn-default-original alone takes part in the study
 OF_IMAGES = ["augment", *(f"embed@own_cnn-{images}" for images in SETS), "tune@own_cnn"]
-OF_IMAGES += ["train@own_cnn-default-original-1", "evaluate@own_cnn-default-original-1", "explain", "report"]
-SUMMARY = ["explain", "report"]
+OF_IMAGES += ["train@own_cnn-default-original-1", "evaluate@own_cnn-default-original-1", "explain", "insight", "report"]
+SUMMARY = ["explain", "insight", "report"]
 FROZEN = {"weights": "data/pretrained/own_cnn/random.safetensors", "freeze": "backbone"}
 
 LINEAR = '''
@@ -57,7 +57,7 @@ def finished(tmp_path_factory) -> Path:
     folder = new_study(tmp_path_factory.mktemp("study") / "study", networks__own_cnn={"epochs": 2})
     write_weights(folder)
     commit(folder)
-    assert len(repro(folder)) == 34
+    assert len(repro(folder)) == 35
     commit(folder)
     finish_branch(folder, "originals", study__data=["original"])
     finish_branch(folder, "one", study__networks=["own_cnn"], study__hyperparameters=["default"])

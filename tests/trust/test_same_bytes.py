@@ -119,7 +119,9 @@ def test_what_is_compared_is_all_that_counts(one_thread):
         *(f"data/hyperparameters/{network}/{name}" for network in networks for name in SEARCHED),
         *(f"data/report/plots/{name}.csv" for name in ("classes", "confusion", "curves", "reliability", "search")),
         "data/copies.parquet",
+        "data/doubtful.csv",
         "data/examples.parquet",
+        *(f"data/insight/{name}" for name in ("images.parquet", "insight.json", "map.parquet")),
         "metrics/metrics.json",
     }
     assert {f"data/trained/own_cnn-default-augmented-1/{name}" for name in TRAINED} < found

@@ -28,7 +28,7 @@ def searched(monkeypatch, shuffled: bool) -> tuple[head_search.Found, dict[str, 
     """
     features, labels = gaussians(90, 3, 60)
     labels = np.random.default_rng(3).permutation(labels) if shuffled else labels
-    data = HeadData(features, labels, assigned_folds(labels), ["a", "b", "c"])
+    data = HeadData(features, labels, np.arange(len(labels)), assigned_folds(labels), ["a", "b", "c"])
     written = {}
     monkeypatch.setattr(head_search, "load_head_data", lambda *_, **__: data)
     monkeypatch.setattr(head_search, "write_head", lambda _, values, __, kind, ___: written.update({kind.name: values}))

@@ -20,9 +20,11 @@ HEADINGS = {  # the columns that are read, and what else they may be called wher
     "label": ("label", "class", "class_name", "target", "category"),
     "split": ("split",),
     "group": ("group",),
+    "decision": ("decision",),
 }
 ID_HEADINGS = ("image_id", "id")  # of files, where no column names them
 COLUMNS = "expected columns file and label, and perhaps split and group"
+KEEP, CHANGE, REMOVE = "keep", "change to ", "remove"  # what a person may decide on an image
 LONGEST_NAME, LONGEST_PATH = 255, 1000  # bytes and characters that all file systems hold
 
 
@@ -44,12 +46,18 @@ class Line(NamedTuple):
     label: str
     split: str = ""
     group: str = ""
+    decision: str = ""
     surplus: str = ""  # what stands beyond the last column
 
     @property
     def path(self) -> PurePosixPath:
         """Where the file lies from the table on; Windows separates folders by backslashes."""
         return PurePosixPath(self.file.replace("\\", "/"))
+
+    @property
+    def removed(self) -> bool:
+        """Whether the image is to be left out."""
+        return self.decision.casefold() == REMOVE
 
 
 def files_in_table(here: Path, name: str, source: Path) -> tuple[list[SourceFile], dict[str, list[str]]]:
@@ -71,8 +79,8 @@ def files_in_table(here: Path, name: str, source: Path) -> tuple[list[SourceFile
     if mistakes := _mistakes(lines, paths, table.parent):
         raise UserError(*(f"{source / name}, {mistake}" for mistake in mistakes))
     index.print_guesses(source / name)
-    found = [_source_file(line, path, table) for line, path in paths.items() if isinstance(path, Path)]
-    named = {file.path for file in found}
+    named = {path: line for line, path in paths.items() if isinstance(path, Path)}
+    found = [_source_file(line, path, table) for path, line in named.items() if not line.removed]
     for path, error in index.files.items():
         if path not in named and path != table and (error or is_image_name(path)):
             within = PurePosixPath(path.relative_to(table.parent))
@@ -113,9 +121,16 @@ def _lines(text: str) -> Iterator[Line]:
                 surplus = delimiter.join(cells[len(heading) :]).strip(delimiter)
                 number = reader.line_num + bool(excel)
                 known = {name: values.get(column, "") for name, column in columns.items()}
-                yield Line(number, surplus=surplus, **known)
+                yield _decided(Line(number, surplus=surplus, **known))
     except csv.Error as error:
         raise _Mistake(f", line {reader.line_num + bool(excel)}: {error}; is a double quote missing?") from None
+
+
+def _decided(line: Line) -> Line:
+    """Return a row with the label that a person has decided on."""
+    if line.decision.casefold().startswith(CHANGE):
+        return line._replace(label=line.decision[len(CHANGE) :].strip(), decision=KEEP)
+    return line
 
 
 def _columns(heading: list[str]) -> dict[str, str]:
@@ -178,6 +193,11 @@ def _mistakes(lines: list[Line], paths: Mapping[Line, Path | list[Path]], folder
     if not lines:
         return [f"line 1: no row follows; {COLUMNS}"]
     found = [f"line {line.number}: {mistake}" for line in lines if (mistake := _mistake(line))]
+    found += [
+        f"line {line.number}: decision {line.decision!r} is none of {KEEP}, {CHANGE}CLASS and {REMOVE}"
+        for line in lines
+        if line.decision.casefold() not in ("", KEEP, REMOVE)
+    ]
     if outside := [line for line in lines if _leads_out(line)]:
         more = f", and so do {len(outside) - 1} others" if len(outside) > 1 else ""
         found.append(
@@ -198,7 +218,8 @@ def _mistakes(lines: list[Line], paths: Mapping[Line, Path | list[Path]], folder
     if not splits and "train" in labels and labels <= set(SPLIT_WORDS):
         found.append(f"column label: {', '.join(sorted(labels))} are splits, no classes: call their column split")
     if splits:
-        found += [f"line {line.number}: has no split, and others have" for line in lines if not line.split]
+        without = [line for line in lines if not line.split and not line.removed]
+        found += [f"line {line.number}: has no split, and others have" for line in without]
     return found
 
 

@@ -37,7 +37,7 @@ class Metadata(Section):
     preparation: Preparation
     head_power: float = Field(default=1.0, gt=0, le=1)  # the head is given sign(x) |x| ** power of each feature x
     temperature: float = Field(default=1.0, gt=0, allow_inf_nan=False)
-    none_of_these_below: float = Field(default=0.0, ge=0, le=1)  # a probability
+    none_of_these_below: float | None = Field(default=None, allow_inf_nan=False)  # evidence; None: not known
 
     @property
     def normalisation(self) -> Normalisation:

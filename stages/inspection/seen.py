@@ -1,0 +1,110 @@
+"""All images of a study as one network sees them: what the questions about the images are answered from."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import softmax
+
+from stages.images.shards import class_names, read_rows
+from stages.networks.common.engine import decoded_batches, runner_for
+from stages.networks.common.features import read_features
+from stages.networks.common.weights import Metadata
+from stages.statistics.whitening import Floats
+from stages.training.head import HeadSettings, assigned_folds, cross_validated, fit
+
+SPLITS = ("original", "validation", "test")  # in the order of the rows
+TEST = SPLITS.index("test")
+
+
+class Seen(NamedTuple):
+    """Features (N, D) of images and of their mirror images, and of each image its label, split, path and group."""
+
+    features: NDArray[np.float32]
+    mirrored: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    splits: NDArray[np.int64]
+    paths: list[str]
+    groups: list[str]
+    class_names: list[str]
+
+    @property
+    def learned(self) -> NDArray[np.int64]:
+        """The rows (n,) that trained or chose: all but the test images."""
+        return np.flatnonzero(self.splits != TEST)
+
+    @property
+    def tested(self) -> NDArray[np.int64]:
+        """The rows (n,) of test images."""
+        return np.flatnonzero(self.splits == TEST)
+
+    def views(self, *, flip_tta: bool) -> Floats:
+        """Return the features (N, D), or their means with those of the mirror images."""
+        return (self.features + self.mirrored) / 2 if flip_tta else self.features
+
+
+def seen_by_backbone(network: str) -> Seen:
+    """Return the images as the frozen backbone of a network sees them, which never saw their labels."""
+    sets = [read_features(f"data/features/{network}/{name}") for name in SPLITS]
+    return Seen(
+        np.concatenate([each.features for each in sets]),
+        np.concatenate([each.mirrored for each in sets]),
+        np.concatenate([each.labels for each in sets]),
+        np.repeat(np.arange(len(sets)), [len(each.labels) for each in sets]),
+        [path for each in sets for path in each.paths],
+        [group for each in sets for group in each.groups],
+        sets[0].class_names,
+    )
+
+
+def seen_by_run(folder: Path, metadata: Metadata) -> Seen:
+    """Return the images as the last hidden layer of a trained network sees them, which learned from their labels."""
+    runner, features, mirrored, rows, splits = runner_for(folder), [], [], [], []
+    for number, name in enumerate(SPLITS):
+        for batch, images in decoded_batches(read_rows(f"data/{name}"), metadata.image_size):
+            features += runner.run(images, "features")
+            mirrored += runner.run(np.ascontiguousarray(images[:, :, ::-1]), "features")
+            rows += [row._replace(encoded=b"") for row in batch]
+            splits += [number] * len(batch)
+    return Seen(
+        np.concatenate(features),
+        np.concatenate(mirrored),
+        np.array([row.label for row in rows], np.int64),
+        np.array(splits),
+        [row.path for row in rows],
+        [row.group for row in rows],
+        class_names("data/original"),
+    )
+
+
+class Heads(NamedTuple):
+    """Heads on what a network sees, with the settings of its run, and how sure they are once fitted."""
+
+    settings: HeadSettings
+    classes: int
+    scale: float
+
+    def fitted_probabilities(self, features: Floats, labels: NDArray[np.int64], others: Floats) -> NDArray[np.float64]:
+        """Return probabilities (m, classes) of others (m, D), by a head fitted to features (n, D) and labels (n,)."""
+        head = fit(features, labels, self.classes, self.settings, self.scale)
+        return np.asarray(softmax(head.logits(others).astype(np.float64), axis=1))
+
+
+def probabilities_of(seen: Seen, views: Floats, settings: HeadSettings, seed: int) -> tuple[Floats, Heads]:
+    """Return probabilities (N, classes) by heads that did not learn the image in question, and what fits such heads.
+
+    Of training and validation images they are out of fold, images of a group together; of test images by a head
+    fitted to all others.
+    """
+    rows, classes = seen.learned, len(seen.class_names)
+    named = [seen.groups[row] or f"\0{row}" for row in rows]
+    groups = np.unique(named, return_inverse=True)[1]
+    features, labels = views[rows], seen.labels[rows]
+    folds = assigned_folds(labels, groups, seed=seed)
+    (reached,) = cross_validated(features, labels, classes, folds, ((settings.power,), (settings.shrinkage,)))
+    heads = Heads(settings, classes, reached.scale)
+    probabilities = np.empty((len(views), classes))
+    probabilities[rows] = softmax(reached.logits, axis=1)
+    probabilities[seen.tested] = heads.fitted_probabilities(features, labels, views[seen.tested])
+    return probabilities, heads

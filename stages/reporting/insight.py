@@ -1,0 +1,147 @@
+"""What the report says of the images themselves: doubtful labels, one scene in two splits, what more would bring."""
+
+from collections.abc import Mapping, Sequence
+from statistics import mean
+from typing import Any, NamedTuple
+
+import pyarrow.parquet as pq
+
+from stages.reporting.markdown import bounds, escaped, percent, points, table
+from stages.runtime.files import read_csv, read_json
+
+LISTED = 10  # rows of a table in report.md
+GAINING = 5  # classes that are named
+MANY_SCENES = 0.02  # of the test images, from which on groups are advised
+
+
+class Insight(NamedTuple):
+    """What the stage insight has written; nothing where `report.insight` is false."""
+
+    found: Mapping[str, Any]  # insight.json
+    doubtful: Sequence[Mapping[str, str]]  # rows of data/doubtful.csv
+    images: Mapping[str, bytes]  # of files that are shown
+    places: Sequence[Mapping[str, Any]]  # rows of map.parquet
+
+
+def read_insight() -> Insight:
+    """Return what the stage insight has written."""
+    found, doubtful = read_json("data/insight/insight.json"), read_csv("data/doubtful.csv")
+    if not found:
+        return Insight({}, [], {}, [])
+    images = {row["file"]: row["image"] for row in pq.read_table("data/insight/images.parquet").to_pylist()}
+    return Insight(found, doubtful, images, pq.read_table("data/insight/map.parquet").to_pylist())
+
+
+def insight_sections(insight: Insight) -> dict[str, list[str]]:
+    """Return the sections of the report about the images; none where nothing looked at them."""
+    if not insight.found:
+        return {}
+    return {
+        "doubtful": doubtful_section(insight),
+        "more-images": more_images_section(insight.found),
+        "same-scene": same_scene_section(insight.found),
+        "confused": confused_section(insight.found),
+    }
+
+
+def doubtful_share(found: Mapping[str, Any]) -> str:
+    """Say how many labels are doubted, of training and of test images; "" where nothing looked at them."""
+    if not found:
+        return ""
+    told = {"training": ("original", "validation"), "test": ("test",)}
+    parts = []
+    for name, splits in told.items():
+        doubted, images = (sum(found[key][split] for split in splits) for key in ("doubtful", "images"))
+        parts.append(f"{doubted:,} of {images:,} {name} images ({percent(doubted / max(1, images))})")
+    return " and ".join(parts)
+
+
+def doubtful_section(insight: Insight) -> list[str]:
+    """Return the labels that are doubted most, and whose doubts these are."""
+    found = insight.found
+    rows = [
+        [*(escaped(row[name]) for name in ("file", "given", "likelier")), percent(float(row["probability"]))]
+        for row in insight.doubtful[:LISTED]
+    ]
+    honest = (
+        f"Judged by heads on the features of {found['run']}, each of which did not learn the label that it judges."
+        if found["frozen"]
+        else f"Judged by the features of {found['run']}, which has learned from these labels, for no network of the"
+        " study is pre-trained and frozen: of its training images it doubts too few."
+    )
+    said = f"Labels that are probably not so: {doubtful_share(found)}. {honest} A doubt is a reason to look, no proof."
+    after = "data/doubtful.csv has all; `make labels` makes a table of them to decide on."
+    return [
+        "## Doubtful labels",
+        said,
+        *([table(["file", "given", "likelier", "probability of given"], rows, left=3), after] if rows else []),
+    ]
+
+
+def gain_of(found: Mapping[str, Any]) -> str:
+    """Return what twice the training images would bring, in points, and its interval; "" where that is not known."""
+    if not found or not found["curve"]:
+        return ""
+    prediction, now = found["curve"]["prediction"], accuracy_now(found)
+    low, high = (points(prediction[name] - now) for name in ("low", "high"))
+    return f"{low} to {high} points"
+
+
+def accuracy_now(found: Mapping[str, Any]) -> float:
+    """Return the accuracy of the head that learned from all images."""
+    return float(found["curve"]["points"][-1]["accuracy"][0])
+
+
+def more_images_section(found: Mapping[str, Any]) -> list[str]:
+    """Return what more images would bring, in all and to which classes."""
+    if not found["curve"]:
+        return ["## Would more photographs help?", "There are too few of a class to tell."]
+    of, prediction = found["curve"]["points"], found["curve"]["prediction"]
+    rows = [[f"{each['images']:,}", percent(mean(each["accuracy"]))] for each in of]
+    expected = f"{percent(prediction['accuracy'])} ({bounds(prediction['low'], prediction['high'])})"
+    gains = sorted(found["curve"]["gains"].items(), key=lambda pair: -pair[1])
+    named = [f"{escaped(name)} ({points(gain)})" for name, gain in gains[:GAINING] if gain > 0]
+    best = (
+        "Most gained, in the mean probability of the actual class, from the second half of the images, and would gain"
+        f" from more: {', '.join(named)}."
+    )
+    return [
+        "## Would more photographs help?",
+        f"**Twice the photographs: {gain_of(found)}**, to an accuracy of {expected} with {prediction['images']:,}"
+        f" images for training. Seen by a head on the features of {found['run']}, extended from parts:",
+        table(["training images", "test accuracy"], rows, left=0),
+        *([best] if named else []),
+    ]
+
+
+def same_scene_section(found: Mapping[str, Any]) -> list[str]:
+    """Return how many images of different splits may show one scene, and what to do about it."""
+    scenes = found["same_scene"]
+    if not scenes["pairs"]:
+        return []
+    share = scenes["with_test"] / max(1, found["images"]["test"])
+    advice = (
+        " That many make the scores too good: say by `prepare.group_by` which images belong together."
+        if share > MANY_SCENES
+        else ""
+    )
+    rows = [
+        [escaped(one["file"]), escaped(other["file"]), f"{pair['similarity']:.2f}"]
+        for pair in scenes["shown"]
+        for one, other in [pair["images"]]
+    ]
+    return [
+        "## The same scene in two splits",
+        f"Pairs of images in different splits that may show one scene, or be crops of one photograph:"
+        f" {scenes['pairs']:,}, of them {scenes['with_test']:,} with a test image.{advice}",
+        table(["one", "other", "similarity"], rows[:LISTED], left=2),
+    ]
+
+
+def confused_section(found: Mapping[str, Any]) -> list[str]:
+    """Return the classes most often taken for each other; the page has their nearest images."""
+    rows = [[escaped(each["one"]), escaped(each["other"]), str(each["times"])] for each in found["confused"]]
+    if not rows:
+        return []
+    said = "Classes most often taken for each other, by heads that did not learn the image in question:"
+    return ["## Classes that look alike", said, table(["class", "other class", "images"], rows, left=2)]

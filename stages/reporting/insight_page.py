@@ -1,0 +1,158 @@
+"""The page's sections about the images themselves: thumbnails, the learning curve, and a map of all of them."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from statistics import mean
+from typing import Any
+
+from stages.reporting.blocks import Block, PageImage, embedded, html, titled
+from stages.reporting.charts import COLOURS, FREE, MANY_CLASSES, PERCENT, ZOOM, Chart, tips, wide
+from stages.reporting.data_summary import SPLITS
+from stages.reporting.insight import Insight, insight_sections
+
+SHOWN_DOUBTS = 24  # images
+CLASS_COLOURS: Chart = {"scheme": "tableau20"}
+
+
+def said(insight: Insight, name: str, *, tables: bool = True) -> Iterator[Block]:
+    """Yield what report.md says in a section, with its tables if wanted."""
+    parts = [part for part in insight_sections(insight)[name] if part and (tables or not part.startswith("|"))]
+    if parts:
+        yield Block(text=html("\n\n".join(parts)))
+
+
+def doubtful(insight: Insight, names: Sequence[str]) -> Iterator[Block]:
+    """Yield the images whose labels are doubted most."""
+    yield from said(insight, "doubtful", tables=False)
+    shown = [row for row in insight.doubtful if row["file"] in insight.images][:SHOWN_DOUBTS]
+    images = [PageImage(embedded(insight.images[row["file"]]), doubt_caption(row), file=row["file"]) for row in shown]
+    if images:
+        yield Block(images=images)
+
+
+def doubt_caption(row: Mapping[str, str]) -> str:
+    """Return the given and the likelier label of a training or test image."""
+    sure = f"{100 * float(row['likelier_probability']):.0f}\u00a0%"
+    return f"given: {row['given']}; likelier: {row['likelier']} ({sure}; {SPLITS[row['split']]})"
+
+
+def more_images(insight: Insight, names: Sequence[str]) -> Iterator[Block]:
+    """Yield accuracy by the number of training images, and how it may go on."""
+    heading, *parts = insight_sections(insight)["more-images"]
+    yield Block(text=html("\n\n".join([heading, *parts[:1]])))
+    if insight.found["curve"]:
+        described = "Test accuracy by the number of training images, of each draw and on average; then what to expect."
+        yield Block(chart=learning_curve(insight.found["curve"]), description=described)
+        yield Block(text=html("\n\n".join(parts[1:])))
+
+
+def learning_curve(curve: Mapping[str, Any]) -> Chart:
+    """Draw accuracy by images for each draw, the means joined, and the prediction with its interval."""
+    draws = [{"images": each["images"], "accuracy": one} for each in curve["points"] for one in each["accuracy"]]
+    means = [{"images": each["images"], "accuracy": mean(each["accuracy"])} for each in curve["points"]]
+    expected = dict(curve["prediction"])
+    scale = {"type": "log", "nice": False, "padding": 20}
+    ticks = [each["images"] for each in (*curve["points"], expected)]
+    x = {"field": "images", "type": "quantitative", "title": "training images", "scale": scale}
+    x["axis"] = {"values": ticks, "format": ",d"}
+    y = {"field": "accuracy", "type": "quantitative", "title": "test accuracy", "scale": FREE}
+    y["axis"] = {"format": PERCENT}
+    ahead = {"values": [expected]}
+    point = {"type": "point", "filled": True, "opacity": 1}
+    return wide(
+        draws,
+        layer=[
+            {"mark": point | {"color": COLOURS[5]}, "encoding": {"x": x, "y": y, "tooltip": tips(draws)}},
+            {"data": {"values": means}, "mark": {"type": "line", "color": COLOURS[0]}, "encoding": {"x": x, "y": y}},
+            {
+                "data": {"values": [means[-1], expected]},
+                "mark": {"type": "line", "color": COLOURS[0], "strokeDash": [4, 4]},
+                "encoding": {"x": x, "y": y},
+            },
+            {
+                "data": ahead,
+                "mark": {"type": "rule", "size": 2, "color": COLOURS[1]},
+                "encoding": {"x": x, "y": y | {"field": "low"}, "y2": {"field": "high"}},
+            },
+            {
+                "data": ahead,
+                "mark": point | {"color": COLOURS[1], "size": 80},
+                "encoding": {"x": x, "y": y, "tooltip": tips([expected])},
+            },
+        ],
+        height=280,
+    )
+
+
+def photograph_map(insight: Insight, names: Sequence[str]) -> Iterator[Block]:
+    """Yield all images as points, those alike near each other; hovering shows the image."""
+    yield titled("A map of the photographs")
+    described = (
+        "Each point an image: near each other lie those that the network finds alike. Crosses are doubtful labels."
+        " Hover to see an image, turn the wheel to zoom."
+    )
+    yield Block(chart=map_chart(insight.places, names), description=described)
+
+
+def map_chart(places: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Chart:
+    """Draw images at their places, coloured by class."""
+    rows = []
+    for place in places:
+        row = {"x": place["x"], "y": place["y"], "class": names[place["label"]], "doubtful": place["doubtful"]}
+        row |= {"split": SPLITS[place["split"]], "file": place["file"]}
+        rows.append(row | ({"image": embedded(place["image"])} if place["image"] else {}))
+    rows.sort(key=lambda row: row["doubtful"])  # so that doubtful ones lie on top
+    axis: Chart = {"type": "quantitative", "axis": None, "scale": FREE | {"padding": 8}}
+    colour: Chart = {"field": "class", "type": "nominal", "title": None, "scale": CLASS_COLOURS}
+    if len(names) > MANY_CLASSES:
+        colour["legend"] = None
+    fields = [{"field": name, "type": "nominal"} for name in ("class", "split", "file", "image")]
+    shapes: Chart = {"domain": [False, True], "range": ["circle", "cross"]}
+    return wide(
+        rows,
+        params=[ZOOM],
+        mark={"type": "point", "filled": True, "opacity": 0.85, "clip": True},
+        encoding={
+            "x": axis | {"field": "x"},
+            "y": axis | {"field": "y"},
+            "color": colour,
+            "shape": {"field": "doubtful", "type": "nominal", "scale": shapes, "legend": None},
+            "size": {"condition": {"test": "datum.doubtful", "value": 110}, "value": 24},
+            "tooltip": fields,
+        },
+        height=520,
+        config={"legend": {"orient": "bottom", "columns": 3, "labelLimit": 150}},
+    )
+
+
+def same_scene(insight: Insight, names: Sequence[str]) -> Iterator[Block]:
+    """Yield pairs of images in different splits that may show one scene."""
+    yield from said(insight, "same-scene", tables=False)
+    if images := paired(insight, insight.found["same_scene"]["shown"]):
+        yield Block(images=images, paired=True)
+
+
+def confused(insight: Insight, names: Sequence[str]) -> Iterator[Block]:
+    """Yield the classes that are confused most, with the nearest images across the boundary."""
+    yield from said(insight, "confused")
+    pairs = [pair for each in insight.found["confused"] for pair in each["pairs"]]
+    if images := paired(insight, pairs):
+        yield Block(text=html("Of each pair of classes the images that are most alike, side by side:"))
+        yield Block(images=images, paired=True)
+
+
+def paired(insight: Insight, pairs: Sequence[Mapping[str, Any]]) -> list[PageImage]:
+    """Return the images of pairs, two and two."""
+    return [
+        PageImage(embedded(insight.images[one["file"]]), f"{one['class']} ({SPLITS[one['split']]})", file=one["file"])
+        for pair in pairs
+        for one in pair["images"]
+    ]
+
+
+INSIGHT_SECTIONS: dict[str, Callable[[Insight, Sequence[str]], Iterator[Block]]] = {
+    "doubtful": doubtful,
+    "more-images": more_images,
+    "map": photograph_map,
+    "confused-classes": confused,
+    "same-scene": same_scene,
+}

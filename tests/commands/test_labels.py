@@ -1,0 +1,119 @@
+"""Doubtful labels are found, decided on in a table, and the next study goes by the decisions."""
+
+import csv
+import shutil
+from pathlib import Path
+
+import pytest
+
+from helpers.projects import set_params
+from stages import fetch, insight, prepare
+from stages.commands import labels
+from stages.images.shards import class_names, read_rows
+from stages.runtime.errors import UserError
+from stages.runtime.files import read_csv, read_json, write_csv
+from tests import small_study
+from tests.conftest import write_images
+
+NETWORK = "efficientnet_lite0"
+
+
+def decide(table: Path, **decisions: str) -> None:
+    """Write decisions on files, named without folder and suffix, into a table."""
+    rows = read_csv(table)
+    for row in rows:
+        row["decision"] = decisions.get(Path(row["file"]).stem, row["decision"])
+    write_csv(table, list(rows[0]), rows)
+
+
+def prepared() -> dict[str, str]:
+    """Return the class of each image that the study has, by the name of its file."""
+    names = class_names("data/original")
+    rows = [row for name in ("original", "validation", "test") for row in read_rows(f"data/{name}")]
+    return {Path(row.path).stem: names[row.label] for row in rows}
+
+
+def splits() -> dict[str, set[str]]:
+    return {
+        name: {Path(row.path).stem for row in read_rows(f"data/{name}")} for name in ("original", "validation", "test")
+    }
+
+
+@pytest.fixture
+def mislabelled(tmp_path, monkeypatch) -> Path:
+    """A study of three classes in which a crow lies among the owls."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("STUDY_WORKERS", "1")
+    pictures = write_images(tmp_path / "mine", dict.fromkeys(["crow", "jay", "owl"], 16), (120, 90))
+    for name in ("crow", "jay", "owl"):
+        for file in sorted((pictures / name).iterdir()):
+            file.rename(file.with_name(f"{name}{file.name}"))
+    shutil.move(pictures / "crow/crow003.png", pictures / "owl")
+    small_study.prepare_images(Path("mine"), {NETWORK: {"input_size": 80}}, prepare__image_size=96)
+    return pictures
+
+
+@pytest.mark.slow
+def test_wrong_labels_are_found_decided_on_and_set_right(mislabelled, capsys):
+    """The loop as a person goes through it: the crow is first in the table, and then a crow; splits stay."""
+    small_study.embed_images(NETWORK)
+    run = small_study.fit_head(NETWORK)
+    before = read_json(f"metrics/runs/{run}.json")["accuracy"]
+    insight.main()
+    labels.main()
+    table = mislabelled / labels.TABLE
+    first = read_csv(table)[0]
+    assert [first[name] for name in ("file", "label", "decision", "likelier")] == [
+        "owl/crow003.png",
+        "owl",
+        "keep",
+        "crow",
+    ]
+    assert "1 doubtful labels first" in capsys.readouterr().out
+    kept = splits()
+    decide(table, crow003="Change to crow", jay007="remove")
+    set_params(Path(), dataset__folder__labels=labels.TABLE)
+    fetch.main()
+    prepare.main()
+    found = prepared()
+    assert (found["crow003"], len(found)) == ("crow", 47)
+    assert "jay007" not in found
+    assert splits() == {name: images - {"jay007"} for name, images in kept.items()}
+    small_study.embed_images(NETWORK)
+    assert read_json(f"metrics/runs/{small_study.fit_head(NETWORK)}.json")["accuracy"] >= before
+    insight.main()
+    assert read_csv("data/doubtful.csv") == []
+    labels.main()  # what was removed stays so
+    assert [row["file"] for row in read_csv(table) if row["decision"] == "remove"] == ["jay/jay007.png"]
+
+
+def test_a_decision_that_is_none_is_refused(mislabelled):
+    """With its line, and what may stand there; nothing is fetched."""
+    insight_of_nothing()
+    labels.main()
+    decide(mislabelled / labels.TABLE, crow001="perhaps", crow002="change to ")
+    set_params(Path(), dataset__folder__labels=labels.TABLE)
+    with pytest.raises(UserError) as raised:
+        fetch.main()
+    assert [line.partition(": ")[2] for line in raised.value.lines] == [
+        "decision 'perhaps' is none of keep, change to CLASS and remove",
+        "decision 'change to' is none of keep, change to CLASS and remove",
+    ]
+
+
+def insight_of_nothing() -> None:
+    write_csv("data/doubtful.csv", insight.COLUMNS, [])
+
+
+def test_a_table_needs_a_folder_and_a_study(mislabelled):
+    """Images of another source have no place where a table could lie."""
+    with pytest.raises(UserError, match=r"data/doubtful.csv is missing"):
+        labels.main()
+    insight_of_nothing()
+    with Path("data/doubtful.csv").open("a", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerow(["owl/gone.png", "test", "owl", "crow", "0.01", "0.9"])
+    with pytest.raises(UserError, match=r"owl/gone.png is gone"):
+        labels.main()
+    set_params(Path(), dataset__source="synthetic")
+    with pytest.raises(UserError, match="labels can be decided on where images lie in a folder"):
+        labels.main()

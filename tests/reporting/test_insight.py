@@ -1,0 +1,120 @@
+"""What the report and its page say of the images themselves."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from helpers.projects import set_params
+from stages import report
+from stages.reporting.insight import doubtful_share, gain_of, insight_sections, read_insight
+from stages.reporting.insight_page import map_chart
+from stages.runtime.files import read_json, write_json
+from tests.records import write_data, write_insight, write_run
+from tests.reporting.test_page import PAGE, Content
+from tests.test_report import RUNS
+
+FOUND = Path("data/insight/insight.json")
+
+
+@pytest.fixture
+def looked_at(project, monkeypatch):
+    """A study whose images the stage insight has looked at; the page lacks its scripts."""
+    monkeypatch.setattr("vl_convert.javascript_bundle", lambda _: "")
+    for number, run in enumerate(RUNS):
+        write_run(run, 20 + 2 * number)
+    write_data()
+    write_insight()
+    return project
+
+
+def test_the_report_says_what_was_found(looked_at):
+    """How many labels are doubted, what twice the images bring, which scenes stand in two splits, what is confused."""
+    report.main()
+    text = " ".join(Path("metrics/report.md").read_text(encoding="utf-8").split())
+    assert "1 of 2 training images (50.0 %) and 0 of 2 test images (0.0 %)" in text
+    assert "| crow/1.jpg | crow | jay | 1.0 % |" in text
+    assert "**Twice the photographs: +1.0 to +8.0 points**, to an accuracy of 80.0 % (76.0–83.0)" in text
+    assert "would gain from more: jay (+25.0)." in text
+    assert "be crops of one photograph: 1, of them 1 with a test image. That many make the scores too good" in text
+    assert "| crow | jay | 7 |" in text
+    card = " ".join(Path("metrics/model-card.md").read_text(encoding="utf-8").split())
+    assert "Labels that are doubted: 1 of 2 training images (50.0 %)" in card
+
+
+def test_the_answer_says_what_more_photographs_would_bring(looked_at):
+    """Where a class has few, and there is something to win."""
+    for run in RUNS:
+        write_run(run, 24)
+    composition = read_json("data/composition.json")
+    composition["splits"]["original"]["images"] = 80
+    write_json("data/composition.json", composition)
+    report.main()
+    said = "40 for training are few; twice as many bring +1.0 to +8.0 points to a head on frozen features."
+    assert said in " ".join(Path("metrics/report.md").read_text(encoding="utf-8").split())
+
+
+def test_the_page_shows_the_images(looked_at):
+    """The doubtful one with both labels, pairs side by side, and all on a map, with an image where it has one."""
+    report.main()
+    content = Content(PAGE.read_text(encoding="utf-8"))
+    alts = [attributes["alt"] for tag, attributes in content.elements if tag == "img"]
+    assert "given: crow; likelier: jay (90\u00a0%; training)" in alts
+    assert [alt for alt in alts if alt in ("crow (test)", "jay (test)")] == ["crow (test)", "jay (test)"] * 2
+    charts = [json.loads(each["data-chart"]) for _, each in content.elements if "data-chart" in each]
+    (places,) = [chart["data"]["values"] for chart in charts if "doubtful" in chart["data"]["values"][0]]
+    assert [(place["file"], place["doubtful"], "image" in place) for place in places] == [
+        ("crow/2.jpg", False, True),
+        ("jay/1.jpg", False, True),
+        ("jay/2.jpg", False, False),
+        ("crow/1.jpg", True, True),
+    ]
+
+
+def test_who_does_not_want_it_reads_nothing_of_it(looked_at):
+    """Neither a heading nor a word in the answer or the model card."""
+    write_data()
+    report.main()
+    told = Path("metrics/report.md").read_text(encoding="utf-8")
+    assert not re.search(r"Doubtful|Twice|twice|scene|look alike", told)
+    assert "doubted" not in Path("metrics/model-card.md").read_text(encoding="utf-8")
+    assert 'id="map"' not in PAGE.read_text(encoding="utf-8")
+
+
+def test_features_that_learned_from_the_labels_are_called_so(looked_at):
+    """A reader must know that training images are doubted too seldom then."""
+    write_json(FOUND, read_json(FOUND) | {"frozen": False})
+    assert "has learned from these labels" in insight_sections(read_insight())["doubtful"][1]
+
+
+def test_too_few_images_have_no_curve(looked_at):
+    """It is said, and the answer names no number; a set without pairs or confusion has no such section."""
+    scenes = {"pairs": 0, "with_test": 0, "shown": []}
+    write_json(FOUND, read_json(FOUND) | {"curve": None, "same_scene": scenes, "confused": []})
+    insight = read_insight()
+    sections = insight_sections(insight)
+    assert sections["more-images"][1:] == ["There are too few of a class to tell."]
+    assert sections["same-scene"] == sections["confused"] == []
+    assert gain_of(insight.found) == gain_of({}) == doubtful_share({}) == ""
+    report.main()
+
+
+@pytest.mark.parametrize(("classes", "legend"), [(2, True), (1000, False)])
+def test_a_map_of_many_classes_has_no_legend(classes, legend):
+    """A thousand names would take pages; hovering tells the class."""
+    names = [f"<b>{number}</b>" for number in range(classes)]
+    places = [
+        {"file": "a", "label": label, "split": "test", "x": 0.0, "y": 0.0, "doubtful": False, "image": None}
+        for label in range(classes)
+    ]
+    chart = map_chart(places, names)
+    assert ("legend" not in chart["encoding"]["color"]) == legend
+    assert chart["data"]["values"][-1]["class"] == names[-1]
+
+
+def test_published_findings_are_told_beside_it(looked_at):
+    """Both are sections of one report."""
+    set_params(Path(), report__published_study=True)
+    report.main()
+    assert "## Doubtful labels" in Path("metrics/report.md").read_text(encoding="utf-8")
