@@ -40,7 +40,7 @@ def main() -> None:
     doubtful: list[dict[str, Any]] = []
     with atomic_folder("data/insight") as folder:
         if wanted:
-            run, frozen = chosen_run(records_of_study(study, "metrics/runs"), study)
+            run, frozen = chosen_run(records_of_study(study), study)
             metadata = required_metadata(f"data/trained/{run}/weights.safetensors")
             seen = seen_by_backbone(metadata.network) if frozen else seen_by_run(Path(f"data/trained/{run}"), metadata)
             settings = HeadSettings(metadata.settings["head_power"], metadata.settings["head_shrinkage"])

@@ -104,5 +104,5 @@ def test_a_file_of_numbers_that_a_merge_has_left_its_marks_in_is_named(tmp_path,
 def test_so_are_those_of_another_branch(project):
     """With the branch's name."""
     text = {"params.yaml": Path("params.yaml").read_text(encoding="utf-8")}
-    with pytest.raises(UserError, match=r"metrics/runs/.*.json of theirs is damaged"):
+    with pytest.raises(UserError, match=r"theirs: metrics/runs/.*.json is damaged"):
         compare.study_of(lambda path: text.get(path, "<<<<<<< HEAD"), "theirs")
