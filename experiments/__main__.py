@@ -8,7 +8,7 @@ MINUTES = {  # about, on two cores without a GPU; +: for each study or seed that
     "ablation": "10+",
     "false_claims": "120",
     "fuzz": "5",
-    "kills": "40",
+    "kills": "50",
     "linear_baseline": "1",
     "plain_loop": "120",
     "pretrained_heads": "5",
