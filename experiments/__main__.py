@@ -6,10 +6,10 @@ from helpers.catalogue import catalogue
 
 MINUTES = {  # about, on two cores without a GPU; +: for each study or seed that one asks for
     "ablation": "10+",
-    "false_claims": "120",
+    "false_claims": "40",
     "fuzz": "5",
     "insight": "10",
-    "kills": "40",
+    "kills": "50",
     "linear_baseline": "1",
     "plain_loop": "120",
     "pretrained_heads": "5",

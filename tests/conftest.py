@@ -59,7 +59,7 @@ def folders_1500_deep(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        run("rm", "-rf", str(folder / "d"), folder=folder)
+        run("rm", "-rf", "d", folder=folder)
 
 
 def network_settings(network: str, **changes: object) -> Any:

@@ -58,10 +58,10 @@ def headline(scores: Records, analysis: Analysis) -> str:
     shares = {key: max(0.0, measured[key].mean - optimism) for key in best_of_network.values()}
     shares[analysis.best] = analysis.corrected.mean
     of = 10 if all(0.05 <= share < 0.95 for share in shares.values()) else 100
-    named = f"{round(of * analysis.corrected.mean)} of {of} images{of_each} correctly"
-    said = f"The {described(scores, analysis.best)} names {named}"
+    most = round(of * analysis.corrected.mean)
+    said = f"The {described(scores, analysis.best)} names {most} of {of} images{of_each} correctly"
     others = [
-        f"the {described(scores, key)} {round(of * shares[key])}"
+        f"the {described(scores, key)} {named if (named := round(of * shares[key])) != most else 'as many'}"
         for network, key in best_of_network.items()
         if network != first
     ]

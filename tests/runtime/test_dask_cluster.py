@@ -177,3 +177,29 @@ def test_a_cluster_that_others_may_reach_is_refused(monkeypatch):
     monkeypatch.delenv("STUDY_TRUSTED_NETWORK", raising=False)
     with pytest.raises(UserError, match="whoever reaches it runs code on it; give a tls:// address"):
         list(dask_cluster.cluster_map(str, [1], "test"))
+
+
+def test_the_recipe_lets_nobody_in_without_its_certificate(tmp_path):
+    """Its own lines start the scheduler, at one address; a client of the job reaches it, another does not."""
+    recipe = (ROOT / "docs/recipes/slurm.sh").read_text(encoding="utf-8")
+    assert "--host 0.0.0.0" not in recipe
+    lines = recipe[recipe.index("certificates=") : recipe.index("srun --overlap dask worker")]
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = str(found.getsockname()[1])
+    client = (
+        f"{sys.executable} -c 'import os, distributed; distributed.Client(os.environ[\"STUDY_CLUSTER\"], timeout=9)'"
+    )
+    script = [
+        "set -eu",
+        "address=127.0.0.1",
+        lines.replace("8786", port),
+        f"until {client}; do sleep 1; done",
+        "echo in",
+    ]
+    script += ["for name in $(env | grep -o '^DASK_[A-Z_]*'); do unset $name; done", f"! {client} && echo not in"]
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    words = ("timeout", "100", "bash", "-c", "\n".join(script))
+    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == ["in", "not in"], done.stderr
+    assert list(tmp_path.iterdir()) == []

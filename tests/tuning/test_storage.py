@@ -65,6 +65,9 @@ def test_a_damaged_journal_is_begun_anew(damage, capsys):
         ("postgresql://ann:se@cret@127.0.0.1/study", r"=postgresql://ann:\.\.\.: .* write %40 for @"),
         ("postgresql://ann:se/cret@127.0.0.1/study", r"=postgresql://ann:\.\.\.: .* %2F for /"),
         ("postgresql://ann:se:cret@127.0.0.1:1/study", r"=postgresql://ann:\.\.\. cannot be used"),
+        ("postgresql://127.0.0.1:1/study?user=ann&password=secret", "STUDY_STORAGE cannot be used"),
+        ("postgresql://127.0.0.1:1/study?password=secret&nonsense=3", "STUDY_STORAGE cannot be used"),
+        ("postgresql://host:port/study?user=ann&password=secret", "STUDY_STORAGE is no URL of a database"),
     ],
 )
 def test_a_database_that_cannot_be_used_is_said_without_its_password(monkeypatch, url, message):
