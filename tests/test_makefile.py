@@ -1,5 +1,6 @@
 """What a person types first and last: `make` in a folder without history, `make clean`."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -51,6 +52,17 @@ def test_what_git_says_of_another_users_repository_is_shown(project):
     assert done.returncode != 0
     assert "fatal: detected dubious ownership" in done.stdout
     assert not (project / ".git").exists()
+
+
+@pytest.mark.parametrize(
+    ("known", "name"), [({}, str(os.getuid())), ({"USER": "ann"}, "ann"), ({"LOGNAME": "bo"}, "bo")]
+)
+def test_a_user_without_a_name_gets_one(known, name):
+    """As under `docker run -u 1234`, where DVC fails for want of it."""
+    environment = {key: value for key, value in ENVIRONMENT.items() if key not in ("USER", "LOGNAME")} | known
+    words = ("make", "--eval", "said: ; @echo $$USER", "said")
+    done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{name}\n"
 
 
 def test_without_git_it_is_said(project):

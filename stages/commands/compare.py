@@ -3,6 +3,8 @@
 python -m stages.commands.compare birds-200
 """
 
+import json
+import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from math import hypot
@@ -13,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from pydantic import ValidationError
 
+from stages.commands.dvc import dvc_output
 from stages.commands.revisions import git, resolved
 from stages.reporting.comparisons import (
     BETTER,
@@ -60,6 +63,12 @@ def main(revision: str = "") -> None:
             "WITH= is missing; name the branch, tag, commit or experiment of another study: make compare WITH=birds-200"
         )
     here, there = study_of(in_folder, HERE), study_of(partial(in_revision, resolved(revision) or revision), revision)
+    if edited := edited_settings():
+        print(
+            f"warning: nothing has run here since {', '.join(edited)} changed in params.yaml: the results here are of"
+            " the settings before; run `dvc repro`",
+            file=sys.stderr,
+        )
     studies = {HERE: here, revision: there}
     print(described(studies))
     print("\n" + different_settings(studies))
@@ -67,6 +76,15 @@ def main(revision: str = "") -> None:
     if here.is_of_the_published and there.is_of_the_published:
         found = gap_widens(here.records, there.records)
         print(f"\n{found.claim}: {found.verdict}\n{found.numbers}")
+
+
+def edited_settings() -> list[str]:
+    """Return the sections of params.yaml that have changed since the stages that read them ran, as DVC knows."""
+    if not Path("dvc.lock").is_file():
+        return []
+    status = json.loads(dvc_output("status", "--json")).values()
+    changes = (change for stage in status for change in stage if isinstance(change, dict))
+    return sorted({key for change in changes for key in change.get("changed deps", {}).get("params.yaml", {})})
 
 
 def in_folder(path: str) -> str:

@@ -1,11 +1,13 @@
 """Two finished studies, one of them of a Git revision, stand side by side."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from helpers.projects import run, set_params
+from stages.commands import compare
 from stages.commands.compare import main
 from stages.evaluation.metrics import numbers
 from stages.runtime.errors import UserError
@@ -151,6 +153,19 @@ def test_a_study_that_has_not_run_here_says_so(project):
     """And how it is run."""
     with pytest.raises(UserError, match="is missing; `dvc repro` makes it"):
         main("main")
+
+
+def test_settings_that_nothing_ran_with_are_named(studies, monkeypatch, capsys):
+    """Else they would stand beside results that are not theirs. What DVC lacks here says nothing of settings."""
+    changed = {"prepare": [{"changed deps": {"params.yaml": {"prepare": "modified"}, "data/raw": "deleted"}}]}
+    status = changed | {"fetch": [{"changed outs": {"data/raw": "deleted"}}], "report": ["always changed"]}
+    studies({"right": {"own_cnn": 300}}, {"right": {"own_cnn": 500}})
+    monkeypatch.setattr(compare, "dvc_output", lambda *_: json.dumps(status))
+    main("birds-200")
+    assert capsys.readouterr().err == ""
+    Path("dvc.lock").touch()
+    main("birds-200")
+    assert "warning: nothing has run here since prepare changed in params.yaml: the results" in capsys.readouterr().err
 
 
 def test_records_of_an_earlier_version_are_said_in_words(studies):

@@ -1,5 +1,7 @@
 """Scores mean what their names say."""
 
+import json
+
 import numpy as np
 import pytest
 from sklearn import metrics
@@ -46,6 +48,14 @@ def test_right_names_each_image_in_its_order():
     named = np.array(result["predicted"].split(), int)
     assert (named == labels).tolist() == expected
     assert result["accuracy"] == sum(expected) / 50
+
+
+def test_a_record_does_not_grow_with_the_square_of_the_classes():
+    """Git keeps one for each run: of 1,000 classes a dense confusion matrix would be megabytes."""
+    labels = np.arange(4_000) % 1_000
+    probabilities = np.random.default_rng(0).dirichlet(np.ones(1_000), 4_000)
+    record = scores(probabilities, labels, [f"class {number:03}" for number in range(1_000)])
+    assert len(json.dumps(record, indent=2)) < 100_000
 
 
 def test_scores_are_those_of_scikit_learn():
