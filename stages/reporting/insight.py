@@ -121,7 +121,7 @@ def same_scene_section(found: Mapping[str, Any]) -> list[str]:
         return []
     share = scenes["with_test"] / max(1, found["images"]["test"])
     advice = (
-        " That many make the scores too good: say by `prepare.group_by` which images belong together."
+        " Where so many are of one scene, scores are too good: say by `prepare.group_by` which images belong together."
         if share > MANY_SCENES
         else ""
     )

@@ -37,7 +37,7 @@ def test_the_report_says_what_was_found(looked_at):
     assert "| crow/1.jpg | crow | jay | 1.0 % |" in text
     assert "**Twice the photographs: +1.0 to +8.0 points**, to an accuracy of 80.0 % (76.0–83.0)" in text
     assert "would gain from more: jay (+25.0)." in text
-    assert "be crops of one photograph: 1, of them 1 with a test image. That many make the scores too good" in text
+    assert "be crops of one photograph: 1, of them 1 with a test image. Where so many are of one scene" in text
     assert "| crow | jay | 7 |" in text
     card = " ".join(Path("metrics/model-card.md").read_text(encoding="utf-8").split())
     assert "Labels that are doubted: 1 of 2 training images (50.0 %)" in card
