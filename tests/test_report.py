@@ -123,8 +123,8 @@ def test_the_report_opens_with_the_answer(runs):
     write_json("data/composition.json", composition)
     opening = reported().partition("| split")[0]
     for said in (
-        "# Report **The own CNN names 8 of 10 images correctly; the ResNet50 as many.** Which of them is better, these test",
-        " images cannot tell. One training of it takes 1 min 00 s",
+        "# Report **The own CNN names 8 of 10 images correctly; the ResNet50 as many.** Which of them is better, these",
+        " test images cannot tell. One training of it takes 1 min 00 s",
         "- Accuracy: the best of 8 runs, own_cnn-tuned-augmented, has an accuracy of 7",
         "on 40 test images (these trainings; corrected for being the best of several)",
         "; always naming the commonest class (50.0 %) is the least to beat.",
