@@ -84,8 +84,8 @@ def journal(path: Path) -> JournalStorage:
     """Return the storage in a file that this process alone writes; what a kill has left half written is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.with_name(f"{path.name}.lock").unlink(missing_ok=True)
-    content = path.read_bytes() if path.exists() else b""
-    path.write_bytes(content[: content.rfind(b"\n") + 1])
+    path.touch()
+    os.truncate(path, path.read_bytes().rfind(b"\n") + 1)
     try:
         return JournalStorage(JournalFileBackend(str(path)))
     except (ValueError, KeyError, TypeError, AssertionError) as error:

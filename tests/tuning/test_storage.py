@@ -1,5 +1,6 @@
 """Where a search is kept: a journal that outlives kills, or a database, whose password nobody is told."""
 
+import resource
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,18 @@ def test_a_last_line_cut_in_two_loses_nothing_but_itself(torn):
     FILE.with_name(f"{FILE.name}.lock").symlink_to(FILE)
     assert states() == ["COMPLETE", "FAIL"]
     assert FILE.read_bytes().startswith(whole)
+
+
+def test_a_disk_that_takes_nothing_more_keeps_the_journal():
+    """What a kill has cut is removed without writing the rest anew."""
+    whole, held = two_trials(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    FILE.write_bytes(whole + b"torn")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, held[1]))
+    try:
+        journal(FILE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, held)
+    assert FILE.read_bytes() == whole
 
 
 @pytest.mark.parametrize("damage", [b"\0" * 20 + b"\n", b'{"op_code":{"op_code":6}\n', b"{}\n"])
