@@ -19,7 +19,7 @@ GIVEN = $(wildcard data/*.dvc data/pretrained/*/*.dvc)
 
 study: repository install ## Install, run what changed of the study, and show the results (plain `make`)
 	@python -m stages.commands.check
-	@$(or $(RUN_BY),dvc repro)
+	@$(or $(RUN_BY),dvc repro -q)
 	@echo && sed -n '3,/^## /{/^\*\*/p;/^- /p;}' metrics/report.md
 	@echo && sed -n '/^## Results/,/^The interval/{/^|/p;}' metrics/report.md
 	@echo && echo "To look at: data/report/index.html   All tables: metrics/report.md   Numbers: metrics/metrics.json, cost.json"

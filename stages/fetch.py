@@ -48,6 +48,8 @@ def summary(folder: Path) -> list[str]:
     classes = Counter(path[1 if has_splits else 0] for path in paths)
     shown = [f"{name} {classes[name]:,}" for name in natural_order(classes)[:SHOWN_CLASSES]]
     more = [f"{len(classes) - len(shown)} more"] if len(classes) > len(shown) else []
+    if more and len(set(classes.values())) == 1:
+        shown, more = [f"{classes.most_common(1)[0][1]:,}"], []
     files = ", ".join(f"{split}/ {count:,}" if has_splits else f"{count:,}" for split, count in splits.items())
     lines = [f"fetched {len(classes)} classes; files: {files}", f"files of each class: {', '.join(shown + more)}"]
     return [printable(line) for line in lines]

@@ -218,6 +218,13 @@ def test_classes_whose_names_hold_a_splits_word_are_classes(folder_source, capsy
     ]
 
 
+def test_many_classes_of_as_many_files_take_one_number(folder_source, capsys):
+    """As the drawn birds have."""
+    write_images(folder_source / "mine", {f"a{n:02}": 2 for n in range(15)})
+    fetch.main()
+    assert capsys.readouterr().out.splitlines() == ["fetched 15 classes; files: 30", "files of each class: 2"]
+
+
 @pytest.mark.parametrize("names", [("train_images", "val_images", "test_images"), ("train", "val", "test")])
 def test_an_unlabelled_test_folder_is_no_class(folder_source, names):
     """As competitions hand it out: nothing says what its images show."""

@@ -5,6 +5,7 @@ import inspect
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from importlib import import_module
@@ -31,19 +32,22 @@ REMEDIES = {
 def run_stage(main: Callable[..., None]) -> None:
     """Call `main` with the command line's words, or those of DVC's name of the stage; show errors in plain lines.
 
-    Where DVC runs the stage, its inputs are guarded. SIGTERM unwinds as Ctrl-C does, so that half files are removed.
-    Where Python was asked to run the module, its process ends here. A UserError or OSError ends it with 1.
+    Where DVC runs the stage, its inputs are guarded, and its seconds are told. SIGTERM unwinds as Ctrl-C does, so that
+    half files are removed. Where Python was asked to run the module, its process ends here. A UserError or OSError
+    ends it with 1.
     """
     called, main = main, _importable(main)
     if isinstance(sys.stdout, TextIOWrapper):
         # who watches through a pipe sees each line at once; a terminal that lacks a letter ends no stage
         sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
-    address = os.environ.get("DVC_STAGE")
+    address, start = os.environ.get("DVC_STAGE"), time.monotonic()
     try:
         words = _words(main, sys.argv[1:] or parse_address(address or "")[1])
         with guard_stage(address) if address else nullcontext():
             main(*words)
+        if address:
+            print(f"{address.rpartition('dvc.yaml:')[2]}: {time.monotonic() - start:.0f} s", file=sys.stderr)
     except UserError as problem:
         _fail(*problem.lines)
     except OSError as error:
