@@ -6,7 +6,13 @@ from stages.reporting.analysis import Analysis, analyse
 from stages.reporting.answer import answer
 from stages.reporting.comparisons import answers_of, counts_of_test_images
 from stages.reporting.costs import compared, cost, costs_of_study, with_features, with_timing
-from stages.reporting.data_summary import DataSummary, left_out_lines, small_classes_line, splits_table
+from stages.reporting.data_summary import (
+    DataSummary,
+    left_out_lines,
+    read_composition,
+    small_classes_line,
+    splits_table,
+)
 from stages.reporting.dvc_plots import write_plots
 from stages.reporting.findings import epochs_p_value, findings, leads
 from stages.reporting.insight import Insight, gain_of, insight_sections, read_insight
@@ -34,7 +40,7 @@ from stages.reporting.sections import (
 from stages.reporting.settings import settings_section
 from stages.runtime.command import run_stage
 from stages.runtime.config import Section, read_section
-from stages.runtime.files import atomic_folder, read_csv, read_json, write_json, write_text
+from stages.runtime.files import atomic_folder, read_csv, write_json, write_text
 from stages.runtime.study import Study
 
 SYNTHETIC = (
@@ -83,7 +89,7 @@ def main() -> None:
         source,
         settings.licence,
         {name: read_csv(f"data/{name}.csv") for name in ("skipped", "duplicates")},
-        read_json("data/composition.json"),
+        read_composition(),
         {
             "original": counts_of("data/original"),
             "validation": counts_of("data/validation"),

@@ -57,14 +57,13 @@ def test_how_long_threads_wait_is_measured_in_turns(project, monkeypatch):
     """Each side alone and beside busy programs, of which none is left running."""
     before = set(psutil.Process().children(recursive=True))
     written = []
-    monkeypatch.setattr(waiting, "SIDES", {"one": {"OMP_NUM_THREADS": "1"}, "10,000": {"GOMP_SPINCOUNT": "10000"}})
+    monkeypatch.setattr(waiting, "SIDES", {"one": {"OMP_NUM_THREADS": "1"}})
     monkeypatch.setattr(waiting, "write_results", lambda *parts: written.append(parts))
     waiting.main(64, 1)
     assert {each for each in psutil.Process().children(recursive=True) if "while True" in each.cmdline()[-1]} <= before
     ((file, measured, table),) = written
     assert file == "benchmarks/results/waiting.json"
-    assert {kind: list(turns) for kind, turns in measured["turns"].items()} == {
-        kind: list(waiting.SIDES) for kind in ("alone", "busy")
-    }
+    sides = [waiting.OURS, *waiting.SIDES]
+    assert {kind: list(turns) for kind, turns in measured["turns"].items()} == {"alone": sides, "busy": sides}
     assert all(len(each) == 1 and each[0].seconds > 0 for by in measured["turns"].values() for each in by.values())
-    assert [line.split("|")[1].strip() for line in table.splitlines()[2:]] == list(waiting.SIDES)
+    assert [line.split("|")[1].strip() for line in table.splitlines()[2:]] == sides

@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from stages.reporting.records import Records, means, read_or_follow
+from pydantic import BaseModel, ConfigDict, NonNegativeFloat
+
+from stages.reporting.records import Records, held_against, means, read_or_follow
 from stages.runtime.files import read_json
 from stages.runtime.study import Configuration, Study
 
@@ -12,12 +14,32 @@ Costs = dict[Configuration, dict[str, Any]]  # of each configuration: what its t
 COSTS = ("seconds", "images_per_second", "peak_memory_megabytes", "parameters")
 
 
+class Cost(BaseModel):
+    """What the record of a training's cost must hold; of one that was copied, the search says the rest."""
+
+    model_config = ConfigDict(extra="allow", allow_inf_nan=False)
+
+    taken_from: str = ""
+    seconds: NonNegativeFloat = 0
+    images_per_second: NonNegativeFloat = 0
+    peak_memory_megabytes: NonNegativeFloat = 0
+    parameters: NonNegativeFloat = 0
+    images: NonNegativeFloat = 0
+    epochs: NonNegativeFloat = 0
+    best_epoch: NonNegativeFloat = 0
+
+
 def costs_of_study(study: Study) -> Records:
-    """Return what each run of the study took, a configuration's seeds together."""
+    """Return what each run of the study took, a configuration's seeds together. Raises UserError for a damaged one."""
     return {
-        configuration: [read_or_follow(f"metrics/costs/{configuration}-{seed}") for seed in study.seeds]
+        configuration: [cost_of(f"metrics/costs/{configuration}-{seed}") for seed in study.seeds]
         for configuration in study.configurations()
     }
+
+
+def cost_of(path: str) -> dict[str, Any]:
+    """Return the cost of a run, by its path without suffix."""
+    return held_against(Cost, read_or_follow(path), f"{path}.json")
 
 
 def with_timing(cost: dict[str, Any], configuration: Configuration) -> dict[str, Any]:

@@ -2,10 +2,45 @@
 
 from typing import Any, NamedTuple
 
+from pydantic import BaseModel, ConfigDict, NonNegativeInt
+
 from stages.reporting.markdown import escaped, table
+from stages.reporting.records import held_against
+from stages.runtime.files import read_json
 
 LeftOut = dict[str, list[dict[str, str]]]  # the rows of data/skipped.csv and data/duplicates.csv
 SPLITS = {"original": "training", "validation": "validation", "test": "test"}
+
+
+class Split(BaseModel):
+    """Where a split comes from, and how many images it has."""
+
+    model_config = ConfigDict(extra="allow")
+
+    origin: str
+    images: NonNegativeInt
+
+
+class Splits(BaseModel):
+    """All three of them."""
+
+    original: Split
+    validation: Split
+    test: Split
+
+
+class Composition(BaseModel):
+    """What data/composition.json must hold."""
+
+    model_config = ConfigDict(extra="allow")
+
+    splits: Splits
+    left_out_classes: dict[str, NonNegativeInt]
+
+
+def read_composition(path: str = "data/composition.json") -> dict[str, Any]:
+    """Return what prepare says of the splits. Raises UserError where the file is damaged."""
+    return held_against(Composition, read_json(path), path)
 
 
 class DataSummary(NamedTuple):

@@ -89,13 +89,18 @@ def records_of_study(study: Study, read: Callable[[str], Any] = read_json) -> Re
 
 def read_record(path: str, read: Callable[[str], Any] = read_json) -> dict[str, Any]:
     """Return the record of a run, by its path without suffix. Raises UserError where it is damaged."""
-    record = read_or_follow(path, read)
+    return held_against(Record, read_or_follow(path, read), f"{path}.json")
+
+
+def held_against(schema: type[BaseModel], value: Any, file: str) -> dict[str, Any]:
+    """Return what a file of a study holds. Raises UserError where it is not what `schema` says."""
     try:
-        Record(**record)
+        schema(**value)
     except (ValidationError, TypeError) as invalid:
         fault = first_fault(invalid) if isinstance(invalid, ValidationError) else invalid
-        raise UserError(f"{path}.json: {fault}; `dvc repro` makes it anew") from None
-    return record
+        raise UserError(f"{file}: {fault}; `dvc repro` makes it anew") from None
+    found: dict[str, Any] = value
+    return found
 
 
 def read_or_follow(path: str, read: Callable[[str], Any] = read_json, references: int = 0) -> dict[str, Any]:

@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 
 from stages.commands.classify import best_run
+from stages.reporting.costs import costs_of_study
+from stages.reporting.data_summary import read_composition
 from stages.reporting.records import records_of_study
 from stages.runtime.errors import UserError
 from stages.runtime.runs import Run
 from stages.runtime.study import Study
-from tests.records import write_run
+from tests.records import write_data, write_run
 
 STUDY = Study(networks=["own_cnn", "resnet50"], hyperparameters=["default"], data=["original"], seeds=[1])
 FIRST = Path("metrics/runs/own_cnn-default-original-1.json")
@@ -63,6 +65,23 @@ def test_what_is_no_record_at_all_is_refused_in_one_line(content):
     FIRST.write_text(content, encoding="utf-8")
     with pytest.raises(UserError, match=r"own_cnn-default-original-1.json is damaged"):
         records_of_study(STUDY)
+
+
+@pytest.mark.parametrize(
+    ("file", "read", "damaged"),
+    [
+        ("metrics/costs/own_cnn-default-original-1.json", lambda: costs_of_study(STUDY), {"seconds": "NaN"}),
+        ("metrics/costs/own_cnn-default-original-1.json", lambda: costs_of_study(STUDY), {"epochs": [1]}),
+        ("data/composition.json", read_composition, {"splits": {"original": {"origin": "x", "images": 1}}}),
+        ("data/composition.json", read_composition, {"left_out_classes": {"crow": -1}}),
+    ],
+)
+def test_so_are_costs_and_what_splits_are_of(file, read, damaged):
+    """Which come from a remote as records do."""
+    write_data()
+    Path(file).write_text(json.dumps(json.loads(Path(file).read_bytes()) | damaged), encoding="utf-8")
+    with pytest.raises(UserError, match=f"^{file}: .*makes it anew$"):
+        read()
 
 
 def test_records_of_different_test_images_are_no_study():
