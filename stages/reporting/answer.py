@@ -202,7 +202,7 @@ def next_steps(scores: Records, analysis: Analysis, training_images: int, gain_o
     elif (size := settings["image_size"]) < SMALL_INPUT:
         lines.append(f"a larger input than {size} pixels: `networks.{best.network}.input_size: 224`")
     elif is_pretrained(scores[best]) and settings.get("freeze") == "backbone":
-        lines.append(f"training all layers of it: `networks.{best.network}.freeze: none`, which takes far longer")
+        lines.append("a larger pre-trained network, by a file of three lines: docs/guides/networks.md")
     if per_class < FEW_IMAGES:
         bring = f"; twice as many bring {gain_of_twice} to a head on frozen features" if gain_of_twice else ""
         lines.append(f"more photographs of each class: {per_class:.0f} for training are few{bring}")
