@@ -78,7 +78,7 @@ def split_by_group(groups: Mapping[Member, str], fractions: Mapping[str, float],
     for name in order:
         state.assign(name, min(fractions, key=lambda split: state.cost_of_adding(name, split)))
     state.cost_of_none = float(len(groups))  # more than any balance is worth
-    for _ in range(ROUNDS):
+    for _ in range(ROUNDS if len(fractions) > 1 else 0):
         if sum(state.improve(name, order) for name in order) == 0:
             break
     state.check()

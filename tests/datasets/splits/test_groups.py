@@ -111,6 +111,12 @@ def test_too_few_groups_are_a_problem():
         split_by_group(groups, FRACTIONS, 1)
 
 
+def test_where_the_source_has_all_splits_nothing_is_drawn():
+    """Groups of its training images stay there, all of them."""
+    members = {Member(f"{number}.jpg", "crow", Path(f"{number}.jpg")): f"scene {number // 2}" for number in range(6)}
+    assert split_by_group(members, {"original": 1.0}, seed=1) == dict.fromkeys(members, "original")
+
+
 def test_groups_on_both_sides_of_the_sources_own_splits_are_refused():
     """They are named with an image of each side."""
     groups = group_names(members("jay/a/1.jpg", "jay/a/2.jpg", "jay/b/3.jpg"), "folder", {})
