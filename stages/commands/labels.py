@@ -47,6 +47,10 @@ def table_rows(folder: Path, labels: str, doubtful: list[dict[str, str]]) -> Ite
     """Yield a row for each image of a folder, the doubtful ones first; what the study has left out is to be removed."""
     prepared = {row.path: (split, row.group) for name, split in SPLITS.items() for row in read_rows(f"data/{name}")}
     found = {str(file.target): file for file in source_files(folder, labels)}
+    # other groups are of near copies, which prepare finds again
+    are_given = read_section("prepare", PrepareSettings).group_by != "none" or any(
+        each.group for each in found.values()
+    )
     doubts = {row["file"]: row for row in doubtful}
     for target in dict.fromkeys([*doubts, *found]):
         if target not in found:
@@ -60,7 +64,7 @@ def table_rows(folder: Path, labels: str, doubtful: list[dict[str, str]]) -> Ite
             "likelier": doubt.get("likelier", ""),
             "probability": doubt.get("probability", ""),
             "split": split,
-            "group": group,
+            "group": group if are_given else "",
         }
     known = {file.path for file in found.values()}
     for path, _ in walk_files(folder):

@@ -11,11 +11,13 @@ from stages.images.shards import class_names, read_rows
 from stages.networks.common.engine import decoded_batches, runner_for
 from stages.networks.common.features import read_features
 from stages.networks.common.weights import Metadata
+from stages.runtime.seeding import stream
 from stages.statistics.whitening import Floats
 from stages.training.head import HeadSettings, assigned_folds, cross_validated, fit
 
 SPLITS = ("original", "validation", "test")  # in the order of the rows
 TEST = SPLITS.index("test")
+MOST_FEATURES, MIXTURES = 4_096, 512
 
 
 class Seen(NamedTuple):
@@ -48,8 +50,7 @@ def seen_by_backbone(network: str) -> Seen:
     """Return the images as the frozen backbone of a network sees them, which never saw their labels."""
     sets = [read_features(f"data/features/{network}/{name}") for name in SPLITS]
     return Seen(
-        np.concatenate([each.features for each in sets]),
-        np.concatenate([each.mirrored for each in sets]),
+        *narrowed(np.concatenate([each.features for each in sets]), np.concatenate([each.mirrored for each in sets])),
         np.concatenate([each.labels for each in sets]),
         np.repeat(np.arange(len(sets)), [len(each.labels) for each in sets]),
         [path for each in sets for path in each.paths],
@@ -68,14 +69,29 @@ def seen_by_run(folder: Path, metadata: Metadata) -> Seen:
             rows += [row._replace(encoded=b"") for row in batch]
             splits += [number] * len(batch)
     return Seen(
-        np.concatenate(features),
-        np.concatenate(mirrored),
+        *narrowed(np.concatenate(features), np.concatenate(mirrored)),
         np.array([row.label for row in rows], np.int64),
         np.array(splits),
         [row.path for row in rows],
         [row.group for row in rows],
         class_names("data/original"),
     )
+
+
+Pair = tuple[NDArray[np.float32], NDArray[np.float32]]
+
+
+def narrowed(features: NDArray[np.float32], mirrored: NDArray[np.float32]) -> Pair:
+    """Return features (n, d) and those of the mirror images; of more than MOST_FEATURES, random mixtures.
+
+    As many as nearly keep all distances. What follows takes the cube of their number. Source: Johnson and Lindenstrauss, Extensions of Lipschitz mappings
+    into a Hilbert space, 1984.
+    """
+    count = features.shape[1]
+    if count <= MOST_FEATURES:
+        return features, mirrored
+    mixture = stream(0, "narrowed").standard_normal((count, MIXTURES), np.float32) / np.float32(np.sqrt(MIXTURES))
+    return features @ mixture, mirrored @ mixture
 
 
 class Heads(NamedTuple):

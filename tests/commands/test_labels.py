@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from helpers.projects import set_params
 from stages import fetch, insight, prepare
@@ -49,6 +50,8 @@ def mislabelled(tmp_path, monkeypatch) -> Path:
         for file in sorted((pictures / name).iterdir()):
             file.rename(file.with_name(f"{name}{file.name}"))
     shutil.move(pictures / "crow/crow003.png", pictures / "owl")
+    with Image.open(pictures / "crow/crow005.png") as image:  # a near copy, which makes a group of its own
+        image.resize((60, 45)).save(pictures / "crow/smaller.png")
     small_study.prepare_images(Path("mine"), {NETWORK: {"input_size": 80}}, prepare__image_size=96)
     return pictures
 
@@ -76,7 +79,8 @@ def test_wrong_labels_are_found_decided_on_and_set_right(mislabelled, capsys):
     fetch.main()
     prepare.main()
     found = prepared()
-    assert (found["crow003"], len(found)) == ("crow", 47)
+    assert {row["group"] for row in read_csv(table)} == {""}
+    assert (found["crow003"], len(found)) == ("crow", 48)
     assert "jay007" not in found
     assert splits() == {name: images - {"jay007"} for name, images in kept.items()}
     small_study.embed_images(NETWORK)
