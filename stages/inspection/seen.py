@@ -84,8 +84,8 @@ Pair = tuple[NDArray[np.float32], NDArray[np.float32]]
 def narrowed(features: NDArray[np.float32], mirrored: NDArray[np.float32]) -> Pair:
     """Return features (n, d) and those of the mirror images; of more than MOST_FEATURES, random mixtures.
 
-    As many as nearly keep all distances. What follows takes the cube of their number. Source: Johnson and Lindenstrauss, Extensions of Lipschitz mappings
-    into a Hilbert space, 1984.
+    As many as nearly keep all distances. What follows takes the cube of their number. Source: Johnson and
+    Lindenstrauss, Extensions of Lipschitz mappings into a Hilbert space, 1984.
     """
     count = features.shape[1]
     if count <= MOST_FEATURES:
