@@ -9,7 +9,7 @@ FOR_TESTS = $(VENV)/installed-for-tests
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export NO_ALBUMENTATIONS_UPDATE = 1
 # DVC asks for a name, which `docker run -u 1234` leaves without an answer
-export USER := $(or $(USER),$(LOGNAME),$(shell id -u))
+export USER := $(or $(USER),$(LOGNAME),$(shell id -un 2> /dev/null || id -u))
 .DEFAULT_GOAL := study
 MADE = raw original validation test augmented skipped.csv duplicates.csv composition.json settings weights features \
 	hyperparameters trained checkpoints predictions report plots copies.parquet examples.parquet doubtful.csv insight
