@@ -1,6 +1,7 @@
 """What a person types first and last: `make` in a folder without history, `make clean`."""
 
 import os
+import pwd
 import shutil
 import subprocess
 from pathlib import Path
@@ -54,10 +55,13 @@ def test_what_git_says_of_another_users_repository_is_shown(project):
     assert not (project / ".git").exists()
 
 
-NAME = subprocess.run("id -un || id -u", shell=True, capture_output=True, text=True, check=True).stdout.strip()
+NAMES = {each.pw_uid: each.pw_name for each in pwd.getpwall()}
 
 
-@pytest.mark.parametrize(("known", "name"), [({}, NAME), ({"USER": "ann"}, "ann"), ({"LOGNAME": "bo"}, "bo")])
+@pytest.mark.parametrize(
+    ("known", "name"),
+    [({}, NAMES.get(os.getuid(), str(os.getuid()))), ({"USER": "ann"}, "ann"), ({"LOGNAME": "bo"}, "bo")],
+)
 def test_a_user_without_a_name_gets_one(known, name):
     """As under `docker run -u 1234`, where DVC fails for want of it."""
     environment = {key: value for key, value in ENVIRONMENT.items() if key not in ("USER", "LOGNAME")} | known
