@@ -120,7 +120,7 @@ def changed_row(name: str, seen: Seen, how: str, goal: str) -> dict[str, Any]:
     means = [float(np.mean(each)) for each in (first, doubted, right)]
     shown = f"{percent(means[0])} (doubted: {percent(means[1])}, of the doubted wrong: {percent(means[2])})"
     return row(
-        f"5 % of labels changed {how}: found among the first 2k",
+        f"5 % {'random' if how == 'at random' else 'likely wrong'} labels, among the first 2k",
         name,
         goal,
         shown,
@@ -165,7 +165,7 @@ def copy_rows(name: str, seen: Seen) -> Iterator[dict[str, Any]]:
     chosen = rng.choice(len(rows), min(COPIES, len(rows)), replace=False)
     images = [resized(decode(rows[at].encoded), 224) for at in chosen]
     kinds: dict[str, Callable[[ImageArray], ImageArray]] = {
-        "crops (60 % of the area)": lambda image: cropped(image, rng),
+        "crops (60 %)": lambda image: cropped(image, rng),
         "mirrored": lambda image: image[:, ::-1],
         "recoloured": lambda image: recoloured(image, rng),
     }
@@ -192,7 +192,7 @@ def copy_rows(name: str, seen: Seen) -> Iterator[dict[str, Any]]:
             f"copies across splits found: {kind}", f"{len(chosen)} of {name}", ">= 95 %", percent(right), found=right
         )
     pairs = 1000 * len(same_scene(whitening, seen.features, seen.mirrored, seen.splits)) / len(seen.paths)
-    yield row("pairs without any copy, per 1,000 images, true ones counted", name, "<= 5", f"{pairs:.1f}", pairs=pairs)
+    yield row("pairs per 1,000 images without copies", name, "<= 5", f"{pairs:.1f}", pairs=pairs)
 
 
 def cropped(image: ImageArray, rng: np.random.Generator) -> ImageArray:

@@ -23,13 +23,19 @@ PAGES = {
 
 def page(folder: str, heading: str) -> str:
     """Return a page with the table of each program of a folder that has kept one."""
-    parts = [heading]
+    parts, kept = [heading], {}
     for file in sorted((ROOT / folder / "results").glob("*.json")):
-        kept = json.loads(file.read_text(encoding="utf-8"))
-        if kept.get("table"):
-            what = summary(ROOT / folder / f"{file.stem}.py")
-            made = f"`python -m {folder}.{file.stem}`; {kept['machine']}; commit {kept['commit']}."
-            parts += [f"## {file.stem.replace('_', ' ').capitalize()}", f"{what}.", kept["table"], made]
+        content = json.loads(file.read_text(encoding="utf-8"))
+        if content.get("table"):
+            kept[file.stem] = content
+    machines = {content["machine"] for content in kept.values()}
+    if len(machines) == 1:
+        parts.append(f"All were made on {machines.pop()}.")
+    for name, content in kept.items():
+        machine = f" {content['machine']};" if machines else ""
+        made = f"`python -m {folder}.{name}`;{machine} commit {content['commit']}."
+        what = summary(ROOT / folder / f"{name}.py")
+        parts += [f"## {name.replace('_', ' ').capitalize()}", f"{what}.", content["table"], made]
     if len(parts) == 1:
         parts.append(
             "Nothing has been measured with this version yet. What earlier ones gave is in the [log](log/README.md)."
