@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 from stages.reporting.analysis import Analysis, analyse
 from stages.reporting.answer import answer
 from stages.reporting.comparisons import answers_of, counts_of_test_images
-from stages.reporting.costs import compared, cost, costs_of_study, with_features, with_timing
+from stages.reporting.costs import Costs, compared, cost, costs_of_study, with_features, with_timing
 from stages.reporting.data_summary import (
     DataSummary,
     left_out_lines,
@@ -147,7 +147,7 @@ def report(scores: Records, costs: Records, images: DataSummary, insight: Insigh
             small_classes_line(images.composition["left_out_classes"]),
         ],
         "results": results_section(scores, taken, analysis),
-        "worth": worth_section(taken, analysis),
+        "worth": worth_section(with_steps(scores, taken), analysis),
         "findings": findings_section(found),
         "calibration": calibration_section(scores, analysis),
         "times": times_section(taken, len(classes_of(scores))) if published else [],
@@ -157,6 +157,11 @@ def report(scores: Records, costs: Records, images: DataSummary, insight: Insigh
         **insight_sections(insight),
     }
     return Report(sections, analysis)
+
+
+def with_steps(scores: Records, costs: Costs) -> Costs:
+    """Return the costs of what trained step by step: a head that is fitted takes all copies in one go."""
+    return {key: took for key, took in costs.items() if scores[key][0]["settings"].get("freeze") != "backbone"}
 
 
 def introduction(scores: Records, source: str) -> str:
