@@ -33,6 +33,7 @@ from stages.statistics.estimates import Floats, Integers, estimate
 IMAGE, INTERACTION, RESIDUAL = 0.786, 0.328, 0.524  # standard deviations; their squares add up to one
 SHARED = 0.9  # of the variance, within groups
 RESULTS = "experiments/results/false_claims.json"
+SHOWN_POWER = 300  # test images, from which on the table of power has a row
 DRAWS = 200  # of the bootstrap; the report takes 2,000
 PROMISES = {  # by the name of an outcome: in words, and the lowest and highest value that keep it
     "false_change": ("reports with a false better or worse: at most 5", -np.inf, 5),
@@ -235,12 +236,12 @@ def main(studies: str = "1000", part: str = "") -> None:
         for number, kind in wanted.items():
             found[str(kind)] = waiting[number].result()
             print("\t".join([str(kind), *map(str, found[str(kind)].values())]), flush=True)
-    shown = f"{studies} studies of each of {len(found)} kinds.\n\n{worst_kinds(found)}\n\n{power(found)}"
+    shown = f"{worst_kinds(found, int(studies))}\n\n{power(found)}"
     write_results(RESULTS, {"studies": int(studies), "kinds": found}, shown)
     print(shown)
 
 
-def worst_kinds(found: dict[str, dict[str, float | None]]) -> str:
+def worst_kinds(found: dict[str, dict[str, float | None]], studies: int) -> str:
     """Return a table of what is promised, and of the kind of study in which it is kept worst."""
     rows = []
     for name, (promise, low, high) in PROMISES.items():
@@ -249,14 +250,17 @@ def worst_kinds(found: dict[str, dict[str, float | None]]) -> str:
         kind = max(missed, key=missed.__getitem__)
         kept = sum(each <= 0 for each in missed.values())
         rows.append([promise, f"{values[kind]:.1f}", kind if kept < len(values) else "all", f"{kept} of {len(values)}"])
-    return table(["promise (per cent or points)", "worst", "in studies of", "kinds that keep it"], rows)
+    return table(
+        ["promise (per cent or points)", "worst", "in studies of", f"kinds that keep it, {studies:,} studies each"],
+        rows,
+    )
 
 
 def power(found: dict[str, dict[str, float | None]]) -> str:
     """Return a table of how many true effects are found, by test images, seeds and points."""
     kinds_of = {str(kind): kind for kind in kinds() if kind.effect and not kind.same}
     shown = {kind: found[name]["found"] for name, kind in kinds_of.items() if name in found}
-    sizes = sorted({(kind.images, kind.seeds) for kind in shown})
+    sizes = sorted({(kind.images, kind.seeds) for kind in shown if kind.images >= SHOWN_POWER})
     effects = sorted({kind.effect for kind in shown})
     by_size = {(kind.images, kind.seeds, kind.effect): value for kind, value in shown.items()}
     rows = [

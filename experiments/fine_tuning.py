@@ -10,11 +10,10 @@ images, but that the fitted head takes validation images as well, which fine-tun
 
 import sys
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-from experiments.pretrained_heads import NETWORK, record, repro
-from helpers.projects import copy_project, set_params, source_settings
+from experiments.pretrained_heads import NETWORK, record, repro, study_of
+from helpers.projects import set_params
 from helpers.timing import write_results
 from stages.reporting.markdown import duration, percent, table
 from stages.runtime.files import read_json
@@ -45,17 +44,11 @@ def main(archives: list[str]) -> None:
 
 def measure(archive: str, classes: str) -> dict[str, Any]:
     """Return accuracy and seconds of training of each way on an archive."""
-    with TemporaryDirectory(prefix="fine_tuning.") as temporary:
-        folder = Path(temporary)
-        copy_project(folder)
-        set_params(folder, **source_settings(archive, folder, classes or 20))
-        set_params(
-            folder, study={"networks": [NETWORK], "hyperparameters": ["default"], "data": ["original"], "seeds": [1]}
-        )
-        set_params(folder, report__insight=False)
+    settings: dict[str, object] = {"study__hyperparameters": ["default"], "report__insight": False}
+    with study_of(archive, classes, **settings) as folder:
         found: dict[str, Any] = {"images": Path(archive).name}
-        for way, settings in WAYS.items():
-            set_params(folder, **{f"networks__{NETWORK}__{name}": value for name, value in settings.items()})
+        for way, changed in WAYS.items():
+            set_params(folder, **{f"networks__{NETWORK}__{name}": value for name, value in changed.items()})
             repro(folder)
             run = record(folder, "default", 1)
             cost = read_json(folder / f"metrics/costs/{NETWORK}-default-original-1.json")

@@ -11,6 +11,8 @@ experiments/results/pretrained_heads.json, of which docs/results.md is made.
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import mean
 from tempfile import TemporaryDirectory
@@ -35,11 +37,7 @@ def main(archives: list[str]) -> None:
 
 def measure(archive: str, classes: str) -> dict[str, Any]:
     """Return the accuracies of a study of an archive, and its seconds."""
-    with TemporaryDirectory(prefix="pretrained_heads.") as temporary:
-        folder = Path(temporary)
-        copy_project(folder)
-        set_params(folder, **source_settings(archive, folder, classes or 20))
-        set_params(folder, study__networks=[NETWORK], study__data=["original"], study__seeds=SEEDS)
+    with study_of(archive, classes, study__seeds=SEEDS) as folder:
         first = repro(folder)
         runs = {kind: [record(folder, kind, seed) for seed in SEEDS] for kind in ("default", "tuned")}
         set_params(folder, networks__efficientnet_lite0__head_shrinkage=0.45)
@@ -53,6 +51,17 @@ def measure(archive: str, classes: str) -> dict[str, Any]:
         "first_seconds": round(first, 1),
         "another_head_seconds": round(again, 1),
     }
+
+
+@contextmanager
+def study_of(archive: str, classes: str, **settings: object) -> Iterator[Path]:
+    """Give a copy of the project whose study is of an archive, original images, and the pre-trained network alone."""
+    with TemporaryDirectory(prefix="study.") as temporary:
+        folder = Path(temporary)
+        copy_project(folder)
+        set_params(folder, **source_settings(archive, folder, classes or 20))
+        set_params(folder, study__networks=[NETWORK], study__data=["original"], **settings)
+        yield folder
 
 
 def record(folder: Path, hyperparameters: str, seed: int) -> dict[str, Any]:

@@ -33,7 +33,8 @@ def page(folder: str, heading: str) -> str:
         parts.append(f"All were made on {machines.pop()}.")
     for name, content in kept.items():
         machine = f" {content['machine']};" if machines else ""
-        made = f"`python -m {folder}.{name}`;{machine} commit {content['commit']}."
+        command = content.get("command", f"python -m {folder}.{name}")
+        made = f"`{command}`;{machine} commit {content['commit']}."
         what = summary(ROOT / folder / f"{name}.py")
         parts += [f"## {name.replace('_', ' ').capitalize()}", f"{what}.", content["table"], made]
     if len(parts) == 1:

@@ -185,5 +185,11 @@ def write_results(path: str, records: Any, shown: str = "") -> None:
     file = ROOT / path
     file.parent.mkdir(parents=True, exist_ok=True)
     commit = run("git", "rev-parse", "--short", "HEAD", folder=ROOT).strip()
-    kept = {"machine": machine(), "commit": commit, "table": shown, "measured": records}
+    command = " ".join(["python -m", f"{path.partition('/')[0]}.{file.stem}", *map(_base, sys.argv[1:])])
+    kept = {"machine": machine(), "commit": commit, "command": command, "table": shown, "measured": records}
     file.write_text(f"{json.dumps(kept, indent=1)}\n", encoding="utf-8")
+
+
+def _base(word: str) -> str:
+    """Return a word of a command line without the folders of a path."""
+    return word.rpartition("/")[2]

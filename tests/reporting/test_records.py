@@ -63,7 +63,7 @@ def test_a_record_that_cannot_be_is_refused_in_one_line(changes, reason):
 def test_what_is_no_record_at_all_is_refused_in_one_line(content):
     """Another program's, or a part of one."""
     FIRST.write_text(content, encoding="utf-8")
-    with pytest.raises(UserError, match=r"own_cnn-default-original-1.json is damaged"):
+    with pytest.raises(UserError, match=r"own_cnn-default-original-1.json is damaged.* makes it anew"):
         records_of_study(STUDY)
 
 

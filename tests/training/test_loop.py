@@ -14,6 +14,7 @@ from stages.networks.common.prediction import predict
 from stages.networks.common.settings import OnlineAugmentation, TrainingConfig
 from stages.networks.own_cnn import Settings as OwnSettings
 from stages.networks.own_cnn import network as own_cnn
+from stages.statistics.temperature import temperature_scaled_cross_entropies
 from stages.training import loop
 from stages.training.history import best_epoch
 from stages.training.loop import DivergedError, balanced, epoch_order, fit
@@ -198,10 +199,12 @@ def test_the_cosine_loss_learns_a_problem_that_can_be_learnt():
     assert result.history[best_epoch(result.history) - 1].validation_accuracy > 0.9
     validation = coloured(12, 1)
     with device.mixed_precision():  # as training validates
-        entropy = functional.cross_entropy(predict(result.model, validation), validation.labels).item()
+        logits = predict(result.model, validation)
+    entropy = functional.cross_entropy(logits, validation.labels).item()
+    scaled = temperature_scaled_cross_entropies(logits.double().numpy(), validation.labels.numpy()).mean()
     best = result.history[best_epoch(result.history) - 1]
     assert entropy == pytest.approx(best.validation_loss, abs=1e-4)
-    assert best.validation_temperature_scaled_loss <= entropy  # equal where no temperature is better
+    assert best.validation_temperature_scaled_loss == pytest.approx(scaled, abs=1e-4)
 
 
 def test_a_training_ends_when_its_patience_is_out(monkeypatch, capsys):
