@@ -23,7 +23,8 @@ from tests.study import SEARCH
 from tests.training.test_loop import coloured
 
 TUNED = Path("data/hyperparameters/own_cnn")
-SEARCHED = {"learning_rate", "weight_decay", "dropout", "label_smoothing", "batch_size", "warmup_epochs"}
+SEARCHED = {"learning_rate", "weight_decay", "dropout", "label_smoothing", "batch_size", "warmup_epochs", "epochs"}
+AUGMENTATIONS = {f"online_augmentation.{name}" for name in ("shift", "crop", "mixup")}
 LOSS = "validation_temperature_scaled_loss"
 
 
@@ -51,7 +52,7 @@ def images(project):
 @pytest.fixture
 def takes_second(monkeypatch):
     """Have the second complete trial chosen, whatever it gains."""
-    monkeypatch.setattr(search, "best_expected", lambda losses: min(1, len(losses) - 1))
+    monkeypatch.setattr(search, "best_expected", lambda losses, _: min(1, len(losses) - 1))
 
 
 def outputs() -> dict[str, bytes]:
@@ -65,18 +66,18 @@ def hyperparameters() -> tuple[dict[str, object], dict[str, object]]:
 
 def test_it_writes_defaults_choice_and_trials(images, takes_second):
     """The first trial has the defaults; the choice is a trial's, and keeps all other settings."""
-    change(images, search__trials=5)
+    change(images, search__trials=10)
     tune.main("own_cnn")
     default, tuned = hyperparameters()
     trials = read_csv(TUNED / "trials.csv")
-    assert trials[0].keys() == {"trial", "state", LOSS, "epochs", *SEARCHED}
+    assert trials[0].keys() == {"trial", "state", LOSS, "trained_epochs", *SEARCHED, *AUGMENTATIONS}
     assert {name: float(trials[0][name]) for name in SEARCHED} == {name: default[name] for name in SEARCHED}
     chosen = [trial for trial in trials if trial["state"] == "complete"][1]
     assert {name: tuned[name] for name in SEARCHED} == {name: float(chosen[name]) for name in SEARCHED}
     assert {name: tuned[name] for name in default.keys() - SEARCHED} == {
         name: default[name] for name in default.keys() - SEARCHED
     }
-    assert [trial["trial"] for trial in trials] == ["0", "1", "2", "3", "4"]
+    assert [trial["trial"] for trial in trials] == [str(number) for number in range(10)]
     assert not Path("data/checkpoints/tune-own_cnn").exists()
 
 
@@ -86,7 +87,7 @@ def test_defaults_outside_the_space_of_the_search_are_tried_all_the_same(images)
     tune.main("own_cnn")
     trials = read_csv(TUNED / "trials.csv")
     assert (float(trials[0]["batch_size"]), float(trials[0]["learning_rate"])) == (20, 0.05)
-    assert float(trials[-1]["batch_size"]) in BATCH_SIZES
+    assert {float(trial["batch_size"]) for trial in trials} & {*BATCH_SIZES}
 
 
 def test_where_no_run_is_tuned_nothing_is_searched(images):
@@ -95,7 +96,7 @@ def test_where_no_run_is_tuned_nothing_is_searched(images):
     tune.main("own_cnn")
     default, tuned = hyperparameters()
     assert tuned == default
-    assert (TUNED / "trials.csv").read_bytes() == b"trial,state,validation_temperature_scaled_loss,epochs\n"
+    assert (TUNED / "trials.csv").read_bytes() == b"trial,state,validation_temperature_scaled_loss,trained_epochs\n"
     assert [read_json(TUNED / f"trained-{name}/source.json") for name in ("default", "tuned")] == [{"data": None}] * 2
     assert not Path("data/checkpoints").exists()
     train.main("own_cnn", "default", "original", "1")
@@ -155,10 +156,12 @@ class PulledPlugError(BaseException):
     """Ends a search as a kill would: nothing is written down of the trial that ran."""
 
 
-@pytest.mark.parametrize("killed", [(2, 3), (5, 6)])
-def test_a_search_that_is_killed_goes_on_to_the_same_bytes(images, monkeypatch, killed):
-    """In an epoch of the first, second or third trial, and twice; what had ended is not trained again."""
+@pytest.mark.parametrize(("folds", "killed"), [(1, (2, 3)), (1, (5, 6)), (2, (3, 9))])
+def test_a_search_that_is_killed_goes_on_to_the_same_bytes(images, monkeypatch, folds, killed):
+    """In an epoch of any trial or fold, and twice; trials that had ended are not trained again."""
+    change(images, search__folds=folds)
     tune.main("own_cnn")
+    needed = sum(int(row["trained_epochs"]) for row in read_csv(TUNED / "trials.csv"))
     whole, report, epochs = outputs(), Trial.report, iter(range(1, 100))
 
     def killing(trial, value, step):
@@ -172,7 +175,7 @@ def test_a_search_that_is_killed_goes_on_to_the_same_bytes(images, monkeypatch, 
             tune.main("own_cnn")
     tune.main("own_cnn")
     assert outputs() == whole
-    assert next(epochs) <= 3 * 2 + len(killed) * 2 + 1
+    assert next(epochs) <= needed + len(killed) * 2 * 2 * folds + 1
     assert not Path("data/checkpoints/tune-own_cnn").exists()
 
 
@@ -185,7 +188,7 @@ def test_what_a_search_of_other_settings_has_left_is_not_used(images, monkeypatc
     change(images, training__epochs=1)
     tune.main("own_cnn")
     assert "data/checkpoints/tune-own_cnn is of other settings, data, code or hardware" in capsys.readouterr().err
-    assert {row["epochs"] for row in read_csv(TUNED / "trials.csv")} == {"1"}
+    assert read_csv(TUNED / "trials.csv")[0]["trained_epochs"] == "1"
 
 
 def interrupt(_: float) -> None:

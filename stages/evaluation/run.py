@@ -43,12 +43,13 @@ def record_of(outputs: Outputs, metadata: Metadata, folder: Path) -> dict[str, A
     logits = outputs.logits.astype(np.float64)
     groups = np.array(codes) if (codes := numbered(outputs.groups)) else None
     rows = read_csv(folder / "history.csv")
+    augmentation = {f"online_augmentation.{name}": value for name, value in metadata.online_augmentation.items()}
     return {
         **scores(softmax(logits, axis=1), outputs.labels, metadata.class_names, outputs.groups),
         **calibration(logits, outputs.labels, metadata.temperature, groups),
         "test_images_sha256": hashlib.sha256(json.dumps([outputs.paths, outputs.labels.tolist()]).encode()).hexdigest(),
         "none_of_these_below": metadata.none_of_these_below,
-        "settings": {"image_size": metadata.image_size, **metadata.settings},
+        "settings": {"image_size": metadata.image_size, **metadata.settings, **augmentation},
         "history": {name: [float(row[f"validation_{name}"]) for row in rows] for name in ("accuracy", "loss")},
         "weights_sha256": hashlib.sha256((folder / WEIGHTS_FILE).read_bytes()).hexdigest(),
     }

@@ -33,7 +33,7 @@ def values_tried(rows: Trials) -> list[dict[str, Any]]:
     """Return value and loss of each number that differs between trials; none of few trials."""
     if len(rows) < FEWEST_TRIALS:
         return []
-    names = [name for name in rows[0] if name not in {"trial", "state", "epochs", LOSS}]
+    names = [name for name in rows[0] if name not in {"trial", "state", "trained_epochs", LOSS}]
     return [
         {"hyperparameter": name, "value": float(row[name]), "loss": float(row[LOSS]), "trial": int(row["trial"])}
         for name in names

@@ -27,6 +27,8 @@ from stages.training.head import CrossValidation, HeadSettings, assigned_folds, 
 from stages.training.history import Epoch, summary, write_history
 
 MANY_FOLDS = 20
+# of a network's settings: the others say how weights are trained by steps, as those of a head are not
+USED = ("weights", "input_size", "freeze", "flip_tta", "head_power", "head_shrinkage")
 
 
 class HeadData(NamedTuple):
@@ -82,7 +84,7 @@ def write_head(network: str, values: dict[str, Any], data: HeadData, folder: Pat
     start, backbone = starting_point(network), Path(f"data/weights/{network}")
     metadata = Metadata(
         network=network,
-        settings={name: value for name, value in values.items() if name != "online_augmentation"},
+        settings={name: values[name] for name in USED},
         class_names=data.class_names,
         image_size=start.image_size,
         mean=start.mean,

@@ -46,6 +46,7 @@ def describe(task: Task, model: nn.Module) -> Metadata:
     return Metadata(
         network=task.network.name,
         settings=task.config.settings.model_dump(),
+        online_augmentation=task.config.online_augmentation.model_dump(),
         class_names=images.class_names,
         image_size=images.image_size,
         preparation=preparation_of("data/validation"),

@@ -14,7 +14,7 @@ from stages.networks.common.settings import TrainingConfig
 from stages.statistics.temperature import cross_entropies
 from stages.training.head import HeadSettings
 from stages.training.head_run import cross_validate, load_head_data, write_head
-from stages.tuning.results import CHANGED, Found
+from stages.tuning.results import CHANGED, REACHED, Found
 from stages.tuning.selection import best_expected
 
 POWERS = (1.0, 0.75, 0.5)
@@ -62,5 +62,5 @@ def _trial(changed: dict[str, Any], loss: float) -> FrozenTrial:
         params=changed,
         distributions=distributions,
         intermediate_values={1: loss},
-        user_attrs={CHANGED: changed},
+        user_attrs={CHANGED: changed, REACHED: (loss, 1)},
     )

@@ -10,12 +10,14 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from stages.networks.common.contract import Network
 from stages.networks.common.image_set import ImageSet
-from stages.networks.common.settings import Search, TrainingConfig, config_from
+from stages.networks.common.settings import Search, TrainingConfig
 from stages.runtime.errors import UserError
 from stages.runtime.seeding import derived_seed
 from stages.training.state import Task
-from stages.tuning.results import CHANGED, WORST_LOSS
-from stages.tuning.warm_start import Values, planned_change, within
+from stages.tuning.folds import fold_of
+from stages.tuning.results import CHANGED, REACHED, WORST_LOSS
+from stages.tuning.space import Values, changed_config, flat, suggest
+from stages.tuning.warm_start import planned_change, within
 
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 LOSSES = "losses"  # noted of a trial: those of the validation images, one by one
@@ -33,16 +35,35 @@ class Tuning(NamedTuple):
     seed: int
     trained: Path  # the folder of what trials have trained, each below its number
 
-    def task(self, changed: Values) -> Task:
-        """Return the training of the defaults with some settings changed, the same as a run of the study would be."""
-        config = config_from(self.network.schema, self.defaults.values() | changed)
-        return Task(self.network, config, self.training, self.validation, self.seed)
+    def task(self, changed: Values, fold: int = 0) -> Task:
+        """Return the training of the defaults with some settings changed: of fold 0, the same as a run of the study."""
+        config = changed_config(self.network, self.defaults, changed)
+        seed = derived_seed(self.seed, "fold", fold) if fold else self.seed
+        return Task(self.network, config, *fold_of(self.training, self.validation, fold, self.seed), seed)
+
+    def validated(self) -> int:
+        """Return how many validation images a trial has a loss of, in all its folds together."""
+        return sum(
+            len(fold_of(self.training, self.validation, fold, self.seed)[1]) for fold in range(self.search.folds)
+        )
+
+    def suggest(self, trial: Trial) -> Values:
+        """Return what a trial changes of the defaults, drawn from the space of the search."""
+        return suggest(trial, self.network, self.defaults, self.search)
 
     def space(self) -> dict[str, BaseDistribution]:
         """Return what trials may change, and between which values."""
-        trial = optuna.create_study().ask()
-        self.network.suggest(trial, self.defaults.settings)
+        self.suggest(trial := optuna.create_study().ask())
         return trial.distributions
+
+    def resource(self, changed: Values, epoch: int) -> int:
+        """Return how far a trial is after so many epochs of all its folds, in epochs of the defaults.
+
+        Trials are compared at the same share of their schedules: halfway through, the learning rate of a longer one is
+        still where that of a shorter one was halfway through.
+        """
+        epochs = self.defaults.settings.epochs
+        return epoch * epochs // int(changed.get("epochs", epochs))
 
 
 class Known:
@@ -70,35 +91,49 @@ class Known:
         if changed is None:
             tried = [(each.user_attrs[CHANGED], loss_of(each)) for each in self.before if CHANGED in each.user_attrs]
             starting = len(self.before) - len(tried)
-            changed = planned_change(tried, self.tuning.defaults.values(), self.space, starting)
+            changed = planned_change(tried, flat(self.tuning.defaults), self.space, starting)
         if changed is None:
             self.trial = self.study.ask()
-            changed = self.tuning.network.suggest(self.trial, self.tuning.defaults.settings)
+            changed = self.tuning.suggest(self.trial)
         else:
             self.trial = self._ask(changed)
         trial.set_user_attr(CHANGED, changed)
+        self.changed = changed
         return changed
 
     def is_behind(self, loss: float, epoch: int) -> bool:
-        """Say after an epoch whether the trial is worse than others were then."""
-        self.trial.report(loss, epoch)
-        return self.trial.should_prune()
+        """Say after an epoch, counted over all folds, whether the trial is worse than others were then."""
+        return _is_pruned(self.trial, loss, self.tuning.resource(self.changed, epoch))
 
     def _ask(self, changed: Values) -> Trial:
-        params = within(self.space, self.tuning.defaults.values() | changed)
+        params = within(self.space, flat(self.tuning.defaults) | changed)
         self.study.enqueue_trial(params)
         return self.study.ask({name: self.space[name] for name in params})
 
     def _replay(self, before: FrozenTrial) -> None:
         trial = self._ask(changed := before.user_attrs[CHANGED])
         trial.set_user_attr(CHANGED, changed)
+        trial.set_user_attr(REACHED, (best_of(before), len(before.intermediate_values)))
         for epoch, loss in before.intermediate_values.items():
-            trial.report(loss, epoch)
-            trial.should_prune()  # notes the loss where it is compared with that of others
+            _is_pruned(trial, loss, self.tuning.resource(changed, epoch))  # notes the loss for later trials
         if before.state == TrialState.PRUNED:
             self.study.tell(trial, state=TrialState.PRUNED)
         else:
             self.study.tell(trial, before.values[0])
+
+
+def best_of(trial: FrozenTrial) -> float:
+    """Return the loss of a trial that has ended; of one that was stopped the lowest that it had come to."""
+    reached = trial.intermediate_values.values()
+    return float(trial.values[0] if trial.state == TrialState.COMPLETE else min(reached))
+
+
+def _is_pruned(trial: Trial, loss: float, resource: int) -> bool:
+    """Say whether a trial is behind others at a resource; between two of them a longer trial is not compared."""
+    if resource in trial.study.trials[trial.number].intermediate_values:
+        return False
+    trial.report(loss, resource)
+    return trial.should_prune()
 
 
 def ended(tuning: Tuning, study: optuna.Study) -> list[FrozenTrial]:
@@ -112,14 +147,14 @@ def checked_trials(tuning: Tuning, study: optuna.Study, states: tuple[TrialState
     for trial in found:
         if trial.state in ENDED or CHANGED in trial.user_attrs:
             _change(trial.number, trial.user_attrs, space)
-        if fault := _fault(trial, len(tuning.validation)):
+        if fault := _fault(trial):
             raise UserError(f"trial {trial.number} in the database {fault}, as no search writes it; {REMEDY}")
     return found
 
 
-def _fault(trial: FrozenTrial, images: int) -> str:
+def _fault(trial: FrozenTrial) -> str:
     """Return what is wrong with the losses of a trial, or nothing."""
-    losses, reached = trial.user_attrs.get(LOSSES, [0.0] * images), trial.intermediate_values
+    losses, reached = trial.user_attrs.get(LOSSES, []), trial.intermediate_values
     if not isinstance(losses, list) or not all(_is_finite(loss) for loss in losses):
         return "has losses that are no numbers"
     if not all(isinstance(epoch, int) and isinstance(loss, float) for epoch, loss in reached.items()):

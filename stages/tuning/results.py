@@ -12,11 +12,13 @@ from optuna.trial import FrozenTrial, TrialState
 from stages.networks.common.settings import TrainingConfig
 from stages.runtime.files import atomic_folder, read_json, write_csv, write_json
 from stages.training.copying import TIMING
+from stages.tuning.space import flat, nested
 
 CHANGED = "changed"  # noted of a trial: which settings it has other than the defaults
+REACHED = "reached"  # likewise: its loss, and how many epochs of all folds it has trained
 WORST_LOSS = 1e6  # of a trial that diverged: worse than any that did not
 FEWEST_TRIALS = 10  # complete ones, of which importances say anything
-LOSS = "validation_temperature_scaled_loss"
+LOSS, TRAINED_EPOCHS = "validation_temperature_scaled_loss", "trained_epochs"  # columns of trials.csv
 
 
 class Found(NamedTuple):
@@ -36,10 +38,10 @@ def write_hyperparameters(network: str, defaults: TrainingConfig, found: Found, 
     `compared` are the study's hyperparameters: where both are, and the search has kept the defaults, tuned runs are
     the same as default ones, and source.json says so.
     """
-    timings = {}
+    timings, values = {}, flat(defaults)
     with atomic_folder(f"data/hyperparameters/{network}") as folder:
         for kind, changed in ("default", {}), ("tuned", found.changed):
-            write_json(folder / f"{kind}.json", defaults.values() | changed)
+            write_json(folder / f"{kind}.json", nested(values | changed))
             target, trained = folder / f"trained-{kind}", found.trained.get(kind)
             if trained:
                 shutil.copytree(trained, target, ignore=shutil.ignore_patterns(TIMING))
@@ -47,7 +49,7 @@ def write_hyperparameters(network: str, defaults: TrainingConfig, found: Found, 
             source = {"data": "original", "seed": seed} if trained else {"data": None}
             is_same = kind == "tuned" and not found.changed and {"default", "tuned"} <= {*compared}
             write_json(target / "source.json", source | ({"same_as": "default"} if is_same else {}))
-        write_trials(folder / "trials.csv", found.trials, defaults.values())
+        write_trials(folder / "trials.csv", found.trials, values)
         write_importances(folder / "importances.csv", found.trials)
         write_json(folder / "timings.json", timings)
 
@@ -79,19 +81,19 @@ def importances(trials: list[FrozenTrial]) -> dict[str, float]:
 
 
 def write_trials(path: Path, trials: list[FrozenTrial], defaults: dict[str, Any]) -> None:
-    """Write a line per trial: its number, state, lowest scaled validation loss, epochs and hyperparameters."""
+    """Write a line per trial: its number, state, scaled validation loss, epochs of all folds, and hyperparameters."""
     names = sorted({name for trial in trials for name in trial.params})
     rows = [
         {
             "trial": number,
             "state": state_of(trial),
-            LOSS: None if state_of(trial) == "diverged" else min(trial.intermediate_values.values()),
-            "epochs": len(trial.intermediate_values),
+            LOSS: None if state_of(trial) == "diverged" else trial.user_attrs[REACHED][0],
+            TRAINED_EPOCHS: trial.user_attrs[REACHED][1],
             **{name: value for name, value in (defaults | trial.user_attrs[CHANGED]).items() if name in names},
         }
         for number, trial in enumerate(trials)
     ]
-    write_csv(path, ["trial", "state", LOSS, "epochs", *names], rows)
+    write_csv(path, ["trial", "state", LOSS, TRAINED_EPOCHS, *names], rows)
 
 
 def state_of(trial: FrozenTrial) -> str:

@@ -5,7 +5,9 @@ import shutil
 import sys
 import time
 import warnings
-from typing import Any
+from collections.abc import Callable
+from statistics import mean
+from typing import NamedTuple
 
 import numpy as np
 import optuna
@@ -21,8 +23,8 @@ from stages.training.loop import DivergedError, fit
 from stages.training.writing import write_training
 from stages.tuning.known import LOSSES, Known, Tuning, ended, loss_of
 from stages.tuning.results import CHANGED, WORST_LOSS, in_words
-from stages.tuning.selection import best_expected
-from stages.tuning.warm_start import Values
+from stages.tuning.selection import TRAINING_LUCK, best_expected
+from stages.tuning.space import Values
 
 ASK_EVERY = 1.0  # seconds, while other processes run the last trials
 
@@ -58,62 +60,89 @@ def is_budget_left(done: list[FrozenTrial], search: Search) -> bool:
 
 
 def run_trial(tuning: Tuning, study: optuna.Study, trial: Trial) -> float:
-    """Train what a trial tries; return its loss, or raise TrialPruned where it is behind others."""
-    start, known = time.monotonic(), Known(tuning, study, trial.number)
+    """Train what a trial tries; return its mean loss over folds, or raise TrialPruned where it is behind others."""
+    known = Known(tuning, study, trial.number)
     if known.place >= tuning.search.trials:
         raise EnoughTrialsError
     changed = known.begin(trial)
-    reached: list[float] = []
+    reached: list[list[float]] = []  # the losses of the epochs of each fold so far
 
     def after_epoch(epoch: Epoch) -> None:
-        reached.append(epoch.validation_temperature_scaled_loss)
-        trial.report(reached[-1], epoch.epoch)
-        if known.is_behind(reached[-1], epoch.epoch) and changed:  # the defaults are never stopped
+        if epoch.epoch == 1:
+            reached.append([])
+        reached[-1].append(epoch.validation_temperature_scaled_loss)
+        loss, done = mean([*(min(fold) for fold in reached[:-1]), reached[-1][-1]]), sum(map(len, reached))
+        trial.report(loss, done)
+        if known.is_behind(loss, done) and changed:  # the defaults are never stopped
             raise optuna.TrialPruned
 
-    label = f"tune {tuning.network.name}, trial {known.place + 1}/{tuning.search.trials}"
-
-    def say(outcome: str) -> None:
-        seconds, loss = time.monotonic() - start, f"scaled validation loss {min(reached):.3f}"
-        print(f"{label} {outcome} after {seconds:.0f} s: {loss} with {in_words(changed)}", file=sys.stderr)
-        if known.place == 0 and (more := tuning.search.trials - 1):
-            limit = min(more * seconds, tuning.search.minutes * 60 or math.inf)
-            print(f"tune {tuning.network.name}: {more} more trials, about {limit:.0f} s at most", file=sys.stderr)
-
+    attempt = Attempt(tuning, known.place + 1, changed, time.monotonic())
     try:
-        train_trial(tuning, trial, changed, label, after_epoch)
+        train_trial(attempt, trial, after_epoch)
     except optuna.TrialPruned:
-        say("stopped")
+        attempt.report("stopped", reached)
         raise
     except DivergedError:
-        reached = [WORST_LOSS]
-        say("diverged")
-    else:
-        say("complete")
-    return min(reached)
+        attempt.report("diverged", [[WORST_LOSS]])
+        return WORST_LOSS
+    attempt.report("complete", reached)
+    return mean(map(min, reached))
 
 
-def train_trial(tuning: Tuning, trial: Trial, changed: Values, label: str, after_epoch: Any) -> None:
-    """Train with some settings changed; keep the files, and note the loss of each validation image."""
-    result = fit(task := tuning.task(changed), label, after_epoch)
-    if result.diverged:
-        raise DivergedError
-    logits = predict(result.model, tuning.validation).double().numpy()
-    losses = temperature_scaled_cross_entropies(logits, tuning.validation.labels.cpu().numpy())
-    trial.set_user_attr(LOSSES, losses.tolist())
+class Attempt(NamedTuple):
+    """A trial that runs: its place among all, from 1, what it changes, and when it began."""
+
+    tuning: Tuning
+    place: int
+    changed: Values
+    began: float
+
+    def label(self, fold: int = 0) -> str:
+        """Return what stands before each line of it."""
+        where = f", fold {fold + 1}" if fold else ""
+        return f"tune {self.tuning.network.name}, trial {self.place}/{self.tuning.search.trials}{where}"
+
+    def report(self, outcome: str, reached: list[list[float]]) -> None:
+        """Print how it ended; after the defaults also how long the search will take at most."""
+        seconds, search = time.monotonic() - self.began, self.tuning.search
+        said = f"scaled validation loss {mean(map(min, reached)):.3f} with {in_words(self.changed)}"
+        print(f"{self.label()} {outcome} after {seconds:.0f} s: {said}", file=sys.stderr)
+        if not self.changed and search.trials > 1:
+            limit = min((search.trials - 1) * seconds * search.max_epochs_factor, search.minutes * 60 or math.inf)
+            more = f"{search.trials - 1} more trials, about {limit:.0f} s at most"
+            print(f"tune {self.tuning.network.name}: {more}", file=sys.stderr)
+
+
+def train_trial(attempt: Attempt, trial: Trial, after_epoch: Callable[[Epoch], None]) -> None:
+    """Train with some settings changed, once in each fold; note the loss of each image that validates.
+
+    What fold 0 has trained is what a run of the study would be: its files are kept.
+    """
+    tuning, losses = attempt.tuning, list[float]()
     with atomic_folder(tuning.trained / str(trial.number)) as folder:
-        write_training(task, result, folder)
+        for fold in range(tuning.search.folds):
+            task = tuning.task(attempt.changed, fold)
+            result = fit(task, attempt.label(fold), after_epoch)
+            if result.diverged:
+                raise DivergedError
+            logits, labels = predict(result.model, task.validation).double().numpy(), task.validation.labels
+            losses += temperature_scaled_cross_entropies(logits, labels.cpu().numpy()).tolist()
+            if fold == 0:
+                write_training(task, result, folder)
+        trial.set_user_attr(LOSSES, losses)
 
 
 def best_trials(tuning: Tuning, done: list[FrozenTrial]) -> dict[str, FrozenTrial]:
     """Return the trial of the defaults and the one that is to be `tuned`, by these names, as far as there are any."""
-    complete = [trial for trial in done if len(trial.user_attrs.get(LOSSES, [])) == len(tuning.validation)]
+    images = tuning.validated()
+    complete = [trial for trial in done if len(trial.user_attrs.get(LOSSES, [])) == images]
     default = next((trial for trial in complete if not trial.user_attrs[CHANGED]), None)
     if default is None:  # it diverged: whatever did not is better
         best = min(complete, key=loss_of, default=None)
         return {} if best is None else {"tuned": best}
     compared = [default, *(trial for trial in complete if trial is not default)]
-    tuned = compared[best_expected(np.array([trial.user_attrs[LOSSES] for trial in compared]))]
+    luck = TRAINING_LUCK / math.sqrt(tuning.search.folds)
+    tuned = compared[best_expected(np.array([trial.user_attrs[LOSSES] for trial in compared]), luck)]
     return {"default": default, "tuned": tuned}
 
 

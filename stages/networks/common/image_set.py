@@ -49,6 +49,7 @@ class ImageSet:
         None  # (N,): whether a row is an altered copy of the last row before that is none
     )
     on_disk: bool = False  # in a mapped file
+    groups: Sequence[str] | None = None  # (N,): images of one name are no independent observations; "": of none
 
     @property
     def image_size(self) -> int:
@@ -123,7 +124,7 @@ def load_images(
         pixels = pixels.to(device)
     labels = torch.from_numpy(rows.labels).to(device)
     on_disk = on_disk and pixels.device.type == "cpu"
-    return ImageSet(pixels, labels, names, rows.paths, normalisation, rows.are_copies, on_disk)
+    return ImageSet(pixels, labels, names, rows.paths, normalisation, rows.are_copies, on_disk, rows.groups)
 
 
 def _mapped(shape: tuple[int, ...]) -> Tensor:
@@ -150,6 +151,7 @@ class _Rows(NamedTuple):
     labels: NDArray[np.int64]
     paths: list[str]
     are_copies: NDArray[np.bool_]
+    groups: list[str]
 
 
 def _read(folder: str | Path, size: int | None, pixels: NDArray[np.uint8]) -> _Rows:
@@ -157,6 +159,7 @@ def _read(folder: str | Path, size: int | None, pixels: NDArray[np.uint8]) -> _R
     labels: list[int] = []
     paths: list[str] = []
     are_copies: list[bool] = []
+    groups: list[str] = []
     rows = read_rows(folder)
     cv2.setNumThreads(0)  # the threads below already use every core
     with ThreadPoolExecutor(available_cores()) as threads:  # decoding happens outside Python's lock
@@ -167,7 +170,8 @@ def _read(folder: str | Path, size: int | None, pixels: NDArray[np.uint8]) -> _R
             labels += [row.label for row in block]
             paths += [row.path for row in block]
             are_copies += [row.transform is not None for row in block]
-    return _Rows(np.array(labels, np.int64), paths, np.array(are_copies, np.bool_))
+            groups += [row.group for row in block]
+    return _Rows(np.array(labels, np.int64), paths, np.array(are_copies, np.bool_), groups)
 
 
 def _decode(block: list[Row], size: int | None, pixels: NDArray[np.uint8], start: int) -> None:

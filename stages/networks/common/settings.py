@@ -80,8 +80,10 @@ def config_from(schema: type[TrainingSettings], values: dict[str, Any]) -> Train
 class Search(Section):
     """params.yaml's section `search`; what Optuna has as well is called as there."""
 
-    trials: int = Field(5, ge=1)
+    trials: int = Field(8, ge=1)
+    folds: int = Field(1, ge=1)
     minutes: float = Field(0.0, ge=0)
+    max_epochs_factor: float = Field(2.0, ge=1)
     startup_trials: int = Field(2, ge=1)
     min_resource: int = Field(2, ge=1)
     reduction_factor: int = Field(2, ge=2)

@@ -30,6 +30,7 @@ class Metadata(Section):
 
     network: str = Field(pattern=r"^[a-z][a-z0-9_]{0,99}$")
     settings: dict[str, Any]
+    online_augmentation: dict[str, Any] = {}
     class_names: list[str] = Field(min_length=2, max_length=100_000)
     image_size: int = Field(ge=1, le=MAX_SIDE)  # pixels a side of the network's input
     mean: tuple[Mean, Mean, Mean]

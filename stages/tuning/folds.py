@@ -1,0 +1,45 @@
+"""Other splits of the same images into those that train and those that validate, for searches by cross-validation."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from stages.networks.common.image_set import ImageSet
+from stages.training.head import Labels, assigned_folds
+
+
+def fold_of(training: ImageSet, validation: ImageSet, fold: int, seed: int) -> tuple[ImageSet, ImageSet]:
+    """Return the images that train and that validate in a fold; fold 0 is the study's own split.
+
+    In another one a part of the training images validates, about as many as of the study's validation images, which
+    train instead; the parts of different folds are disjoint as long as there are any left.
+    """
+    if fold == 0:
+        return training, validation
+    labels = training.labels.cpu().numpy()
+    count = max(2, round(len(training) / max(len(validation), 1)))
+    held_out = assigned_folds(labels, _group_numbers(training), count, seed) == (fold - 1) % count
+    rest, part = (_rows(training, np.flatnonzero(rows)) for rows in (~held_out, held_out))
+    together = replace(
+        rest,
+        pixels=torch.cat([rest.pixels, validation.pixels.to(rest.pixels.device)]),
+        labels=torch.cat([rest.labels, validation.labels]),
+        paths=[*rest.paths, *validation.paths],
+    )
+    return together, part
+
+
+def _rows(images: ImageSet, rows: Labels) -> ImageSet:
+    """Return a copy of some images in memory, none of which is a copy of another."""
+    chosen = torch.from_numpy(rows)
+    pixels = images.pixels.index_select(0, chosen.to(images.pixels.device))
+    labels, paths = images.labels.index_select(0, chosen.to(images.labels.device)), [images.paths[row] for row in rows]
+    return ImageSet(pixels, labels, images.class_names, paths, images.normalisation)
+
+
+def _group_numbers(images: ImageSet) -> Labels:
+    """Return a number for each image (n,), the same for those of one group."""
+    first: dict[str, int] = {}
+    names = images.groups or [""] * len(images)
+    return np.array([first.setdefault(name, row) if name else row for row, name in enumerate(names)])
