@@ -15,7 +15,8 @@ MINUTES = {  # about, on two cores without a GPU; +: for each study or seed that
     "plain_loop": "120",
     "pretrained_heads": "5",
     "rank_correlation": "60",
-    "tuning_gain": "5+",
+    "search_rule": "1",
+    "tuning_gain": "60",
 }
 
 if __name__ == "__main__":

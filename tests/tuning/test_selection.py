@@ -3,41 +3,28 @@
 import numpy as np
 import pytest
 
+from experiments.search_rule import Kind, measure, taken
 from stages.tuning.selection import TRAINING_LUCK, best_expected, gains_and_errors, shrunken_gains
 
-IMAGES, LOSS, POINT = 80, 1.1, 0.037  # of the default study; one point of accuracy is so many nats there
-CHANCE = 0.35  # standard deviation of a training's loss of an image beside what all trainings make of it
+STUDIES = 400
+KIND = Kind("own_cnn", 4, 80)
 
 
-def simulated(points: list[float], rng: np.random.Generator) -> np.ndarray:
-    """Return losses (trials, images) of the defaults and of trials that are truly so many points better."""
-    trials = len(points) + 1
-    true = LOSS - POINT * np.array([[0.0], *([each] for each in points)])
-    luck = TRAINING_LUCK * LOSS * rng.normal(size=(trials, 1))
-    return true + luck + rng.normal(0, 1, IMAGES) + CHANCE * rng.normal(size=(trials, IMAGES))
+@pytest.fixture
+def rng():
+    return np.random.default_rng(1)
 
 
-def taken(points: list[float]) -> np.ndarray:
-    """Return which trial each of 400 studies takes."""
-    rng = np.random.default_rng(1)
-    return np.array([best_expected(simulated(points, rng)) for _ in range(400)])
-
-
-def test_without_a_true_gain_little_is_lost():
+def test_without_a_true_gain_little_is_lost(rng):
     """Less than 0.3 points on average where all trials are worse, and mostly the defaults stay where all are equal."""
-    rng = np.random.default_rng(2)
-    lost = []
-    for _ in range(400):
-        points = list(-np.abs(rng.normal(0, 3, 4)))
-        lost.append([0.0, *points][best_expected(simulated(points, rng))])
-    assert -0.3 < np.mean(lost) <= 0
-    assert np.mean(taken([0.0] * 4) > 0) < 0.45
+    assert -0.3 < measure(KIND, STUDIES)["lost"] <= 0
+    assert np.mean([taken([0.0] * 4, KIND, rng) > 0 for _ in range(STUDIES)]) < 0.45
 
 
 @pytest.mark.parametrize("others", [[], [0.0] * 3, [-3.0] * 3])
-def test_a_true_gain_of_three_points_is_taken_in_more_than_half_of_the_studies(others):
+def test_a_true_gain_of_three_points_is_taken_in_more_than_half_of_the_studies(others, rng):
     """Alone, and among three trials that are no better or worse."""
-    assert np.mean(taken([3.0, *others]) == 1) > 0.5
+    assert np.mean([taken([3.0, *others], KIND, rng) == 1 for _ in range(STUDIES)]) > 0.5
 
 
 def test_gains_and_their_errors_are_paired_over_images():
