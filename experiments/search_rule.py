@@ -46,7 +46,7 @@ def main(count: int) -> None:
             str(each["trials"]),
             str(each["images"]),
             f"{each['lost']:+.2f} points",
-            *(percent(each[f"taken_{gain:g}"]) for gain in GAINS),
+            *(percent(float(each[f"taken_{gain:g}"])) for gain in GAINS),
         ]
         for each in measured
     ]

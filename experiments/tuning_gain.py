@@ -4,8 +4,8 @@
 
 Ten studies of drawn birds and three of each archive (of folders, or of birds in the layout of the published archive),
 each with a seed of its own, from 50 on: of drawn birds other images, of photographs other validation images, trainings
-and search. They run with the settings of params.yaml, on original images. Then two studies of drawn birds for each way in
-which their defaults are bad. Two studies run side by side, each on one thread. Writes
+and search. They run with the settings of params.yaml, on original images. Then two studies of drawn birds for each way
+in which their defaults are bad. Two studies run side by side, each on one thread. Writes
 experiments/results/tuning_gain.json, of which docs/results.md is made.
 """
 
@@ -57,16 +57,15 @@ def main(*archives: str) -> None:
     with ThreadPoolExecutor(SIDE_BY_SIDE) as threads:
         found = dict(zip([*good, *bad], threads.map(gain_of, *zip(*good, *bad, strict=True)), strict=True))
     gains = [found[study].worth for study in good]
-    rows = [
-        [Path(images).name, str(len(few)), with_interval(few), percent(np.mean([found[key].default for key in keys]))]
-        for images in ("synthetic", *archives)
-        if (few := [found[key].worth for key in (keys := [key for key in good if key[0] == images])])
-    ]
+    rows = []
+    for images in ("synthetic", *archives):
+        few = [found[study] for study in good if study[0] == images]
+        rows.append([Path(images).name, str(len(few)), with_interval([each.worth for each in few]), mean_default(few)])
     rows.append(["all", str(len(gains)), f"{with_interval(gains)}, worst {points(min(gains))}", ""])
     for fault in BAD:
-        keys = [key for key in bad if key[2] == fault]
-        worth = f"{share_recovered([found[key] for key in keys], [found[*key[:2], ''] for key in keys]):.0%} recovered"
-        rows.append([fault, str(len(keys)), worth, percent(np.mean([found[key].default for key in keys]))])
+        few = [found[study] for study in bad if study[2] == fault]
+        same_seeds = [found["synthetic", seed, ""] for _, seed, at_fault in bad if at_fault == fault]
+        rows.append([fault, str(len(few)), f"{share_recovered(few, same_seeds):.0%} recovered", mean_default(few)])
     shown = table(["studies", "n", "tuned less default, points", "default"], rows)
     kept = [
         {"images": Path(key[0]).name, "seed": key[1], "fault": key[2], **each._asdict()} for key, each in found.items()
@@ -101,6 +100,11 @@ def gain_of(images: str, seed: int, fault: str) -> Gain:
         flush=True,
     )
     return found
+
+
+def mean_default(gains: Sequence[Gain]) -> str:
+    """Return the mean accuracy of default runs."""
+    return percent(float(np.mean([each.default for each in gains])))
 
 
 def share_recovered(bad: Sequence[Gain], good: Sequence[Gain]) -> float:
