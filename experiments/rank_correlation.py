@@ -52,6 +52,11 @@ class Trained(NamedTuple):
     test_accuracy: float
 
 
+def sum_of(trained: list[Trained]) -> float:
+    """Return the seconds of some folds together."""
+    return sum(each.seconds for each in trained)
+
+
 Estimate = Callable[[list[Trained]], float]
 ESTIMATES: dict[str, tuple[Estimate, Estimate]] = {  # what is compared, and the seconds that it takes
     "two of five epochs, loss": (lambda each: -each[0].early_loss, lambda each: each[0].early_seconds),
@@ -131,11 +136,6 @@ def trained_fold(tuning: Tuning, changed: dict[str, object], fold: int, test: Im
         epochs[-1][1],
         float(correct.double().mean()),
     )
-
-
-def sum_of(trained: list[Trained]) -> float:
-    """Return the seconds of some folds together."""
-    return sum(each.seconds for each in trained)
 
 
 if __name__ == "__main__":
