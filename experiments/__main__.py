@@ -6,6 +6,7 @@ from helpers.catalogue import catalogue
 
 MINUTES = {  # about, on two cores without a GPU; +: for each study or seed that one asks for
     "ablation": "10+",
+    "augmentation_strength": "20",
     "false_claims": "40",
     "fine_tuning": "30",
     "fuzz": "5",

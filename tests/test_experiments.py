@@ -8,6 +8,7 @@ import torch
 from experiments.__main__ import MINUTES
 from experiments.ablation import PLAIN, unequal
 from experiments.ablation import formatted as ablation_table
+from experiments.augmentation_strength import AS_SET, NONE, differences, in_words
 from experiments.fuzz import fuzzed, readers
 from experiments.plain_loop import ONLINE, plain_loops
 from experiments.plain_loop import formatted as comparison_table
@@ -74,6 +75,14 @@ def test_what_bad_defaults_lose_is_won_back_in_part():
 def test_a_gain_has_a_t_interval_over_studies():
     """Of 1, 2 and 3 points: their mean, and 4.303 standard errors of 0.577 to either side."""
     assert with_interval([0.01, 0.02, 0.03]) == "+2.0 (-0.5 to +4.5)"
+
+
+def test_a_strength_of_augmentation_is_said_by_what_differs():
+    """From the one that is set."""
+    assert in_words(AS_SET) == "as set"
+    assert in_words(AS_SET | {"hue": 20}) == "hue 20"
+    assert in_words(NONE) == "unaltered"
+    assert differences([0.5, 0.75], [0.25, 0.5]) == [0.25, 0.25]
 
 
 @pytest.mark.parametrize("reader", readers())
