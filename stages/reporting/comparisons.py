@@ -53,6 +53,7 @@ class Judgement(NamedTuple):
     p_value: float  # adjusted for all comparisons of the report
     verdict: str
     seeds: int
+    chance: float = 0.5  # that the gain is above zero, of this comparison alone
 
     @property
     def verdict_in_words(self) -> str:
@@ -210,7 +211,7 @@ def judge_all(
             judged[name] = judged[name]._replace(verdict=SAME)
         else:
             gain, p_value = interval_at(found.gain, row), float(found.p_value[row])
-            judged[name] = Judgement(gain, p_value, str(verdicts[row]), answers.seeds)
+            judged[name] = Judgement(gain, p_value, str(verdicts[row]), answers.seeds, float(found.chance[row]))
     return judged, dict(zip(others, adjusted.tolist(), strict=True))
 
 

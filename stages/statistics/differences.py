@@ -71,6 +71,7 @@ class Verdicts(NamedTuple):
     better: NDArray[np.bool_]
     worse: NDArray[np.bool_]
     equal: NDArray[np.bool_]  # within a point, be it surely better or worse
+    chance: Floats  # that the difference is above zero, before any adjustment
 
 
 def judge(estimates: Estimates, others: Floats | None = None, alpha: float = ALPHA) -> tuple[Verdicts, Floats]:
@@ -79,7 +80,8 @@ def judge(estimates: Estimates, others: Floats | None = None, alpha: float = ALP
     Of each contrast two things may be said wrongly: that there is a difference, and that there is none worth a point.
     Both are adjusted together. As they cannot both be wrong of one contrast, at most K are, and the first K claims take
     a p-value of 0.05 / K, not 0.05 / 2 K. Source: Holm, 1979; Shaffer, 1986. The intervals are at that level too, so
-    that none without zero stands beside "undecided".
+    that none without zero stands beside "undecided". The chance is what the one-sided p-value leaves, the confidence
+    distribution's share above zero: Xie and Singh, 2013.
     """
     others = np.zeros(0) if others is None else others
     count = len(estimates.mean) + len(others)
@@ -89,7 +91,9 @@ def judge(estimates: Estimates, others: Floats | None = None, alpha: float = ALP
     gain = intervals(estimates, alpha / max(1, count))
     equal = same < alpha
     sides = [(different < alpha) & ~equal & (side * gain.mean > 0) for side in (1, -1)]
-    return Verdicts(gain, different, same, sides[0], sides[1], equal), rest
+    against = raw[: len(estimates.mean)] / 2
+    chance = np.where(gain.mean > 0, 1 - against, against)
+    return Verdicts(gain, different, same, sides[0], sides[1], equal, chance), rest
 
 
 def holm(p_values: Floats, most_true: int | None = None) -> Floats:

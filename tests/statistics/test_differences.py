@@ -31,6 +31,17 @@ def test_mcnemar_is_that_of_statsmodels(lost, gained):
     assert p_values(estimate(answers(lost, gained, 200, 7), PAIR))[0] == pytest.approx(theirs, rel=1e-4)
 
 
+def test_the_chance_of_a_gain_is_what_its_one_sided_p_value_leaves():
+    """Half where as many answers were gained as lost; the same gain the other way round has the rest."""
+
+    def chance(lost, gained):
+        return judge(estimate(answers(lost, gained), PAIR))[0].chance[0]
+
+    assert chance(7, 7) == pytest.approx(0.5, abs=1e-3)
+    assert chance(3, 11) == pytest.approx(1 - p_values(estimate(answers(3, 11), PAIR))[0] / 2)
+    assert chance(3, 11) + chance(11, 3) == pytest.approx(1, abs=1e-6)
+
+
 def test_every_run_has_its_own_luck():
     """One network's seeds agree, another's do not: Student's t of these, not of their mean variance."""
     correct = np.zeros((2, 3, 30_000))
