@@ -11,7 +11,7 @@ MINUTES = {  # about, on two cores without a GPU; +: for each study or seed that
     "fine_tuning": "30",
     "fuzz": "5",
     "insight": "10",
-    "kills": "50",
+    "kills": "60",
     "linear_baseline": "1",
     "plain_loop": "120",
     "pretrained_heads": "5",

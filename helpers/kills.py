@@ -1,6 +1,7 @@
 """A small study to interrupt, and its processes: what the experiment of kills and the tests of interruptions share."""
 
 import hashlib
+import time
 from pathlib import Path
 
 import psutil
@@ -38,6 +39,14 @@ def processes_in(folder: Path) -> list[psutil.Process]:
         except (psutil.Error, OSError):
             continue
     return found
+
+
+def processes_left(folder: Path) -> list[psutil.Process]:
+    """Return the processes that still work in a folder after 10 s, or none as soon as all have ended."""
+    until = time.monotonic() + 10
+    while (left := processes_in(folder)) and time.monotonic() < until:
+        time.sleep(0.05)
+    return left
 
 
 def digests(folder: Path) -> dict[str, str]:

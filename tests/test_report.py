@@ -409,9 +409,29 @@ def test_a_study_in_which_all_is_correct_has_a_report(runs, seeds):
         for seed in range(1, seeds + 1):
             write_run(Run(*configuration, seed), 40, weights_sha256=str(configuration))
     text = reported()
-    assert "names 100 of 100 images correctly" in text
+    assert "names 40 of 40 images correctly" in text
     assert "Undecided: resnet50 instead of own_cnn +0.0" in text
     assert "| better" not in text
+
+
+@pytest.mark.parametrize(
+    ("images", "right", "said"),
+    [
+        (4, 3, "3 of 4"),
+        (12, 7, "6 of 10"),
+        (40, 39, "39 of 40"),
+        (12, 12, "12 of 12"),
+        (200, 196, "98 of 100"),
+        (200, 200, "200 of 200"),
+        (2000, 1994, "997 of 1,000"),
+    ],
+)
+def test_the_headline_counts_no_more_images_than_were_tested(images, right, said, runs):
+    """Of ten, a hundred or a thousand, or of all where fewer would make nearly all look like all."""
+    set_params(runs, study__networks=["own_cnn"], study__hyperparameters=["default"], study__data=["original"])
+    half, wrong = images // 2, images - right
+    write_run(RUNS[0], 30, **of_classes(["crow", "jay"], [[half, 0], [wrong, half - wrong]]))
+    assert f"**The own CNN names {said} images correctly.**" in reported()
 
 
 def test_images_of_a_group_are_no_independent_observations(runs):
@@ -435,6 +455,7 @@ def test_unequal_classes_count_alike(runs):
         accuracy, balanced = (0.85, 11 / 12) if run == RUNS[0] else (0.9, 0.5)
         write_run(run, 30, ranked_by="balanced_accuracy", accuracy=accuracy, balanced_accuracy=balanced, **said)
     text = reported()
+    assert "**The own CNN names 89 % of each class's images correctly, on average; the ResNet50 47 %.**" in text
     assert "- Accuracy: the best of 2 runs, own_cnn-default-original, has a balanced accuracy of " in text
     assert "naming one class always (50.0 % of each class) is the least to beat" in text
     assert "| own_cnn-default-original | **85.0 %** |" in text
@@ -450,7 +471,7 @@ def test_pre_trained_weights_are_a_technique(runs):
     write_json("data/features/resnet50/original.json", {"seconds": 30.0, "images": 40})
     write_json("data/features/resnet50/validation.json", {"seconds": 5.0, "images": 4})
     text = reported()
-    assert "# Report **The pre-trained ResNet50 names 95 of 100 images correctly; the own CNN 50.**" in text
+    assert "# Report **The pre-trained ResNet50 names 38 of 40 images correctly; the own CNN 20.**" in text
     assert "| **pre-trained weights instead of random weights** | **mean** | better in one training each |" in text
     assert "Pre-trained (resnet50): their weights may have seen some of the test photographs" in text
     assert read_json("metrics/cost.json")["resnet50"]["default"]["original"]["seconds"] == 95

@@ -30,6 +30,7 @@ FEW_IMAGES = 200  # training images a class, below which a network that starts f
 MANY_COPIES = 0.1  # share of test images that look like a training image, from which on scores are not to be believed
 SMALL_INPUT = 128  # pixels a side, below which larger images are worth a try
 NAMED = 6  # runs in a sentence
+COUNTED_OF = (10, 100, 1000)  # images
 
 
 def answer(scores: Records, costs: Costs, analysis: Analysis, splits: dict[str, Any], gain_of_twice: str) -> list[str]:
@@ -47,21 +48,23 @@ def answer(scores: Records, costs: Costs, analysis: Analysis, splits: dict[str, 
 
 
 def headline(scores: Records, analysis: Analysis) -> str:
-    """Say in words how many of ten images the best network, and the best runs of others, name correctly."""
+    """Say in words how many of ten images, or more, the best network and the best runs of others name correctly."""
     measured = analysis.balanced
     best_of_network: dict[str, Configuration] = {}
     for key in sorted(scores, key=lambda key: -measured[key].mean):
         best_of_network.setdefault(key.network, key)
     first = analysis.best.network
-    of_each = " of each class" if analysis.answers.weights is not None else ""
     optimism = measured[analysis.best].mean - analysis.corrected.mean  # of whatever was best on these images
     shares = {key: max(0.0, measured[key].mean - optimism) for key in best_of_network.values()}
     shares[analysis.best] = analysis.corrected.mean
-    of = 10 if all(0.05 <= share < 0.95 for share in shares.values()) else 100
-    most = round(of * analysis.corrected.mean)
-    said = f"The {described(scores, analysis.best)} names {most} of {of} images{of_each} correctly"
+    of, unit = counted_of(list(shares.values()), analysis.answers.correct.shape[2]), ""
+    what = f"of {of:,} images correctly"
+    if analysis.answers.weights is not None:
+        of, unit, what = 100, " %", "of each class's images correctly, on average"
+    most = round(of * shares[analysis.best])
+    said = f"The {described(scores, analysis.best)} names {most}{unit} {what}"
     others = [
-        f"the {described(scores, key)} {named if (named := round(of * shares[key])) != most else 'as many'}"
+        f"the {described(scores, key)} {f'{named}{unit}' if (named := round(of * shares[key])) != most else 'as many'}"
         for network, key in best_of_network.items()
         if network != first
     ]
@@ -72,6 +75,13 @@ def headline(scores: Records, analysis: Analysis) -> str:
     if analysis.corrected.low <= analysis.commonest:
         doubt += " That is not surely better than " + baseline(analysis) + "."
     return f"**{sentence}.**{doubt}"
+
+
+def counted_of(shares: Sequence[float], images: int) -> int:
+    """Return of how many images to speak: as few as show no share as none or all of them, at most all there are."""
+    fewer = [of for of in COUNTED_OF if of < images]
+    told = (of for of in fewer if all(0.5 <= of * share < of - 0.5 for share in shares))
+    return next(told, min(images, COUNTED_OF[-1]))
 
 
 def described(scores: Records, configuration: Configuration) -> str:

@@ -28,8 +28,6 @@ from stages.reporting.records import Records, classes_of, means, qualities
 from stages.runtime.study import Configuration
 from stages.statistics.differences import SEEDS
 
-FEW_IMAGES_A_BIN = 5  # on average, below which a calibration curve shows chance
-
 # Seconds of training that the reference study reported, on photographs of birds: 20 classes, then 200
 REFERENCE_SECONDS: dict[Configuration, tuple[int | None, int | None]] = {
     Configuration("resnet50", "default", "original"): (177, None),

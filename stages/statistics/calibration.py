@@ -19,11 +19,6 @@ class CalibrationError(NamedTuple):
     chance: float  # on average, with as many images
     most_by_chance: float  # in 95 % of cases
 
-    @property
-    def exceeds_chance(self) -> bool:
-        """Return whether the error is more than a perfectly calibrated network shows in 19 of 20 cases."""
-        return self.error > self.most_by_chance
-
 
 def calibration_error(
     confidence: Floats, correct: NDArray[np.bool_], random: np.random.Generator, groups: Integers | None = None,

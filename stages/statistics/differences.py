@@ -67,7 +67,6 @@ class Verdicts(NamedTuple):
 
     gain: Intervals  # hold all together in 95 % of studies
     p_value: Floats  # of no difference, adjusted
-    equivalence_p_value: Floats  # of one worth a point, adjusted
     better: NDArray[np.bool_]
     worse: NDArray[np.bool_]
     equal: NDArray[np.bool_]  # within a point, be it surely better or worse
@@ -93,7 +92,7 @@ def judge(estimates: Estimates, others: Floats | None = None, alpha: float = ALP
     sides = [(different < alpha) & ~equal & (side * gain.mean > 0) for side in (1, -1)]
     against = raw[: len(estimates.mean)] / 2
     chance = np.where(gain.mean > 0, 1 - against, against)
-    return Verdicts(gain, different, same, sides[0], sides[1], equal, chance), rest
+    return Verdicts(gain, different, sides[0], sides[1], equal, chance), rest
 
 
 def holm(p_values: Floats, most_true: int | None = None) -> Floats:

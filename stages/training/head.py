@@ -48,7 +48,6 @@ class CrossValidation(NamedTuple):
 
     settings: HeadSettings
     logits: NDArray[np.float64]  # (n, classes), calibrated
-    log_loss: float  # nats
     accuracy: float
     scale: float  # by which the discriminants are multiplied to become calibrated logits
 
@@ -93,7 +92,7 @@ def cross_validated(
             for shrinkage in shrinkages:
                 weight, bias = _discriminants(rest, shrinkage, features.shape[1])
                 scores[power, shrinkage][folds == fold] = x[folds == fold] @ weight.T + bias
-    return [_with_loss(HeadSettings(*each), scores[each], prior, labels) for each in scores]
+    return [_reached(HeadSettings(*each), scores[each], prior, labels) for each in scores]
 
 
 def assigned_folds(labels: Labels, groups: Labels | None = None, count: int = FOLDS, seed: int = 0) -> Labels:
@@ -125,13 +124,13 @@ def log_loss(logits: NDArray[np.float64], labels: Labels) -> float:
     return float(-log_softmax(logits, axis=1)[np.arange(len(labels)), labels].mean())
 
 
-def _with_loss(
+def _reached(
     settings: HeadSettings, scores: NDArray[np.float64], prior: NDArray[np.float64], labels: Labels
 ) -> CrossValidation:
     scale = best_scale(scores, prior, labels, 1 / (2 * PRIOR_DEVIATION**2 * len(labels)))
     logits = scale * scores + prior
     accuracy = float((logits.argmax(axis=1) == labels).mean())
-    return CrossValidation(settings, logits, log_loss(logits, labels), accuracy, scale)
+    return CrossValidation(settings, logits, accuracy, scale)
 
 
 def _moments(x: NDArray[np.float64], labels: Labels, classes: int) -> _Moments:

@@ -2,17 +2,18 @@
 
 import hashlib
 import io
-import tarfile
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from stages.datasets.common import downloads
 from stages.datasets.common.selection import Selection
 from stages.datasets.cub_200_2011 import Settings, fetch
 from stages.runtime.errors import UserError
+from tests.datasets.conftest import files_below, tar_gz
 from tests.servers import serving
+
+pytestmark = pytest.mark.usefixtures("downloading")
 
 ALBATROSS, AUKLET, BUNTING = SPECIES = ("001.Black_footed_Albatross", "007.Parakeet_Auklet", "014.Indigo_Bunting")
 # number in the lists: species, file, 1 for training; out of order, as nothing may depend on it
@@ -53,28 +54,8 @@ def layout(**changes):
     return files | {"attributes.txt": b"1 has_bill_shape::curved_(up_or_down)\n", f"{top}/README": b"birds\n"}
 
 
-def packed(files):
-    """A .tgz of the files."""
-    archive = io.BytesIO()
-    with tarfile.open(fileobj=archive, mode="w:gz") as tar:
-        for name, content in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            tar.addfile(member, io.BytesIO(content))
-    return archive.getvalue()
-
-
-ARCHIVE = packed(layout())
+ARCHIVE = tar_gz(layout())
 CHECKSUM = f"sha256:{hashlib.sha256(ARCHIVE).hexdigest()}"
-
-
-@pytest.fixture(autouse=True)
-def quick(tmp_path, monkeypatch):
-    """Work in an empty project, in this process, without a proxy, and without waiting."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("no_proxy", "*")
-    monkeypatch.setenv("STUDY_WORKERS", "1")
-    monkeypatch.setattr(downloads, "FIRST_WAIT", 0.001)
 
 
 @pytest.fixture
@@ -93,7 +74,7 @@ def fetched(server, tmp_path):
         raw = tmp_path / f"raw{len(list(tmp_path.iterdir()))}"
         raw.mkdir()
         fetch(settings, selection or Selection(), 1, raw)
-        return {path.relative_to(raw).as_posix(): path.read_bytes() for path in raw.rglob("*") if path.is_file()}
+        return files_below(raw)
 
     return fetched
 
@@ -113,7 +94,7 @@ def test_labels_come_from_the_lists(server, fetched):
     """The list of labels counts, not the folder that an image happens to lie in."""
     swapped = {AUKLET: BUNTING, BUNTING: AUKLET, ALBATROSS: ALBATROSS}
     labels = [f"{number} {SPECIES.index(swapped[species]) + 1}" for number, (species, _, _) in IMAGES.items()]
-    server.files["CUB_200_2011.tgz"] = packed(layout(image_class_labels=labels))
+    server.files["CUB_200_2011.tgz"] = tar_gz(layout(image_class_labels=labels))
     by_file = {name.split("/")[2]: name.split("/")[1] for name in fetched(checksum="none")}
     assert by_file == {file: swapped[species] for species, file, _ in IMAGES.values()}
 
@@ -152,7 +133,7 @@ def test_crops_keep_full_colour_resolution(fetched):
 def test_a_box_beyond_the_edge_ends_at_the_edge(server, fetched):
     """No crop has black borders that the photograph does not have."""
     boxes = [f"{number} 30.0 20.0 100.0 100.0" for number in IMAGES]
-    server.files["CUB_200_2011.tgz"] = packed(layout(bounding_boxes=boxes))
+    server.files["CUB_200_2011.tgz"] = tar_gz(layout(bounding_boxes=boxes))
     for content in fetched(crop=True, checksum="none").values():
         with Image.open(io.BytesIO(content)) as image:
             assert image.size == (10, 10)
@@ -161,7 +142,7 @@ def test_a_box_beyond_the_edge_ends_at_the_edge(server, fetched):
 def test_a_image_that_cannot_be_cropped_is_left_to_prepare(server, fetched):
     """A broken image is written as it came, so that prepare lists it with all others."""
     broken = f"CUB_200_2011/images/{BUNTING}/Indigo_Bunting_0001_2.jpg"
-    server.files["CUB_200_2011.tgz"] = packed(layout() | {broken: b"no image"})
+    server.files["CUB_200_2011.tgz"] = tar_gz(layout() | {broken: b"no image"})
     assert fetched(crop=True, checksum="none")[f"test/{BUNTING}/Indigo_Bunting_0001_2.jpg"] == b"no image"
 
 
@@ -179,7 +160,7 @@ def test_a_image_that_cannot_be_cropped_is_left_to_prepare(server, fetched):
 )
 def test_lists_that_make_no_sense_are_a_message(server, fetched, list_name, lines):
     """An archive whose lists are broken, or lead out of it, is refused by name; nothing is written."""
-    server.files["CUB_200_2011.tgz"] = packed(layout(**{list_name: lines}))
+    server.files["CUB_200_2011.tgz"] = tar_gz(layout(**{list_name: lines}))
     with pytest.raises(UserError, match=r"data/downloads/CUB_200_2011.tgz: not laid out as CUB-200-2011 is"):
         fetched(checksum="none")
 

@@ -9,6 +9,7 @@ from stages.datasets.field_guide.drawing import CURVES, LINES, draw
 from stages.datasets.field_guide.species import ATTRIBUTES, CHANGES, FAMILY_SIZE, Species, field_guide
 from stages.datasets.synthetic import Settings, encoded_drawing, fetch
 from stages.runtime.errors import UserError
+from tests.datasets.conftest import files_below
 
 SEED = 7
 
@@ -19,11 +20,6 @@ def settings(species=4, images_per_class=3, image_size=32):
 
 def class_names(count):
     return [species.name for species in field_guide(count, SEED)]
-
-
-def written(folder):
-    """Every file below folder with its bytes."""
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def differences(one: Species, other: Species):
@@ -100,7 +96,7 @@ def test_fetch_writes_exactly_what_was_asked_for(tmp_path):
     """Only the chosen classes are written, with as many readable images of the asked-for size each."""
     names = class_names(4)
     fetch(settings(), Selection([names[1], names[3]]), SEED, tmp_path)
-    files = written(tmp_path)
+    files = files_below(tmp_path)
     assert set(files) == {f"{name}/{number:04d}.jpg" for name in (names[1], names[3]) for number in range(3)}
     for jpeg in files.values():
         assert cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR).shape == (32, 32, 3)
@@ -111,11 +107,11 @@ def test_the_number_of_workers_changes_no_byte(tmp_path, monkeypatch):
     for workers in ("1", "2"):
         monkeypatch.setenv("STUDY_WORKERS", workers)
         fetch(settings(images_per_class=9), Selection(), SEED, tmp_path / workers)
-    assert written(tmp_path / "1") == written(tmp_path / "2")
+    assert files_below(tmp_path / "1") == files_below(tmp_path / "2")
 
 
 def test_a_class_that_is_not_in_the_field_guide_is_named(tmp_path):
     """Asking for a species that does not exist says which, and writes nothing."""
     with pytest.raises(UserError, match="Dodo"):
         fetch(settings(), Selection(["0001.Dodo", class_names(4)[0]]), SEED, tmp_path)
-    assert written(tmp_path) == {}
+    assert files_below(tmp_path) == {}

@@ -7,11 +7,13 @@ import zipfile
 import pytest
 from PIL import Image
 
-from stages.datasets.common import downloads
 from stages.datasets.common.selection import Selection
 from stages.datasets.tiny_imagenet_200 import Settings, fetch
 from stages.runtime.errors import UserError
+from tests.datasets.conftest import files_below
 from tests.servers import serving
+
+pytestmark = pytest.mark.usefixtures("downloading")
 
 WORDS = {
     "n01443537": "goldfish, Carassius auratus",
@@ -73,14 +75,6 @@ EXPECTED = {
 } | {f"test/{NAMES[key]}/val_{number}.JPEG": jpeg(f"val_{number}.JPEG") for number, key in enumerate(VALIDATION)}
 
 
-@pytest.fixture(autouse=True)
-def quick(tmp_path, monkeypatch):
-    """Work in an empty project, without a proxy, and without waiting."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("no_proxy", "*")
-    monkeypatch.setattr(downloads, "FIRST_WAIT", 0.001)
-
-
 @pytest.fixture
 def server():
     """A server that has the archive."""
@@ -97,7 +91,7 @@ def fetched(server, tmp_path):
         raw.mkdir()
         settings = Settings(url=server.url("tiny-imagenet-200.zip"), checksum=checksum)
         fetch(settings, selection or Selection(), 1, raw)
-        return {path.relative_to(raw).as_posix(): path.read_bytes() for path in raw.rglob("*") if path.is_file()}
+        return files_below(raw)
 
     return fetched
 

@@ -1,12 +1,10 @@
 """Sets of torchvision, from archives of their true layout on a server of this machine."""
 
-import hashlib
 import io
 import json
 import pickle
 import shutil
 import socket
-import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -15,31 +13,20 @@ from PIL import Image
 from pydantic import ValidationError
 from torchvision import datasets
 
+from helpers.outputs import md5
 from stages.datasets import torchvision
 from stages.datasets.common import downloads
 from stages.datasets.common.selection import Selection
 from stages.datasets.torchvision import SETS, Settings, fetch
 from stages.runtime.errors import UserError
+from tests.datasets.conftest import files_below, tar_gz
 from tests.servers import Cut, Stall, Status, serving
+
+pytestmark = pytest.mark.usefixtures("downloading")
 
 LABELS = {"data_batch_1": [2, 0, 1], "data_batch_2": [0, 2, 1, 0], "test_batch": [1, 2, 0]}
 NAMES = ["airplane", "bird", "cat"]
 ROOT = "data/downloads/torchvision"
-
-
-def md5(content):
-    return hashlib.md5(content, usedforsecurity=False).hexdigest()
-
-
-def packed(files):
-    """A .tar.gz of the files."""
-    archive = io.BytesIO()
-    with tarfile.open(fileobj=archive, mode="w:gz") as tar:
-        for name, content in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            tar.addfile(member, io.BytesIO(content))
-    return archive.getvalue()
 
 
 def pixels(batch):
@@ -52,17 +39,7 @@ CIFAR = {
     batch: pickle.dumps({"data": pixels(batch).reshape(len(labels), -1), "labels": labels})
     for batch, labels in LABELS.items()
 } | {"batches.meta": pickle.dumps({"label_names": NAMES})}
-CIFAR_ARCHIVE = packed({f"cifar-10-batches-py/{name}": content for name, content in CIFAR.items()})
-
-
-@pytest.fixture(autouse=True)
-def quick(tmp_path, monkeypatch):
-    """Work in an empty project, in this process, without a proxy, and without waiting."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("no_proxy", "*")
-    monkeypatch.setenv("STUDY_WORKERS", "1")
-    monkeypatch.setattr(downloads, "FIRST_WAIT", 0.001)
-    (tmp_path / "raw").mkdir()
+CIFAR_ARCHIVE = tar_gz({f"cifar-10-batches-py/{name}": content for name, content in CIFAR.items()})
 
 
 @pytest.fixture
@@ -83,10 +60,10 @@ def cifar(monkeypatch):
 def fetched(name, classes="all", cap=0):
     """Fetch, and return the written files by name."""
     raw = Path("raw")
-    shutil.rmtree(raw)
+    shutil.rmtree(raw, ignore_errors=True)
     raw.mkdir()
     fetch(Settings(name=name), Selection(classes, cap), 1, raw)
-    return {path.relative_to(raw).as_posix(): path.read_bytes() for path in raw.rglob("*") if path.is_file()}
+    return files_below(raw)
 
 
 def decoded(files):
@@ -149,7 +126,7 @@ def food(monkeypatch):
         for number, (dish, name) in enumerate(names):
             files[f"food-101/images/{name}.jpg"] = name.encode()
             expected[f"{split}/{dish}/{number:06d}.jpg"] = name.encode()
-    archive = packed(files)
+    archive = tar_gz(files)
     with serving({"food-101.tar.gz": archive}) as server:
         monkeypatch.setattr(datasets.Food101, "_URL", server.url("food-101.tar.gz"))
         monkeypatch.setattr(datasets.Food101, "_MD5", md5(archive))
@@ -173,7 +150,7 @@ def test_validation_images_of_the_set_are_training_images(monkeypatch):
         files |= {f"dtd/images/{name}": name.encode() for name in names}
         for number, name in enumerate(names, start=2 if split == "val" else 0):
             expected[f"{place}/{name.split('/')[0]}/{number:06d}.jpg"] = name.encode()
-    archive = packed(files)
+    archive = tar_gz(files)
     with serving({"dtd.tar.gz": archive}) as server:
         monkeypatch.setattr(datasets.DTD, "_URL", server.url("dtd.tar.gz"))
         monkeypatch.setattr(datasets.DTD, "_MD5", md5(archive))
@@ -205,7 +182,7 @@ def test_without_a_network_the_message_says_what_to_place_where(monkeypatch):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}/food-101.tar.gz"
-    archive = packed(
+    archive = tar_gz(
         {f"food-101/meta/{split}.json": b'{"a": ["a/1"], "b": ["b/1"]}' for split in ("train", "test")}
         | {f"food-101/images/{name}/1.jpg": b"photo" for name in "ab"}
     )

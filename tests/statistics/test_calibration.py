@@ -13,6 +13,7 @@ def test_a_perfect_network_is_not_told_from_chance():
     found = [calibration_error(confidence, random.random(60) < confidence, random, draws=200) for _ in range(200)]
     assert np.mean([each.error for each in found]) == pytest.approx(found[0].chance, abs=0.01)
     assert found[0].chance > 0.1
-    assert np.mean([each.exceeds_chance for each in found]) < 0.09
-    assert calibration_error(confidence, random.random(60) < confidence - 0.4, random).exceeds_chance
+    assert np.mean([each.error > each.most_by_chance for each in found]) < 0.09
+    bad = calibration_error(confidence, random.random(60) < confidence - 0.4, random)
+    assert bad.error > bad.most_by_chance
     assert calibration_error(confidence, np.ones(60, bool), random, np.arange(60) // 5).chance > found[0].chance

@@ -71,14 +71,6 @@ def trainers(study: Path) -> list[psutil.Process]:
     return [process for process in kills.processes_in(study) if "stages.train" in process.cmdline()]
 
 
-def nobody_left(study: Path) -> bool:
-    """Say whether all processes of the study end within 10 s."""
-    until = time.monotonic() + 10
-    while kills.processes_in(study) and time.monotonic() < until:
-        time.sleep(0.05)
-    return not kills.processes_in(study)
-
-
 @pytest.mark.parametrize(
     ("number", "target"),
     [
@@ -99,7 +91,7 @@ def test_an_interrupted_training_goes_on_and_ends_in_the_same_bytes(study, unint
     else:
         os.kill(process.pid if target == "dvc" else trainers(study)[0].pid, number)
     process.communicate()
-    assert nobody_left(study)
+    assert not kills.processes_left(study)
     assert not list((study / TRAINED).glob("*"))
     output = kills.repro(study)
     assert len(re.findall(rf"epoch \d+/{kills.EPOCHS}", output)) < kills.EPOCHS
@@ -130,7 +122,7 @@ def test_data_that_a_kill_left_half_written_is_made_anew(base, tmp_path, stage, 
     wait_for(study, f"{folder}*.unfinished", process)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    assert nobody_left(study)
+    assert not kills.processes_left(study)
     assert not list((study / folder).glob("*"))
     assert f"Running stage '{stage}'" in kills.repro(study, stage)
     found, expected = (
@@ -151,7 +143,7 @@ def test_an_interrupted_tuning_goes_on_after_its_last_finished_trial(base, tmp_p
         assert line, "the tuning ended before it could be killed"
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    assert nobody_left(study)
+    assert not kills.processes_left(study)
     assert "trial 1/4: epoch" not in kills.repro(study, "tune@own_cnn")
     names = {path.relative_to(whole / TUNED) for path in (whole / TUNED).rglob("*") if path.is_file()}
     assert {Path("trained-default/weights.safetensors"), Path("trained-tuned/weights.safetensors")} < names

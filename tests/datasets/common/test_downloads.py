@@ -20,6 +20,7 @@ from stages.datasets.common.archives import Limits
 from stages.datasets.common.downloads import CHUNK, Checksum, Url, download, file_name
 from stages.datasets.common.selection import Selection
 from stages.runtime.errors import UserError
+from tests.datasets.conftest import files_below
 from tests.servers import Cut, Stall, Status, Trickle, serving
 
 BODY = bytes(range(256)) * (5 * CHUNK // 256)  # five chunks
@@ -437,7 +438,7 @@ class TestFolderFromUrl:
         raw = Path("raw")
         raw.mkdir(exist_ok=True)
         folder.fetch(folder.Settings(path="data/pictures", **settings), Selection(classes), 1, raw)
-        return {path.relative_to(raw).as_posix(): path.read_bytes() for path in raw.rglob("*") if path.is_file()}
+        return files_below(raw)
 
     def test_an_archive_behind_a_url_is_like_one_on_disk(self, archive):
         """Its classes become the study's, and another choice of classes does not download again."""
