@@ -163,8 +163,7 @@ def tuning_line(judged: Judged) -> str:
     return (
         "The search chose the tuned hyperparameters on validation images. On"
         f" test images they {said}: {formatted(tuned.gain)} points; the chance that they are better is"
-        f" {tuned.chance:.0%}."
-        + "".join(f" For {name} tuned and default runs are the same." for name in kept)
+        f" {tuned.chance:.0%}." + "".join(f" For {name} tuned and default runs are the same." for name in kept)
     )
 
 
