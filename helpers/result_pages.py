@@ -1,33 +1,45 @@
-"""docs/results.md and docs/speed.md, made of what experiments and benchmarks have measured: no number is typed.
+"""docs/results.md, evidence.md and speed.md, made of what experiments and benchmarks measured: no number is typed.
 
 python -m helpers.result_pages
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from helpers.catalogue import summary
 from helpers.projects import ROOT
 
-PAGES = {
+PAGES = {  # folder, heading, and the programs whose tables stand there; none: all of the folder
     "docs/results.md": (
         "experiments",
-        "# Results\n\nWhat the study's own claims rest on. Each table is printed by the command below it.",
+        "# Results\n\nWhat networks, tuning and training images are worth, measured. Each table is printed by the command"
+        " below it. [Evidence](evidence.md) has what these claims rest on.",
+        ("pretrained_heads", "fine_tuning", "tuning_gain", "augmentation_strength", "insight"),
+    ),
+    "docs/evidence.md": (
+        "experiments",
+        "# Evidence\n\nWhether the report's statistics and the search keep what they promise. Each table is printed by the"
+        " command below it.",
+        ("false_claims", "search_rule", "rank_correlation"),
     ),
     "docs/speed.md": (
         "benchmarks",
         "# Speed\n\nHow long things take. Each table is printed by the command below it.",
+        (),
     ),
 }
 
 
-def page(folder: str, heading: str) -> str:
-    """Return a page with the table of each program of a folder that has kept one."""
+def page(folder: str, heading: str, programs: Sequence[str]) -> str:
+    """Return a page with the table of each program of a folder that has kept one, in the order of `programs`."""
     parts, kept = [heading], {}
-    for file in sorted((ROOT / folder / "results").glob("*.json")):
-        content = json.loads(file.read_text(encoding="utf-8"))
+    results = ROOT / folder / "results"
+    for name in programs or sorted(file.stem for file in results.glob("*.json")):
+        file = results / f"{name}.json"
+        content = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
         if content.get("table"):
-            kept[file.stem] = content
+            kept[name] = content
     machines = {content["machine"] for content in kept.values()}
     if len(machines) == 1:
         parts.append(f"All were made on {machines.pop()}.")
