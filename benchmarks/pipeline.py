@@ -37,6 +37,7 @@ WORDS = {  # of each stage: its command line
     "evaluate": RUN,
     "explain": [],
     "insight": [],
+    "learning_curve": ["own_cnn"],
     "report": [],
 }
 UNTIL_FIRST_WORK = """

@@ -183,11 +183,12 @@ def copy_rows(name: str, seen: Seen) -> Iterator[dict[str, Any]]:
         )
         found = same_scene(
             whitening,
-            np.concatenate([seen.features[chosen], features]),
-            np.concatenate([seen.mirrored[chosen], mirrored]),
-            np.repeat([0, 1], len(chosen)),
+            np.concatenate([seen.features, features]),
+            np.concatenate([seen.mirrored, mirrored]),
+            np.repeat([0, 1], [len(seen.paths), len(chosen)]),
         )
-        right = float(np.mean([(at, at + len(chosen)) in {pair[:2] for pair in found} for at in range(len(chosen))]))
+        named = {pair[:2] for pair in found}
+        right = float(np.mean([(at, len(seen.paths) + number) in named for number, at in enumerate(chosen)]))
         yield row(
             f"copies across splits found: {kind}", f"{len(chosen)} of {name}", ">= 95 %", percent(right), found=right
         )

@@ -6,8 +6,9 @@ from stages.networks.common.contract import network_named
 from stages.networks.common.settings import OnlineAugmentation, Search, TrainingConfig, TrainingSettings
 from stages.runtime.command import run_stage
 from stages.runtime.config import read_merged_section, read_section
+from stages.runtime.errors import UserError
 from stages.runtime.files import atomic_folder, write_json
-from stages.runtime.study import Study
+from stages.runtime.study import Networks, Study
 
 SETS = ("original", "augmented", "validation", "test")
 
@@ -15,13 +16,20 @@ SETS = ("original", "augmented", "validation", "test")
 def main() -> None:
     """Work out the settings of each network from params.yaml: what its section says, else what holds for all."""
     study, online_augmentation = read_section("study", Study), read_section("online_augmentation", OnlineAugmentation)
-    seed = read_section("seed", NonNegativeInt)
+    seed, curves = read_section("seed", NonNegativeInt), read_section("report.learning_curve", Networks)
+    if strangers := [name for name in curves if name not in study.networks]:
+        raise UserError(f"params.yaml: report.learning_curve = {strangers} are no networks of study.networks")
     with atomic_folder("data/settings") as folder:
         for name in study.networks:
             network = network_named(name)
             settings = read_merged_section(
                 "training", TrainingSettings, f"networks.{name}", network.schema, besides=["search"]
             )
+            if name in curves and settings.freeze == "backbone":
+                raise UserError(
+                    f"params.yaml: report.learning_curve names {name}, whose backbone is frozen; report.insight has"
+                    " the curve of its head"
+                )
             search = read_merged_section("search", Search, f"networks.{name}.search", Search)
             for images in SETS:
                 used = (

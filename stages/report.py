@@ -2,6 +2,8 @@
 
 from typing import Literal, NamedTuple
 
+from pydantic import Field
+
 from stages.reporting.analysis import Analysis, analyse
 from stages.reporting.answer import answer
 from stages.reporting.comparisons import answers_of, counts_of_test_images
@@ -41,7 +43,7 @@ from stages.reporting.settings import settings_section
 from stages.runtime.command import run_stage
 from stages.runtime.config import Section, read_section
 from stages.runtime.files import atomic_folder, read_csv, write_json, write_text
-from stages.runtime.study import Study
+from stages.runtime.study import Networks, Study
 
 SYNTHETIC = (
     "> The images are **drawn by this project** (source `synthetic`): these numbers show that the machinery works."
@@ -54,6 +56,7 @@ class Settings(Section):
 
     published_study: Literal["auto"] | bool
     insight: bool = True  # look for what is wrong with the images
+    learning_curve: Networks = Field([])  # that are trained on parts of the images as well
     licence: str  # of the images
 
     def of_published(self, source: str) -> bool:
@@ -96,7 +99,7 @@ def main() -> None:
             "test": counts_of_test_images(scores),
         },
     )
-    insight = read_insight()
+    insight = read_insight(settings.learning_curve)
     told = report(scores, costs, images, insight, settings.of_published(source))
     write_text("metrics/report.md", told.markdown())
     taken = {key: cost(each) for key, each in costs.items()}

@@ -37,6 +37,7 @@ READERS = {
 BASE_ROOMS = {"networks", "images", "statistics", "hardware", "runtime"}
 UNUSED = {
     "tune": {"stages/training/run.py"},  # what train does around a training that tune does as well
+    "learning_curve": {"stages/training/run.py", "stages/training/head_run.py"},  # likewise
 }
 GRAPH_ALONE = {"embed"}  # stages that run a network's graph, and need not know its file
 
@@ -251,7 +252,7 @@ def test_nothing_that_chooses_sees_the_test_images():
     """Nothing that chooses weights or hyperparameters can look at the test set; embed reads each set alike."""
     seen = {name for name, stage in STAGES.items() for dep in stage["deps"] if "test" in dep.split("/")}
     assert "evaluate" in seen
-    assert seen <= {"embed", "evaluate", "explain", "insight"}
+    assert seen <= {"embed", "evaluate", "explain", "insight", "learning_curve"}
 
 
 def test_rooms_are_given_the_values_of_params():

@@ -60,7 +60,7 @@ def learning_curve(training: Images, test: Images, fit: Fit, rng: np.random.Gene
     Parts are drawn class by class, at least one image of each.
     """
     counts = np.bincount(training.labels)
-    if np.median(counts[counts > 0]) < FEWEST_IMAGES or not len(test.labels):
+    if not enough(training.labels) or not len(test.labels):
         return None
     points, actual = [], np.arange(len(test.labels))
     halves = np.zeros(len(test.labels))
@@ -79,6 +79,12 @@ def learning_curve(training: Images, test: Images, fit: Fit, rng: np.random.Gene
         for label in range(len(counts))
     ]
     return Curve(points, predicted(points, len(test.labels)), gains)
+
+
+def enough(labels: NDArray[np.int64]) -> bool:
+    """Say whether halves and quarters of the images with these labels mean anything."""
+    counts = np.bincount(labels)
+    return bool(np.median(counts[counts > 0]) >= FEWEST_IMAGES)
 
 
 def stratified(labels: NDArray[np.int64], share: float, rng: np.random.Generator) -> NDArray[np.int64]:

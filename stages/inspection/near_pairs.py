@@ -7,7 +7,9 @@ from numpy.typing import NDArray
 
 from stages.statistics.whitening import Floats, Whitening
 
-SAME_SCENE = 0.41  # similarity from which on two photographs may show one scene; experiments/insight.py measures it
+SURELY = 0.5  # similarity from which on two photographs may show one scene, whatever else there is
+STANDS_OUT = 0.2  # what a pair's similarity is more than that of others near it; experiments/insight.py measures both
+OTHERS = 6  # the so many nearest of an image: fewer may be of the same scene as well
 BLOCK = 1024  # rows that are compared at a time with all
 
 
@@ -20,24 +22,31 @@ class Pair(NamedTuple):
 
 
 def same_scene(
-    whitening: Whitening, features: Floats, mirrored: Floats, splits: NDArray[np.int64], least: float = SAME_SCENE
+    whitening: Whitening, features: Floats, mirrored: Floats, splits: NDArray[np.int64], sure: float = SURELY
 ) -> list[Pair]:
-    """Return each image with the one in another split (N,) that is most like it, where they are as similar as that.
+    """Return each image with the one in another split (N,) that is most like it, where both may show one scene.
 
-    The most similar come first, no pair twice. Features (N, D) are of images and of their mirror images, so that a
-    mirrored copy is found as well. Images that are all the same have no direction, and no pair.
+    They do where they are as similar as that, or stand out: where many images are alike, such as one kind of bird in
+    flight, similarity alone says little. The most similar come first, no pair twice. Features (N, D) are of images and
+    of their mirror images, so that a mirrored copy is found as well. Images that are all the same have no direction,
+    and no pair. Source: Conneau et al., Word translation without parallel data, 2018 (local scaling of similarities).
     """
     directions, reflections = whitening.directions(features), whitening.directions(mirrored)
-    found: dict[tuple[int, int], float] = {}
+    likeness, nearest, others = np.zeros(len(splits)), np.zeros(len(splits), np.int64), np.zeros(len(splits))
     for start in range(0, len(splits), BLOCK):
-        some = directions[start : start + BLOCK]
-        similarity = np.maximum(some @ directions.T, some @ reflections.T)
-        similarity[splits[start : start + BLOCK, None] == splits] = -1
-        nearest = similarity.argmax(axis=1)
-        for row in np.flatnonzero(similarity.max(axis=1) >= least):
-            one, other = sorted((start + int(row), int(nearest[row])))
-            found[one, other] = float(similarity[row, nearest[row]])
-    return sorted((Pair(*pair, similarity) for pair, similarity in found.items()), key=lambda pair: -pair.similarity)
+        rows = np.arange(start, min(start + BLOCK, len(splits)))
+        similarity = np.maximum(directions[rows] @ directions.T, directions[rows] @ reflections.T)
+        similarity[rows - start, rows] = -1
+        others[rows] = np.partition(similarity, -min(OTHERS, len(splits)))[:, -min(OTHERS, len(splits))]
+        similarity[splits[rows, None] == splits] = -1
+        nearest[rows], likeness[rows] = similarity.argmax(axis=1), similarity.max(axis=1)
+    stands_out = likeness - (others + others[nearest]) / 2 >= STANDS_OUT
+    found = {
+        (min(row, nearest[row]), max(row, nearest[row])): likeness[row]
+        for row in np.flatnonzero((likeness >= sure) | ((likeness > 0) & stands_out))
+    }
+    pairs = [Pair(int(one), int(other), float(similarity)) for (one, other), similarity in found.items()]
+    return sorted(pairs, key=lambda pair: -pair.similarity)
 
 
 def across_the_boundary(directions: Floats, labels: NDArray[np.int64], one: int, other: int, count: int) -> list[Pair]:

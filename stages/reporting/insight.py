@@ -21,24 +21,32 @@ class Insight(NamedTuple):
     doubtful: Sequence[Mapping[str, str]]  # rows of data/doubtful.csv
     images: Mapping[str, bytes]  # of files that are shown
     places: Sequence[Mapping[str, Any]]  # rows of map.parquet
+    trained: Mapping[str, Mapping[str, Any]]  # of networks in `report.learning_curve`: learning_curve.json
+
+    def curves(self) -> dict[str, Mapping[str, Any]]:
+        """Return the learning curve of the head and those of networks, by what has learned; none where too few."""
+        head = {f"a head on the features of {self.found['run']}": self.found["curve"]} if self.found else {}
+        return {name: curve for name, curve in (head | dict(self.trained)).items() if curve}
 
 
-def read_insight() -> Insight:
-    """Return what the stage insight has written."""
+def read_insight(networks: Sequence[str] = ()) -> Insight:
+    """Return what the stage insight has written, and learning_curve of networks."""
     found, doubtful = read_json("data/insight/insight.json"), read_csv("data/doubtful.csv")
+    trained = {name: read_json(f"data/hyperparameters/{name}/learning_curve.json") for name in networks}
     if not found:
-        return Insight({}, [], {}, [])
+        return Insight({}, [], {}, [], trained)
     images = {row["file"]: row["image"] for row in pq.read_table("data/insight/images.parquet").to_pylist()}
-    return Insight(found, doubtful, images, pq.read_table("data/insight/map.parquet").to_pylist())
+    return Insight(found, doubtful, images, pq.read_table("data/insight/map.parquet").to_pylist(), trained)
 
 
 def insight_sections(insight: Insight) -> dict[str, list[str]]:
     """Return the sections of the report about the images; none where nothing looked at them."""
+    curves = {"more-images": more_images_section(insight)} if insight.found or insight.trained else {}
     if not insight.found:
-        return {}
+        return curves
     return {
         "doubtful": doubtful_section(insight),
-        "more-images": more_images_section(insight.found),
+        **curves,
         "same-scene": same_scene_section(insight.found),
         "confused": confused_section(insight.found),
     }
@@ -79,39 +87,50 @@ def doubtful_section(insight: Insight) -> list[str]:
 
 
 def gain_of(found: Mapping[str, Any]) -> str:
-    """Return what twice the training images would bring, in points, and its interval; "" where that is not known."""
-    if not found or not found["curve"]:
-        return ""
-    prediction, now = found["curve"]["prediction"], accuracy_now(found)
-    low, high = (points(prediction[name] - now) for name in ("low", "high"))
+    """Return what twice the images would bring to the head, in points, as an interval; "" where that is not known."""
+    return gain(found["curve"]) if found and found["curve"] else ""
+
+
+def gain(curve: Mapping[str, Any]) -> str:
+    """Return the interval of what twice the training images would bring, in points."""
+    now = mean(curve["points"][-1]["accuracy"])
+    low, high = (points(curve["prediction"][name] - now) for name in ("low", "high"))
     return f"{low} to {high} points"
 
 
-def accuracy_now(found: Mapping[str, Any]) -> float:
-    """Return the accuracy of the head that learned from all images."""
-    return float(found["curve"]["points"][-1]["accuracy"][0])
-
-
-def more_images_section(found: Mapping[str, Any]) -> list[str]:
+def more_images_section(insight: Insight) -> list[str]:
     """Return what more images would bring, in all and to which classes."""
-    if not found["curve"]:
-        return ["## Would more photographs help?", "There are too few of a class to tell."]
-    of, prediction = found["curve"]["points"], found["curve"]["prediction"]
-    rows = [[f"{each['images']:,}", percent(mean(each["accuracy"]))] for each in of]
+    heading, curves = "## Would more photographs help?", insight.curves()
+    if not curves:
+        return [heading, "There are too few of a class to tell."]
+    rows = [
+        [name, f"{each['images']:,}", percent(mean(each["accuracy"])), str(len(each["accuracy"]))]
+        for name, curve in curves.items()
+        for each in curve["points"]
+    ]
+    drawn = table(["what learned", "training images", "test accuracy", "trainings"], rows, left=1)
+    return [heading, *map(said_of, curves, curves.values()), drawn, *gaining_classes(insight.found)]
+
+
+def said_of(name: str, curve: Mapping[str, Any]) -> str:
+    """Say what twice the images would bring to what has learned."""
+    prediction = curve["prediction"]
     expected = f"{percent(prediction['accuracy'])} ({bounds(prediction['low'], prediction['high'])})"
-    gains = sorted(found["curve"]["gains"].items(), key=lambda pair: -pair[1])
-    named = [f"{escaped(name)} ({points(gain)})" for name, gain in gains[:GAINING] if gain > 0]
+    return (
+        f"**Twice the photographs: {gain(curve)}** for {name}, to an accuracy of {expected} with"
+        f" {prediction['images']:,} images for training. Extended from parts of them, class by class."
+    )
+
+
+def gaining_classes(found: Mapping[str, Any]) -> list[str]:
+    """Name the classes that the head's second half of images has helped most."""
+    gains = sorted(found["curve"]["gains"].items(), key=lambda pair: -pair[1]) if found and found["curve"] else []
+    named = [f"{escaped(name)} ({points(gained)})" for name, gained in gains[:GAINING] if gained > 0]
     best = (
         "Most gained, in the mean probability of the actual class, from the second half of the images, and would gain"
         f" from more: {', '.join(named)}."
     )
-    return [
-        "## Would more photographs help?",
-        f"**Twice the photographs: {gain_of(found)}**, to an accuracy of {expected} with {prediction['images']:,}"
-        f" images for training. Seen by a head on the features of {found['run']}, extended from parts:",
-        table(["training images", "test accuracy"], rows, left=0),
-        *([best] if named else []),
-    ]
+    return [best] if named else []
 
 
 def same_scene_section(found: Mapping[str, Any]) -> list[str]:

@@ -37,46 +37,50 @@ def doubt_caption(row: Mapping[str, str]) -> str:
 
 def more_images(insight: Insight, names: Sequence[str]) -> Iterator[Block]:
     """Yield accuracy by the number of training images, and how it may go on."""
+    curves = insight.curves()
     heading, *parts = insight_sections(insight)["more-images"]
-    yield Block(text=html("\n\n".join([heading, *parts[:1]])))
-    if insight.found["curve"]:
+    count = max(1, len(curves))
+    yield Block(text=html("\n\n".join([heading, *parts[:count]])))
+    if curves:
         described = "Test accuracy by the number of training images, of each draw and on average; then what to expect."
-        yield Block(chart=learning_curve(insight.found["curve"]), description=described)
-        yield Block(text=html("\n\n".join(parts[1:])))
+        yield Block(chart=learning_curves(curves), description=described)
+        yield Block(text=html("\n\n".join(parts[count:])))
 
 
-def learning_curve(curve: Mapping[str, Any]) -> Chart:
-    """Draw accuracy by images for each draw, the means joined, and the prediction with its interval."""
-    draws = [{"images": each["images"], "accuracy": one} for each in curve["points"] for one in each["accuracy"]]
-    means = [{"images": each["images"], "accuracy": mean(each["accuracy"])} for each in curve["points"]]
-    expected = dict(curve["prediction"])
-    scale = {"type": "log", "nice": False, "padding": 20}
-    ticks = [each["images"] for each in (*curve["points"], expected)]
-    x = {"field": "images", "type": "quantitative", "title": "training images", "scale": scale}
-    x["axis"] = {"values": ticks, "format": ",d"}
+def learning_curves(curves: Mapping[str, Mapping[str, Any]]) -> Chart:
+    """Draw accuracy by images for each draw, the means joined, and the predictions with their intervals."""
+    draws: list[dict[str, Any]] = []
+    means, joined, ahead = list(draws), list(draws), list(draws)
+    for name, curve in curves.items():
+        of = {"learned": name}
+        draws += [of | {"images": at["images"], "accuracy": one} for at in curve["points"] for one in at["accuracy"]]
+        means += [of | {"images": at["images"], "accuracy": mean(at["accuracy"])} for at in curve["points"]]
+        ahead.append(of | dict(curve["prediction"]))
+        joined += [means[-1], ahead[-1]]
+    ticks = sorted({each["images"] for each in (*means, *ahead)})
+    x: Chart = {"field": "images", "type": "quantitative", "title": "training images"}
+    x |= {"scale": {"type": "log", "nice": False, "padding": 20}, "axis": {"values": ticks, "format": ",d"}}
     y = {"field": "accuracy", "type": "quantitative", "title": "test accuracy", "scale": FREE}
     y["axis"] = {"format": PERCENT}
-    ahead = {"values": [expected]}
-    point = {"type": "point", "filled": True, "opacity": 1}
+    colour: Chart = {"field": "learned", "type": "nominal", "title": None, "scale": {"range": COLOURS}}
+    colour["legend"] = {"orient": "bottom", "columns": 1, "labelLimit": 400} if len(curves) > 1 else None
+    at = {"x": x, "y": y, "color": colour}
+    point = {"type": "point", "filled": True, "opacity": 0.6}
     return wide(
         draws,
         layer=[
-            {"mark": point | {"color": COLOURS[5]}, "encoding": {"x": x, "y": y, "tooltip": tips(draws)}},
-            {"data": {"values": means}, "mark": {"type": "line", "color": COLOURS[0]}, "encoding": {"x": x, "y": y}},
+            {"mark": point, "encoding": at | {"tooltip": tips(draws)}},
+            {"data": {"values": means}, "mark": {"type": "line"}, "encoding": at},
+            {"data": {"values": joined}, "mark": {"type": "line", "strokeDash": [4, 4]}, "encoding": at},
             {
-                "data": {"values": [means[-1], expected]},
-                "mark": {"type": "line", "color": COLOURS[0], "strokeDash": [4, 4]},
-                "encoding": {"x": x, "y": y},
+                "data": {"values": ahead},
+                "mark": {"type": "rule", "size": 2},
+                "encoding": at | {"y": y | {"field": "low"}, "y2": {"field": "high"}},
             },
             {
-                "data": ahead,
-                "mark": {"type": "rule", "size": 2, "color": COLOURS[1]},
-                "encoding": {"x": x, "y": y | {"field": "low"}, "y2": {"field": "high"}},
-            },
-            {
-                "data": ahead,
-                "mark": point | {"color": COLOURS[1], "size": 80},
-                "encoding": {"x": x, "y": y, "tooltip": tips([expected])},
+                "data": {"values": ahead},
+                "mark": point | {"shape": "diamond", "size": 110, "opacity": 1},
+                "encoding": at | {"tooltip": tips(ahead)},
             },
         ],
         height=280,

@@ -241,8 +241,8 @@ def search(evidence: Evidence) -> Iterator[Block]:
 
 
 def insight_section(make: Callable[[Insight, Sequence[str]], Iterator[Block]], evidence: Evidence) -> Iterator[Block]:
-    """Yield a section about the images themselves, where the stage insight has looked at them."""
-    if evidence.insight.found:
+    """Yield a section about the images themselves, where the stage insight has looked at them, or a curve is there."""
+    if evidence.insight.found or (evidence.insight.trained and make is INSIGHT_SECTIONS["more-images"]):
         yield from make(evidence.insight, classes_of(evidence.scores))
 
 

@@ -29,10 +29,13 @@ class Configuration(NamedTuple):
 NetworkName = Annotated[str, StringConstraints(pattern=f"^{ALLOWED['network'][0]}$")]  # - would part the words of a run
 
 
+Networks = Annotated[list[NetworkName], AfterValidator(_all_different)]
+
+
 class Study(Section):
     """params.yaml's section `study`: the values of each axis that take part."""
 
-    networks: Annotated[list[NetworkName], Field(min_length=1), AfterValidator(_all_different)]
+    networks: Annotated[Networks, Field(min_length=1)]
     hyperparameters: Annotated[list[Literal["default", "tuned"]], Field(min_length=1), AfterValidator(_all_different)]
     data: Annotated[list[Literal["original", "augmented"]], Field(min_length=1), AfterValidator(_all_different)]
     seeds: Annotated[list[NonNegativeInt], Field(min_length=1), AfterValidator(_all_different)]

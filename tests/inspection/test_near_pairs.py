@@ -7,7 +7,7 @@ from stages.statistics.whitening import Whitening
 
 
 def features_of(count: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).uniform(0, 1, (count, 32)).astype(np.float32)
+    return np.random.default_rng(seed).uniform(0, 1, (count, 256)).astype(np.float32)
 
 
 def test_copies_in_another_split_are_found_also_mirrored():
@@ -19,6 +19,15 @@ def test_copies_in_another_split_are_found_also_mirrored():
     found = same_scene(Whitening.of(features), features, mirrored, splits, 0.9)
     assert [(pair.one, pair.other) for pair in found] == [(7, 50), (3, 40)]
     assert found[0].similarity >= found[1].similarity > 0.9
+
+
+def test_images_that_many_are_like_are_no_pairs():
+    """Twenty alike are a kind of photograph; two that are as alike, where no third is, may be of one scene."""
+    features, kinds = features_of(200), np.repeat([0, 1], [20, 2])  # of the first rows
+    features[:22] = features[kinds] + np.random.default_rng(1).normal(0, 0.1, (22, 256))
+    splits = np.arange(200) % 2
+    whitening = Whitening.of(features)
+    assert [pair[:2] for pair in same_scene(whitening, features, features, splits, 0.9)] == [(20, 21)]
 
 
 def test_images_that_are_all_the_same_have_no_pairs():

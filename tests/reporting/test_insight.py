@@ -11,7 +11,7 @@ from stages import report
 from stages.reporting.insight import doubtful_share, gain_of, insight_sections, read_insight
 from stages.reporting.insight_page import map_chart
 from stages.runtime.files import read_json, write_json
-from tests.records import write_data, write_insight, write_run
+from tests.records import write_data, write_insight, write_no_insight, write_run
 from tests.reporting.test_page import PAGE, Content
 from tests.test_report import RUNS
 
@@ -35,7 +35,8 @@ def test_the_report_says_what_was_found(looked_at):
     text = " ".join(Path("metrics/report.md").read_text(encoding="utf-8").split())
     assert "1 of 2 training images (50.0 %) and 0 of 2 test images (0.0 %)" in text
     assert "| crow/1.jpg | crow | jay | 1.0 % |" in text
-    assert "**Twice the photographs: +1.0 to +8.0 points**, to an accuracy of 80.0 % (76.0–83.0)" in text
+    assert "**Twice the photographs: +1.0 to +8.0 points** for a head on the features of resnet50-tuned" in text
+    assert "to an accuracy of 80.0 % (76.0–83.0)" in text
     assert "would gain from more: jay (+25.0)." in text
     assert "be crops of one photograph: 1, of them 1 with a test image. Where so many are of one scene" in text
     assert "| crow | jay | 7 |" in text
@@ -80,6 +81,25 @@ def test_who_does_not_want_it_reads_nothing_of_it(looked_at):
     assert not re.search(r"Doubtful|Twice|twice|scene|look alike", told)
     assert "doubted" not in Path("metrics/model-card.md").read_text(encoding="utf-8")
     assert 'id="map"' not in PAGE.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("looked", [True, False])
+def test_a_network_that_was_trained_on_parts_stands_beside_the_head(looked_at, looked):
+    """In words, in the table and as a line of the chart; also where nothing else is asked of the images."""
+    set_params(Path(), report__learning_curve=["own_cnn", "resnet50"])
+    write_json("data/hyperparameters/own_cnn/learning_curve.json", read_json(FOUND)["curve"])
+    write_json("data/hyperparameters/resnet50/learning_curve.json", {})  # too few images
+    if not looked:
+        write_no_insight()
+    report.main()
+    text = Path("metrics/report.md").read_text(encoding="utf-8")
+    assert "**Twice the photographs: +1.0 to +8.0 points** for own_cnn, to an accuracy" in text
+    assert ("Doubtful" in text) == looked
+    content = Content(PAGE.read_text(encoding="utf-8"))
+    charts = [json.loads(each["data-chart"]) for _, each in content.elements if "data-chart" in each]
+    (curves,) = [chart["data"]["values"] for chart in charts if "learned" in chart["data"]["values"][0]]
+    heads = ["a head on the features of resnet50-tuned-augmented-1"] if looked else []
+    assert sorted({each["learned"] for each in curves}) == [*heads, "own_cnn"]
 
 
 def test_features_that_learned_from_the_labels_are_called_so(looked_at):
