@@ -13,14 +13,14 @@ from helpers.projects import ROOT
 PAGES = {  # folder, heading, and the programs whose tables stand there; none: all of the folder
     "docs/results.md": (
         "experiments",
-        "# Results\n\nWhat networks, tuning and training images are worth, measured. Each table is printed by the command"
-        " below it. [Evidence](evidence.md) has what these claims rest on.",
+        "# Results\n\nWhat networks, tuning and training images are worth, measured. Each table is printed by the"
+        " command below it. [Evidence](evidence.md) has what these claims rest on.",
         ("pretrained_heads", "fine_tuning", "tuning_gain", "augmentation_strength", "insight"),
     ),
     "docs/evidence.md": (
         "experiments",
-        "# Evidence\n\nWhether the report's statistics and the search keep what they promise. Each table is printed by the"
-        " command below it.",
+        "# Evidence\n\nWhether the report's statistics and the search keep what they promise. Each table is printed by"
+        " the command below it.",
         ("false_claims", "search_rule", "rank_correlation"),
     ),
     "docs/speed.md": (

@@ -2,12 +2,9 @@
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from pydantic import NonNegativeInt
 
 from stages.hardware import device
@@ -63,7 +60,7 @@ def points_of(task: Task, test: ImageSet, mark: str) -> Iterator[Point]:
         for draw in range(draws):
             seed = derived_seed(task.seed, "learning curve", str(share), draw)
             rows = stratified(labels, share, stream(seed, "rows"))
-            part = task._replace(training=chosen_rows(task.training, rows), seed=seed)
+            part = task._replace(training=task.training.subset(rows), seed=seed)
             accuracies.append(accuracy(part, test, f"{kept(task)}/{100 * share:g}-{draw}", mark))
         yield Point(len(rows), accuracies)
 
@@ -71,15 +68,6 @@ def points_of(task: Task, test: ImageSet, mark: str) -> Iterator[Point]:
 def kept(task: Task) -> str:
     """Return the name of the folder of checkpoints."""
     return f"learning-curve-{task.network.name}"
-
-
-def chosen_rows(images: ImageSet, rows: np.ndarray) -> ImageSet:
-    """Return some of the images, or the set itself where these are all."""
-    if len(rows) == len(images):
-        return images
-    at, paths = torch.from_numpy(rows), [images.paths[row] for row in rows]
-    pixels, labels = (each.index_select(0, at.to(each.device)) for each in (images.pixels, images.labels))
-    return replace(images, pixels=pixels, labels=labels, paths=paths, copies=None, on_disk=False)
 
 
 def accuracy(task: Task, test: ImageSet, name: str, mark: str) -> float:

@@ -20,22 +20,15 @@ def fold_of(training: ImageSet, validation: ImageSet, fold: int, seed: int) -> t
     labels = training.labels.cpu().numpy()
     count = max(2, round(len(training) / max(len(validation), 1)))
     held_out = assigned_folds(labels, _group_numbers(training), count, seed) == (fold - 1) % count
-    rest, part = (_rows(training, np.flatnonzero(rows)) for rows in (~held_out, held_out))
+    rest, part = (training.subset(np.flatnonzero(rows)) for rows in (~held_out, held_out))
     together = replace(
         rest,
         pixels=torch.cat([rest.pixels, validation.pixels.to(rest.pixels.device)]),
         labels=torch.cat([rest.labels, validation.labels]),
         paths=[*rest.paths, *validation.paths],
+        groups=None,
     )
     return together, part
-
-
-def _rows(images: ImageSet, rows: Labels) -> ImageSet:
-    """Return a copy of some images in memory, none of which is a copy of another."""
-    chosen = torch.from_numpy(rows)
-    pixels = images.pixels.index_select(0, chosen.to(images.pixels.device))
-    labels, paths = images.labels.index_select(0, chosen.to(images.labels.device)), [images.paths[row] for row in rows]
-    return ImageSet(pixels, labels, images.class_names, paths, images.normalisation)
 
 
 def _group_numbers(images: ImageSet) -> Labels:

@@ -64,6 +64,18 @@ class ImageSet:
         firsts = np.arange(len(self)) if self.copies is None else np.flatnonzero(~self.copies)
         return firsts, np.diff(firsts, append=len(self))
 
+    def subset(self, rows: NDArray[np.int64]) -> "ImageSet":
+        """Return a copy in memory of the images in some rows (n,), none of which is a copy of another."""
+        at, names = torch.from_numpy(rows), self.groups
+        return ImageSet(
+            self.pixels.index_select(0, at.to(self.pixels.device)),
+            self.labels.index_select(0, at.to(self.labels.device)),
+            self.class_names,
+            [self.paths[row] for row in rows],
+            self.normalisation,
+            groups=None if names is None else [names[row] for row in rows],
+        )
+
     def batch(self, rows: Tensor | Sequence[int] | slice) -> tuple[Tensor, Tensor]:
         """Return images (n, 3, H, W) in channels_last memory order, normalised, and their labels (n,)."""
         chosen = rows if isinstance(rows, slice) else torch.as_tensor(rows)
