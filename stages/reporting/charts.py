@@ -87,12 +87,12 @@ def curves(rows: Rows) -> Chart:
     return _base(rows) | {"vconcat": panels, "config": {"legend": legend}}
 
 
-def pareto(rows: Rows) -> Chart:
-    """Draw accuracy against the seconds of training; rows: run, seconds, accuracy, front (yes: none beats it)."""
+def pareto(rows: Rows, measure: str) -> Chart:
+    """Draw accuracy against seconds of training; rows: run, seconds, accuracy, front (yes: none beats it)."""
     time, axis = {"type": "log", "nice": False, "padding": 20}, {"format": PERCENT}
     encoding = {
         "x": {"field": "seconds", "type": "quantitative", "title": "seconds of training", "scale": time},
-        "y": {"field": "accuracy", "type": "quantitative", "title": "test accuracy", "axis": axis, "scale": FREE},
+        "y": {"field": "accuracy", "type": "quantitative", "title": f"test {measure}", "axis": axis, "scale": FREE},
     }
     front = {"filter": "datum.front === 'yes'"}
     return wide(
@@ -159,11 +159,13 @@ def confusion(counts: NDArray[np.int64], names: Sequence[str]) -> Chart:
 
 
 def reliability(rows: Rows) -> Chart:
-    """Draw stated probability against the share that is correct; rows: when, stated, correct, images."""
+    """Draw stated probability against the share that is correct; rows: when, stated, correct, images, low, high."""
     share = {"type": "quantitative", "axis": {"format": PERCENT}, "scale": {"domain": [0, 1]}}
     x = share | {"field": "stated", "title": "probability that was stated"}
     y = share | {"field": "correct", "title": "share that is correct"}
-    colour = {"field": "when", "type": "nominal", "title": "temperature scaling", "scale": {"range": COLOURS}}
+    when: Chart = {"field": "when", "type": "nominal", "title": "temperature scaling"}
+    when |= {} if len({row["when"] for row in rows}) > 1 else {"legend": None}
+    colour, shape = when | {"scale": {"range": COLOURS}}, when
     return wide(
         rows,
         layer=[
@@ -177,8 +179,8 @@ def reliability(rows: Rows) -> Chart:
                 "encoding": {"x": x, "y": y | {"field": "low"}, "y2": {"field": "high"}, "color": colour},
             },
             {
-                "mark": {"type": "line", "point": {"size": 50}},
-                "encoding": {"x": x, "y": y, "color": colour, "tooltip": tips(rows)},
+                "mark": {"type": "point", "filled": True, "size": 70, "opacity": 1},
+                "encoding": {"x": x, "y": y, "color": colour, "shape": shape, "tooltip": tips(rows)},
             },
         ],
         height=320,

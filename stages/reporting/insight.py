@@ -48,7 +48,7 @@ def doubtful_share(found: Mapping[str, Any]) -> str:
     """Say how many labels are doubted, of training and of test images; "" where nothing looked at them."""
     if not found:
         return ""
-    told = {"training": ("original", "validation"), "test": ("test",)}
+    told = {"training and validation": ("original", "validation"), "test": ("test",)}
     parts = []
     for name, splits in told.items():
         doubted, images = (sum(found[key][split] for split in splits) for key in ("doubtful", "images"))
@@ -107,8 +107,9 @@ def more_images_section(found: Mapping[str, Any]) -> list[str]:
     )
     return [
         "## Would more photographs help?",
-        f"**Twice the photographs: {gain_of(found)}**, to an accuracy of {expected} with {prediction['images']:,}"
-        f" images for training. Seen by a head on the features of {found['run']}, extended from parts:",
+        f"**Twice the photographs would change the accuracy by {gain_of(found)}.** A head on the features of"
+        f" {found['run']} has {percent(accuracy_now(found))} now. With {prediction['images']:,} training and validation"
+        f" images {expected} is to be expected, by how it went with parts of them:",
         table(["training images", "test accuracy"], rows, left=0),
         *([best] if named else []),
     ]

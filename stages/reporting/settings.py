@@ -20,7 +20,8 @@ def settings_section(scores: Records) -> list[str]:
     bold = " What the search found better than the defaults is bold." if found else ""
     return [
         "## Settings",
-        f"With what the networks were trained; `params.yaml` explains each.{bold}",
+        f"With what the networks were trained; params.yaml and docs/references/settings.md explain them. `image_size`"
+        f" is how many pixels a side the network sees.{bold}",
         table(["setting", *(" ".join(key) for key in columns)], rows),
     ]
 
