@@ -201,7 +201,7 @@ def next_steps(scores: Records, costs: Costs, analysis: Analysis, images: DataSu
     elif analysis.decidable and not np.isfinite(max(analysis.decidable.images.values())):
         lines.append("more of `study.seeds`, since trainings of one run differ more than most techniques")
     lines += [*more_epochs(scores, costs), *balance(scores, images.counts["original"])]
-    if analysis.corrected.high >= ALMOST_ALL:
+    if analysis.corrected.mean >= ALMOST_ALL:
         return lines + almost_all(analysis)
     if not any(is_pretrained(records) for records in scores.values()):
         lines.append("a network that starts from ImageNet's weights: add `efficientnet_lite0` to `study.networks`")

@@ -84,7 +84,7 @@ def curves(rows: Rows) -> Chart:
         for name, title in (("accuracy", "validation accuracy"), ("loss", "validation loss (nats)"))
     ]
     legend = {"orient": "bottom", "columns": 1, "labelLimit": 400}
-    return _base(rows) | {"vconcat": panels, "config": {"legend": legend}}
+    return base(rows) | {"vconcat": panels, "config": {"legend": legend}}
 
 
 def pareto(rows: Rows, measure: str) -> Chart:
@@ -155,7 +155,7 @@ def confusion(counts: NDArray[np.int64], names: Sequence[str]) -> Chart:
         text = {"type": "text", "fontSize": 10, "clip": True}
         layers.append({"mark": text, "encoding": middle | {"text": {"field": "images"}, "color": dark}})
     square = {"width": side, "height": side, "params": [{"name": "names", "value": list(names)}]}
-    return _base(rows) | square | {"layer": layers}
+    return base(rows) | square | {"layer": layers}
 
 
 def reliability(rows: Rows) -> Chart:
@@ -209,60 +209,6 @@ def class_counts(rows: Rows, names: Sequence[str]) -> Chart:
     return wide(ranked, mark="bar", encoding=encoding, height=max(60, (3 if many else 18) * len(names)))
 
 
-def search(rows: Rows) -> Chart:
-    """Draw the loss of each trial and the best so far; rows: network, trial, state, loss."""
-    colour = {"field": "network", "type": "nominal", "title": None, "scale": {"range": COLOURS}}
-    axis = {"tickMinStep": 1, "format": "d"}
-    x = {"field": "trial", "type": "quantitative", "title": "trial", "axis": axis, "scale": FREE}
-    y = {"type": "quantitative", "title": "validation loss (nats)", "scale": FREE}
-    best = {
-        "window": [{"op": "min", "field": "loss", "as": "best"}],
-        "sort": [{"field": "trial"}],
-        "groupby": ["network"],
-    }
-    return wide(
-        rows,
-        layer=[
-            {
-                "transform": [best],
-                "mark": {"type": "line", "interpolate": "step-after", "opacity": 0.6},
-                "encoding": {"x": x, "y": y | {"field": "best"}, "color": colour},
-            },
-            {
-                "mark": {"type": "point", "size": 70, "filled": True, "opacity": 1},
-                "encoding": {
-                    "x": x,
-                    "y": y | {"field": "loss"},
-                    "color": colour,
-                    "shape": {"field": "state", "type": "nominal", "title": None},
-                    "tooltip": tips(rows),
-                },
-            },
-        ],
-        height=240,
-    )
-
-
-def slices(rows: Rows) -> Chart:
-    """Draw the loss against the value of each hyperparameter; rows: hyperparameter, value, loss, trial."""
-    names = dict.fromkeys(row["hyperparameter"] for row in rows)
-    panels = [
-        {
-            "transform": [{"filter": f"datum.hyperparameter === '{name}'"}],
-            "width": 180,
-            "height": 140,
-            "mark": {"type": "point", "filled": True, "size": 50, "opacity": 0.8, "color": COLOURS[0]},
-            "encoding": {
-                "x": {"field": "value", "type": "quantitative", "title": name, "scale": FREE, "axis": {"tickCount": 4}},
-                "y": {"field": "loss", "type": "quantitative", "title": "loss", "scale": FREE},
-                "tooltip": tips(rows),
-            },
-        }
-        for name in names
-    ]
-    return _base(rows) | {"concat": panels, "columns": 3}
-
-
 def clustered(counts: NDArray[np.int64]) -> list[int]:
     """Return an order of classes in which those that are taken for each other stand together."""
     from scipy.cluster.hierarchy import leaves_list, linkage  # where there are many classes
@@ -277,10 +223,11 @@ def clustered(counts: NDArray[np.int64]) -> list[int]:
 
 def wide(rows: Rows, **parts: Any) -> Chart:
     """Return a chart as wide as the page."""
-    return _base(rows) | {"width": "container", "autosize": {"type": "fit-x", "contains": "padding"}} | parts
+    return base(rows) | {"width": "container", "autosize": {"type": "fit-x", "contains": "padding"}} | parts
 
 
-def _base(rows: Rows) -> Chart:
+def base(rows: Rows) -> Chart:
+    """Return what every chart has: its language and its rows."""
     return {"$schema": SCHEMA, "data": {"values": list(rows)}}
 
 

@@ -19,7 +19,7 @@ def write_plots(folder: Path, evidence: Evidence) -> None:
     write_csv(folder / "classes.csv", ["class", "accuracy"], _classes(evidence))
     columns = ["when", "stated", "correct", "images", "low", "high"]
     write_csv(folder / "reliability.csv", columns, reliability(evidence.scores, evidence.analysis))
-    write_csv(folder / "search.csv", ["network", "trial", "state", "loss"], losses(evidence.trials))
+    write_csv(folder / "search.csv", ["network", "trial", "state", "loss", "settings"], losses(evidence.trials))
 
 
 def _pairs(evidence: Evidence) -> Iterator[Mapping[str, Any]]:

@@ -9,11 +9,11 @@ import numpy as np
 import vl_convert
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from stages.reporting import charts
+from stages.reporting import charts, search_charts
 from stages.reporting.analysis import Analysis
 from stages.reporting.blocks import Block, PageImage, embedded, html, titled
 from stages.reporting.calibration import FEWEST_A_POINT, reliability
-from stages.reporting.comparisons import NOT_TESTED, Change, confusion_of
+from stages.reporting.comparisons import NOT_TESTED, Change, confusion_of, is_head
 from stages.reporting.costs import Costs
 from stages.reporting.data_summary import SPLITS
 from stages.reporting.insight import Insight
@@ -228,26 +228,29 @@ def calibration(evidence: Evidence) -> Iterator[Block]:
         f"{best}: stated probability against the share that is correct, with its 95 % interval; on the dashed line they"
         f" are equal. Each point is of {FEWEST_A_POINT} images or more."
     )
-    if rows:
+    if len(rows) > 1:
         yield Block(chart=charts.reliability(rows), description=description)
     yield Block(text=html("\n\n".join(parts)))
 
 
 def search(evidence: Evidence) -> Iterator[Block]:
-    """Yield what each search has tried."""
-    rows = losses(evidence.trials)
-    if len(rows) == len({row["network"] for row in rows}):
-        return  # none tried more than the defaults
+    """Yield what each search has tried; of one that tried the defaults alone nothing."""
+    several = {network: trials for network, trials in evidence.trials.items() if len(trials) > 1}
+    heads = {key.network for key, records in evidence.scores.items() if is_head(records)}
+    if not several:
+        return
     yield titled("What the search tried")
-    description = (
-        "Loss of every trial on the validation images, scaled; trial 0 is the defaults, the line the best so far."
-    )
-    yield Block(chart=charts.search(rows), description=description)
-    for network, of in evidence.trials.items():
-        if values := values_tried(of):
-            yield Block(
-                chart=charts.slices(values), description=f"{network}: the loss by the value of each hyperparameter."
-            )
+    if rows := losses({network: trials for network, trials in several.items() if network not in heads}):
+        description = (
+            "Scaled loss of every trial on its validation images. Trial 0 is the defaults, the line the best so far;"
+            " a pruned trial was stopped early. Hover to see its settings."
+        )
+        yield Block(chart=search_charts.search(rows), description=description)
+    for network, trials in several.items():
+        if values := values_tried(trials):
+            of = "cross-validated loss of heads" if network in heads else "scaled loss of trials"
+            description = f"{network_name(network)}: {of} by the value of each hyperparameter that differs."
+            yield Block(chart=search_charts.slices(values), description=description)
 
 
 def insight_section(make: Callable[[Insight, Sequence[str]], Iterator[Block]], evidence: Evidence) -> Iterator[Block]:
