@@ -6,7 +6,7 @@ from stages.reporting.analysis import Analysis, analyse
 from stages.reporting.answer import answer
 from stages.reporting.calibration import calibration_section
 from stages.reporting.comparisons import answers_of, counts_of_test_images, is_head
-from stages.reporting.costs import Costs, compared, cost, costs_of_study, with_features, with_timing
+from stages.reporting.costs import compared, cost, costs_of_study, with_features, with_timing
 from stages.reporting.data_summary import (
     DataSummary,
     left_out_lines,
@@ -134,9 +134,10 @@ def report(scores: Records, costs: Records, images: DataSummary, insight: Insigh
     """Return the report, by section; `published`: held against the published study as well."""
     taken = {configuration: cost(each) for configuration, each in costs.items()}
     answers = answers_of(scores)
-    claims, epochs = (leads(scores, answers), epochs_p_value(costs)) if published else ({}, {})
+    trained = {key: each for key, each in costs.items() if not is_head(scores[key])}  # in epochs
+    claims, epochs = (leads(scores, answers), epochs_p_value(trained)) if published else ({}, {})
     analysis, judged, p_values = analyse(scores, claims, epochs, answers)
-    found = findings(scores, costs, judged, p_values) if published else []
+    found = findings(scores, trained, judged, p_values) if published else []
     sections = {
         "answer": [
             *answer(scores, taken, analysis, images, gain_of(insight.found)),
@@ -150,7 +151,7 @@ def report(scores: Records, costs: Records, images: DataSummary, insight: Insigh
             small_classes_line(images.composition["left_out_classes"]),
         ],
         "results": results_section(scores, taken, analysis),
-        "worth": worth_section(with_steps(scores, taken), analysis),
+        "worth": worth_section({key: taken[key] for key in trained}, analysis),
         "findings": findings_section(found),
         "calibration": calibration_section(scores, analysis),
         "times": times_section(taken, len(classes_of(scores))) if published else [],
@@ -160,11 +161,6 @@ def report(scores: Records, costs: Records, images: DataSummary, insight: Insigh
         **insight_sections(insight),
     }
     return Report(sections, analysis)
-
-
-def with_steps(scores: Records, costs: Costs) -> Costs:
-    """Return the costs of what trained step by step: a head that is fitted takes all copies in one go."""
-    return {key: took for key, took in costs.items() if not is_head(scores[key])}
 
 
 def introduction(scores: Records, source: str) -> str:

@@ -181,7 +181,7 @@ def examples(evidence: Evidence) -> Iterator[Block]:
             for row in rows
         ]
         if images:
-            yield titled(title)
+            yield Block(text=html(f"## {title}\n\nFiles are named as in data/raw."))
             yield Block(images=images)
 
 

@@ -69,6 +69,13 @@ def test_a_head_has_no_epochs(study):
     assert "Learning curves" not in Content(PAGE.read_text(encoding="utf-8")).text()
 
 
+def test_a_head_runs_no_race_of_epochs(study):
+    """One fitted to ResNet50's features says nothing of how many epochs ResNet50 needs."""
+    set_params(study, study__networks=["resnet50", "own_cnn"])
+    write_run(Run("resnet50", "default", "original", 1), 34, settings=HEAD, **ONE_EPOCH)
+    assert "| ResNet50 needs fewer epochs | not tested | it takes both networks, trained in epochs |" in reported()
+
+
 def test_heads_learn_from_two_splits(study):
     """Which is said where images are counted, and where no head takes part nowhere."""
     text = reported()

@@ -63,6 +63,7 @@ def test_images_say_what_they_are(content):
     crows = ["crow, taken for jay (90\u00a0%)", "crow"]  # the mistake, and a sample
     assert [each["alt"] for each in shown if each["alt"].startswith("crow")] == crows
     assert "crow/1.jpg" in content.text()
+    assert "Files are named as in data/raw." in content.text()  # where val/ is a person's folder valid/
     assert "right +10\u00a0%, down -5\u00a0%, hue +10°, gamma 1.25, turned -15°" in [each["alt"] for each in shown]
     assert sum(each.get("class") == "map" for each in shown) == 1
     assert "The hardest classes" not in content.text()  # their images are named correctly
