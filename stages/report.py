@@ -6,14 +6,16 @@ from pydantic import Field
 
 from stages.reporting.analysis import Analysis, analyse
 from stages.reporting.answer import answer
-from stages.reporting.comparisons import answers_of, counts_of_test_images
-from stages.reporting.costs import Costs, compared, cost, costs_of_study, with_features, with_timing
+from stages.reporting.calibration import calibration_section
+from stages.reporting.comparisons import answers_of, counts_of_test_images, is_head
+from stages.reporting.costs import compared, cost, costs_of_study, with_features, with_timing
 from stages.reporting.data_summary import (
     DataSummary,
     left_out_lines,
     read_composition,
     small_classes_line,
     splits_table,
+    together_line,
 )
 from stages.reporting.dvc_plots import write_plots
 from stages.reporting.findings import epochs_p_value, findings, leads
@@ -31,7 +33,6 @@ from stages.reporting.records import (
 )
 from stages.reporting.search import trials_of
 from stages.reporting.sections import (
-    calibration_section,
     classes_section,
     cost_section,
     findings_section,
@@ -123,10 +124,11 @@ def main() -> None:
 
 
 def histories_of(scores: Records, analysis: Analysis, seeds: list[int]) -> dict[str, dict[str, list[float]]]:
-    """Return accuracy and loss on validation of each run after each epoch."""
+    """Return accuracy and loss on validation of each run after each epoch; heads have none."""
     return {
         f"{configuration}-{seed}": record["history"]
         for configuration in analysis.distinct()
+        if not is_head(scores[configuration])
         for seed, record in zip(seeds, scores[configuration], strict=True)
     }
 
@@ -135,36 +137,33 @@ def report(scores: Records, costs: Records, images: DataSummary, insight: Insigh
     """Return the report, by section; `published`: held against the published study as well."""
     taken = {configuration: cost(each) for configuration, each in costs.items()}
     answers = answers_of(scores)
-    claims, epochs = (leads(scores, answers), epochs_p_value(costs)) if published else ({}, {})
+    trained = {key: each for key, each in costs.items() if not is_head(scores[key])}  # in epochs
+    claims, epochs = (leads(scores, answers), epochs_p_value(trained)) if published else ({}, {})
     analysis, judged, p_values = analyse(scores, claims, epochs, answers)
-    found = findings(scores, costs, judged, p_values) if published else []
+    found = findings(scores, trained, judged, p_values) if published else []
     sections = {
         "answer": [
-            *answer(scores, taken, analysis, images.splits, gain_of(insight.found)),
+            *answer(scores, taken, analysis, images, gain_of(insight.found)),
             *([SYNTHETIC] if images.source == "synthetic" else []),
         ],
         "images": [
             introduction(scores, images.source),
             splits_table(images),
+            together_line(images) if any(map(is_head, scores.values())) else "",
             *left_out_lines(images.left_out),
             small_classes_line(images.composition["left_out_classes"]),
         ],
         "results": results_section(scores, taken, analysis),
-        "worth": worth_section(with_steps(scores, taken), analysis),
+        "worth": worth_section({key: taken[key] for key in trained}, analysis),
         "findings": findings_section(found),
         "calibration": calibration_section(scores, analysis),
         "times": times_section(taken, len(classes_of(scores))) if published else [],
         "settings": settings_section(scores),
-        "cost": cost_section(taken, analysis),
+        "cost": cost_section(scores, taken, analysis),
         "classes": classes_section(scores, analysis),
         **insight_sections(insight),
     }
     return Report(sections, analysis)
-
-
-def with_steps(scores: Records, costs: Costs) -> Costs:
-    """Return the costs of what trained step by step: a head that is fitted takes all copies in one go."""
-    return {key: took for key, took in costs.items() if scores[key][0]["settings"].get("freeze") != "backbone"}
 
 
 def introduction(scores: Records, source: str) -> str:

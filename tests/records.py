@@ -131,10 +131,18 @@ def write_insight(names: Sequence[str] = NAMES) -> None:
     pq.write_table(pa.table(places), "data/insight/map.parquet")
 
 
-def write_trials(network: str) -> None:
-    """Write the table of a search of six trials, one of which diverged."""
-    rows = [f"{number},complete,{1.5 - number / 10},5,{0.001 * (1 + number)},muon" for number in range(5)]
-    text = "trial,state,validation_temperature_scaled_loss,epochs,learning_rate,optimizer\n"
+def write_trials(network: str, trials: int = 6) -> None:
+    """Write the table of a search, the last of whose trials diverged if there are several, and others were pruned."""
+    rows = [
+        f"{number},{'pruned' if number % 3 == 2 else 'complete'},{1.5 - number / (2 * trials)},5,"
+        f"{0.001 * (1 + number)},{'muon' if number % 2 else 'adamw'},{5 + number % 2},{1 - number / (2 * trials)},0.125"
+        for number in range(max(1, trials - 1))
+    ]
+    text = (
+        "trial,state,validation_temperature_scaled_loss,trained_epochs,learning_rate,optimizer,epochs,"
+        "online_augmentation.crop,online_augmentation.shift\n"
+    )
     file = Path(f"data/hyperparameters/{network}/trials.csv")
-    file.parent.mkdir(parents=True)
-    file.write_text(text + "\n".join([*rows, "5,diverged,,5,0.5,muon"]) + "\n", encoding="utf-8")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    diverged = [f"{trials - 1},diverged,,5,0.5,muon,5,1,0.125"] if trials > 1 else []
+    file.write_text(text + "\n".join([*rows, *diverged]) + "\n", encoding="utf-8")

@@ -26,7 +26,7 @@ from stages.statistics.differences import SEEDS
 from stages.statistics.estimates import ALPHA, Estimates, Floats
 from stages.statistics.power import images_needed, seeds_needed, smallest_gain
 
-GAINS = (0.02, 0.05)  # of which the report says what they would take
+GAINS = (0.05, 0.02)  # of which the report says what they would take
 
 Judged = dict[Comparison | Change, Judgement]
 
@@ -43,8 +43,7 @@ class Analysis(NamedTuple):
     """What the statistics say of a study."""
 
     answers: Answers
-    accuracy: dict[Configuration, Interval]
-    balanced: dict[Configuration, Interval]  # the balanced accuracy, where classes are unequal, else the same
+    balanced: dict[Configuration, Interval]  # accuracy; the balanced one, where classes are unequal
     best: Configuration
     corrected: Interval  # accuracy of the best by the study's measure, corrected for having been chosen
     contenders: list[Configuration]  # other runs that cannot be told from the best; each run once
@@ -80,13 +79,11 @@ def analyse(
     correct, groups, weights = answers.correct, answers.groups, answers.weights
     best = best_configuration(correct, stream(0, "best"), groups, weights=weights)
     may_be_best = model_confidence_set(correct, answers.runs, groups, weights=weights)
-    plain = accuracies(correct, groups)
     balanced = accuracies(correct, groups, weights)
     keys = answers.configurations
     alike = answers.alike(keys[best.configuration])
     analysis = Analysis(
         answers,
-        {key: interval_at(plain, row) for row, key in enumerate(keys)},
         {key: interval_at(balanced, row) for row, key in enumerate(keys)},
         keys[best.configuration],
         Interval(best.accuracy, best.low, best.high),
@@ -109,15 +106,17 @@ def decidable(answers: Answers, pairs: list[Floats], tests: int) -> Decidable | 
     estimates, images, seeds = answers.estimates(rows), answers.correct.shape[2], answers.seeds
     alpha = ALPHA / max(1, tests)
     return Decidable(
-        float(np.median(smallest_gain(estimates, estimates.images, seeds, alpha))),
-        {
-            gain: images / estimates.images * float(np.median(images_needed(estimates, gain, seeds, alpha)))
-            for gain in GAINS
-        },
+        _median(smallest_gain(estimates, estimates.images, seeds, alpha)),
+        {gain: images / estimates.images * _median(images_needed(estimates, gain, seeds, alpha)) for gain in GAINS},
         {gain: seeds_needed(_median_row(estimates), gain, estimates.images, alpha) for gain in GAINS}
         if seeds >= SEEDS
         else dict.fromkeys(GAINS),
     )
+
+
+def _median(values: Floats) -> float:
+    """Return the upper median: between two values a gain and its images would belong to no comparison, nor together."""
+    return float(np.sort(values)[len(values) // 2])
 
 
 def _distinct(answers: Answers, named: list[Floats]) -> Floats:

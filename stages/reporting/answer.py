@@ -1,11 +1,12 @@
 """What the report opens with: the answer in plain words, the numbers it rests on, what helped, and what to try next."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from stages.reporting.analysis import GAINS, Analysis
+from stages.reporting.calibration import calibration_sentence
 from stages.reporting.comparisons import (
     BETTER,
     EQUAL,
@@ -16,33 +17,35 @@ from stages.reporting.comparisons import (
     Change,
     Judgement,
     in_trainings,
+    is_head,
     is_pretrained,
 )
 from stages.reporting.costs import Costs
+from stages.reporting.data_summary import DataSummary
 from stages.reporting.findings import formatted
 from stages.reporting.markdown import bounds, duration, network_name, percent
-from stages.reporting.records import Records, means
+from stages.reporting.records import Records
 from stages.runtime.study import Configuration
 from stages.statistics.differences import SEEDS
 
 ALMOST_ALL = 0.9  # accuracy above which there is little to win
 FEW_IMAGES = 200  # training images a class, below which a network that starts from others' weights wins most
 MANY_COPIES = 0.1  # share of test images that look like a training image, from which on scores are not to be believed
+UNEQUAL = 2  # times the training images of another class, from which on classes are unequal
 SMALL_INPUT = 128  # pixels a side, below which larger images are worth a try
 NAMED = 6  # runs in a sentence
 COUNTED_OF = (10, 100, 1000)  # images
 
 
-def answer(scores: Records, costs: Costs, analysis: Analysis, splits: dict[str, Any], gain_of_twice: str) -> list[str]:
+def answer(scores: Records, costs: Costs, analysis: Analysis, images: DataSummary, gain_of_twice: str) -> list[str]:
     """Return the answer in a paragraph, the numbers it rests on and what helped, and how to use it."""
     lines = [best_line(analysis), *contenders_line(analysis), *decidable_lines(analysis)]
-    lines += [calibration_line(scores, analysis), *worth_lines(analysis)]
-    lines += [
-        f"To try next: {line}." for line in next_steps(scores, analysis, splits["original"]["images"], gain_of_twice)
-    ]
+    lines += [calibration_line(scores, analysis), *worth_lines(analysis), *improving_line(scores, costs, analysis.best)]
+    lines += [f"To try next: {line}." for line in next_steps(scores, costs, analysis, images, gain_of_twice)]
     took = costs[analysis.best]
-    cost = f"One training of it takes {duration(took['seconds'])} and {took['peak_memory_megabytes']:,.0f} MB."
-    opening = " ".join([headline(scores, analysis), *copies_line(splits), cost])
+    memory = f"{took['peak_memory_megabytes']:,.0f} MB of memory"
+    cost = f"One training of it takes {duration(took['seconds'])} and {memory}."
+    opening = " ".join([headline(scores, analysis), *copies_line(images.splits), cost])
     used = "Use it on photographs of your own:\n\n```\n.venv/bin/classify photo.jpg folder/\n```"
     return [opening, "\n".join(f"- {line}" for line in lines), used]
 
@@ -92,7 +95,7 @@ def described(scores: Records, configuration: Configuration) -> str:
 def baseline(analysis: Analysis) -> str:
     """Return what a network must do better than."""
     if analysis.answers.weights is not None:
-        return f"naming one class always ({percent(analysis.commonest)} of each class)"
+        return f"always naming the same class ({percent(analysis.commonest)})"
     return f"always naming the commonest class ({percent(analysis.commonest)})"
 
 
@@ -117,7 +120,7 @@ def best_line(analysis: Analysis) -> str:
     return (
         f"Accuracy: the {of}, {analysis.label(analysis.best)}, has a{'n' if answers.weights is None else ''}"
         f" {answers.measure} of {percent(found.mean)} ({bounds(found.low, found.high)}) on {images:,} test images"
-        f" ({trainings}{choice}); {baseline(analysis)} is the least to beat."
+        f" ({trainings}{choice}). It must beat {baseline(analysis)}."
     )
 
 
@@ -138,7 +141,6 @@ def decidable_lines(analysis: Analysis) -> list[str]:
         return []
     images, seeds = analysis.answers.correct.shape[2], analysis.answers.seeds
     trained = "one training" if seeds == 1 else f"{seeds} trainings"
-    on = f"{images:,} test images with {trained} of each run"
     least = (
         f"{100 * found.smallest_gain:.1f} points" if np.isfinite(found.smallest_gain) else "more points than there are"
     )
@@ -148,25 +150,16 @@ def decidable_lines(analysis: Analysis) -> list[str]:
         if not np.isfinite(found.images[gain]):
             take = "more seeds, for images cannot decide it"
             take += f" (about {found.seeds[gain]})" if found.seeds[gain] else ""
-        needed.append(f"of {100 * gain:.0f} points takes {take}")
+        needed.append(f"a gain of {100 * gain:.0f} points takes {take}")
     return [
-        f"Smallest gain that {on} decide four times of five: {least}.",
-        f"A gain {', one '.join(needed)}.",
+        f"Such a study ({images:,} test images, {trained} of each run) finds a gain of {least} four times of five, and"
+        f" smaller gains less often. To find them as often, {' and '.join(needed)}."
     ]
 
 
 def calibration_line(scores: Records, analysis: Analysis) -> str:
     """Say whether the best run's probabilities can be believed, beside what chance would show."""
     return f"Probabilities, as `classify` gives them: {calibration_sentence(scores[analysis.best])}."
-
-
-def calibration_sentence(records: Sequence[dict[str, Any]]) -> str:
-    """Return by how much probabilities are off after temperature scaling, and whether that is more than chance."""
-    prefix = "temperature_scaled_calibration_error"
-    error, chance, most = means(list(records), [prefix, f"{prefix}_by_chance", f"{prefix}_most_by_chance"]).values()
-    if error > most:
-        return f"off by {percent(error)} on average, where chance alone would show {percent(chance)}"
-    return f"off by {percent(error)} on average, which is within chance ({percent(chance)})"
 
 
 def worth_lines(analysis: Analysis) -> list[str]:
@@ -191,11 +184,25 @@ def change_with_gain(change: Change, judgement: Judgement) -> str:
     return f"{change} {formatted(judgement.gain)} points" + (f", {limits}" if limits else "")
 
 
-def next_steps(scores: Records, analysis: Analysis, training_images: int, gain_of_twice: str) -> list[str]:
+def improving(scores: Records, costs: Costs) -> list[str]:
+    """Return the networks some of whose trainings were best at their last epoch."""
+    found = [key for key, took in costs.items() if took["best_epoch"] >= took["epochs"] and not is_head(scores[key])]
+    return list(dict.fromkeys(key.network for key in found))
+
+
+def improving_line(scores: Records, costs: Costs, best: Configuration) -> list[str]:
+    """Say of networks that the best one is held against that more epochs may bring them nearer."""
+    networks = [network_name(network) for network in improving(scores, costs) if network != best.network]
+    if not networks:
+        return []
+    return [f"Still improving at the last epoch, so that more epochs may narrow the gap: {', '.join(networks)}."]
+
+
+def next_steps(scores: Records, costs: Costs, analysis: Analysis, images: DataSummary, gain_of_twice: str) -> list[str]:
     """Return what is worth a try after what was done, each with its setting; more images by their gain, if known."""
     best, answers = analysis.best, analysis.answers
     settings = scores[best][0]["settings"]
-    per_class = training_images / len(np.unique(answers.labels))
+    per_class = images.splits["original"]["images"] / len(np.unique(answers.labels))
     lines = []
     if len(analysis.distinct()) > 1 and answers.seeds < SEEDS:
         lines.append(
@@ -203,20 +210,52 @@ def next_steps(scores: Records, analysis: Analysis, training_images: int, gain_o
         )
     elif analysis.decidable and not np.isfinite(max(analysis.decidable.images.values())):
         lines.append("more of `study.seeds`, since trainings of one run differ more than most techniques")
-    if answers.weights is not None and settings.get("class_balance", "none") == "none":
-        lines.append("`training.class_balance: sampling`, since classes are unequal")
-    if analysis.corrected.high >= ALMOST_ALL:
-        return lines
+    lines += [*more_epochs(scores, costs), *balance(scores, images.counts["original"])]
+    if analysis.corrected.mean >= ALMOST_ALL:
+        return lines + almost_all(analysis)
     if not any(is_pretrained(records) for records in scores.values()):
         lines.append("a network that starts from ImageNet's weights: add `efficientnet_lite0` to `study.networks`")
     elif (size := settings["image_size"]) < SMALL_INPUT:
         lines.append(f"a larger input than {size} pixels: `networks.{best.network}.input_size: 224`")
-    elif is_pretrained(scores[best]) and settings.get("freeze") == "backbone":
+    elif is_pretrained(scores[best]) and is_head(scores[best]):
         lines.append("a larger pre-trained network, by a file of three lines: docs/guides/networks.md")
     if per_class < FEW_IMAGES:
         bring = f"; twice as many bring {gain_of_twice} to a head on frozen features" if gain_of_twice else ""
         lines.append(f"more photographs of each class: {per_class:.0f} for training are few{bring}")
     return lines
+
+
+def more_epochs(scores: Records, costs: Costs) -> list[str]:
+    """Offer twice the epochs to each network that was still improving at its last."""
+    longest = {
+        network: max(costs[key]["epochs"] for key in scores if key.network == network)
+        for network in improving(scores, costs)
+    }
+    return [
+        f"`networks.{network}.epochs: {2 * epochs:.0f}`, since its best epoch was the last of {epochs:.0f}"
+        for network, epochs in longest.items()
+    ]
+
+
+def balance(scores: Records, counts: Mapping[str, int]) -> list[str]:
+    """Offer balanced batches where training images of classes are unequal, and a network trains in batches."""
+    plain = [each for each in scores.values() if each[0]["settings"].get("class_balance", "none") == "none"]
+    fewest, most = min(counts.values()), max(counts.values())
+    if most < UNEQUAL * fewest or all(map(is_head, plain)):
+        return []
+    return [f"`training.class_balance: sampling`, since classes have from {fewest:,} to {most:,} training images"]
+
+
+def almost_all(analysis: Analysis) -> list[str]:
+    """Return what is left to do where nearly all images are named correctly, if any is not."""
+    answers = analysis.answers
+    correct = answers.correct[answers.configurations.index(analysis.best)]
+    if not (wrong := round(float((~correct).sum(axis=1).mean()))):
+        return []
+    told = [f"a look at the {wrong:,} mistakes: some may be wrong labels, which `make labels` lists to decide on"]
+    if analysis.decidable and analysis.decidable.smallest_gain > 1 - analysis.corrected.mean:
+        told.append(f"more test images, since {wrong:,} mistakes are too few to find a better run by")
+    return told
 
 
 def rounded_up(number: float) -> int:

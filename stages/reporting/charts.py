@@ -84,15 +84,15 @@ def curves(rows: Rows) -> Chart:
         for name, title in (("accuracy", "validation accuracy"), ("loss", "validation loss (nats)"))
     ]
     legend = {"orient": "bottom", "columns": 1, "labelLimit": 400}
-    return _base(rows) | {"vconcat": panels, "config": {"legend": legend}}
+    return base(rows) | {"vconcat": panels, "config": {"legend": legend}}
 
 
-def pareto(rows: Rows) -> Chart:
-    """Draw accuracy against the seconds of training; rows: run, seconds, accuracy, front (yes: none beats it)."""
+def pareto(rows: Rows, measure: str) -> Chart:
+    """Draw accuracy against seconds of training; rows: run, seconds, accuracy, front (yes: none beats it)."""
     time, axis = {"type": "log", "nice": False, "padding": 20}, {"format": PERCENT}
     encoding = {
         "x": {"field": "seconds", "type": "quantitative", "title": "seconds of training", "scale": time},
-        "y": {"field": "accuracy", "type": "quantitative", "title": "test accuracy", "axis": axis, "scale": FREE},
+        "y": {"field": "accuracy", "type": "quantitative", "title": f"test {measure}", "axis": axis, "scale": FREE},
     }
     front = {"filter": "datum.front === 'yes'"}
     return wide(
@@ -155,15 +155,17 @@ def confusion(counts: NDArray[np.int64], names: Sequence[str]) -> Chart:
         text = {"type": "text", "fontSize": 10, "clip": True}
         layers.append({"mark": text, "encoding": middle | {"text": {"field": "images"}, "color": dark}})
     square = {"width": side, "height": side, "params": [{"name": "names", "value": list(names)}]}
-    return _base(rows) | square | {"layer": layers}
+    return base(rows) | square | {"layer": layers}
 
 
 def reliability(rows: Rows) -> Chart:
-    """Draw stated probability against the share that is correct; rows: when, stated, correct, images."""
+    """Draw stated probability against the share that is correct; rows: when, stated, correct, images, low, high."""
     share = {"type": "quantitative", "axis": {"format": PERCENT}, "scale": {"domain": [0, 1]}}
     x = share | {"field": "stated", "title": "probability that was stated"}
     y = share | {"field": "correct", "title": "share that is correct"}
-    colour = {"field": "when", "type": "nominal", "title": "temperature scaling", "scale": {"range": COLOURS}}
+    when: Chart = {"field": "when", "type": "nominal", "title": "temperature scaling"}
+    when |= {} if len({row["when"] for row in rows}) > 1 else {"legend": None}
+    colour, shape = when | {"scale": {"range": COLOURS}}, when
     return wide(
         rows,
         layer=[
@@ -177,8 +179,8 @@ def reliability(rows: Rows) -> Chart:
                 "encoding": {"x": x, "y": y | {"field": "low"}, "y2": {"field": "high"}, "color": colour},
             },
             {
-                "mark": {"type": "line", "point": {"size": 50}},
-                "encoding": {"x": x, "y": y, "color": colour, "tooltip": tips(rows)},
+                "mark": {"type": "point", "filled": True, "size": 70, "opacity": 1},
+                "encoding": {"x": x, "y": y, "color": colour, "shape": shape, "tooltip": tips(rows)},
             },
         ],
         height=320,
@@ -207,60 +209,6 @@ def class_counts(rows: Rows, names: Sequence[str]) -> Chart:
     return wide(ranked, mark="bar", encoding=encoding, height=max(60, (3 if many else 18) * len(names)))
 
 
-def search(rows: Rows) -> Chart:
-    """Draw the loss of each trial and the best so far; rows: network, trial, state, loss."""
-    colour = {"field": "network", "type": "nominal", "title": None, "scale": {"range": COLOURS}}
-    axis = {"tickMinStep": 1, "format": "d"}
-    x = {"field": "trial", "type": "quantitative", "title": "trial", "axis": axis, "scale": FREE}
-    y = {"type": "quantitative", "title": "validation loss (nats)", "scale": FREE}
-    best = {
-        "window": [{"op": "min", "field": "loss", "as": "best"}],
-        "sort": [{"field": "trial"}],
-        "groupby": ["network"],
-    }
-    return wide(
-        rows,
-        layer=[
-            {
-                "transform": [best],
-                "mark": {"type": "line", "interpolate": "step-after", "opacity": 0.6},
-                "encoding": {"x": x, "y": y | {"field": "best"}, "color": colour},
-            },
-            {
-                "mark": {"type": "point", "size": 70, "filled": True, "opacity": 1},
-                "encoding": {
-                    "x": x,
-                    "y": y | {"field": "loss"},
-                    "color": colour,
-                    "shape": {"field": "state", "type": "nominal", "title": None},
-                    "tooltip": tips(rows),
-                },
-            },
-        ],
-        height=240,
-    )
-
-
-def slices(rows: Rows) -> Chart:
-    """Draw the loss against the value of each hyperparameter; rows: hyperparameter, value, loss, trial."""
-    names = dict.fromkeys(row["hyperparameter"] for row in rows)
-    panels = [
-        {
-            "transform": [{"filter": f"datum.hyperparameter === '{name}'"}],
-            "width": 180,
-            "height": 140,
-            "mark": {"type": "point", "filled": True, "size": 50, "opacity": 0.8, "color": COLOURS[0]},
-            "encoding": {
-                "x": {"field": "value", "type": "quantitative", "title": name, "scale": FREE, "axis": {"tickCount": 4}},
-                "y": {"field": "loss", "type": "quantitative", "title": "loss", "scale": FREE},
-                "tooltip": tips(rows),
-            },
-        }
-        for name in names
-    ]
-    return _base(rows) | {"concat": panels, "columns": 3}
-
-
 def clustered(counts: NDArray[np.int64]) -> list[int]:
     """Return an order of classes in which those that are taken for each other stand together."""
     from scipy.cluster.hierarchy import leaves_list, linkage  # where there are many classes
@@ -275,10 +223,11 @@ def clustered(counts: NDArray[np.int64]) -> list[int]:
 
 def wide(rows: Rows, **parts: Any) -> Chart:
     """Return a chart as wide as the page."""
-    return _base(rows) | {"width": "container", "autosize": {"type": "fit-x", "contains": "padding"}} | parts
+    return base(rows) | {"width": "container", "autosize": {"type": "fit-x", "contains": "padding"}} | parts
 
 
-def _base(rows: Rows) -> Chart:
+def base(rows: Rows) -> Chart:
+    """Return what every chart has: its language and its rows."""
     return {"$schema": SCHEMA, "data": {"values": list(rows)}}
 
 

@@ -149,6 +149,11 @@ def is_pretrained(records: Sequence[Mapping[str, Any]]) -> bool:
     return bool(records[0]["settings"].get("weights", "none") != "none")
 
 
+def is_head(records: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether a run is a head that was fitted to a frozen backbone's features at once: it has no epochs."""
+    return bool(records[0]["settings"].get("freeze") == "backbone")
+
+
 def comparisons(records: Records) -> dict[Change, list[Comparison]]:
     """Return what the study changes, with every pair of configurations that differ in it alone.
 

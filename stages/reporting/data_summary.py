@@ -69,18 +69,37 @@ def splits_table(images: DataSummary) -> str:
     return table(["split", "from", "images", "of each class"], rows, left=2)
 
 
+def learned_by_heads(images: DataSummary) -> int:
+    """Return how many images heads of frozen networks learn from, but for altered copies."""
+    return sum(int(images.splits[name]["images"]) for name in ("original", "validation"))
+
+
+def together_line(images: DataSummary) -> str:
+    """Say that heads learn from two splits, which other numbers of the report count as one."""
+    return (
+        f"Heads of frozen networks learn from training and validation images together, {learned_by_heads(images):,} in"
+        " all: cross-validation takes the place of the validation images."
+    )
+
+
 def left_out_lines(left_out: LeftOut) -> list[str]:
     """Return a paragraph each for bad images and for copies, where there were any."""
     bad, leaks = left_out["skipped"], [row for row in left_out["duplicates"] if row["leak"] == "True"]
     lines = [f"Bad files that were skipped: {len(bad)}. data/skipped.csv lists them."] if bad else []
-    for stood, rows in (
-        ("stood in another split or class as well", [row for row in leaks if row["kind"] == "exact"]),
-        ("look like one in another split or class", [row for row in leaks if row["kind"] != "exact"]),
+    for kind, rows, key in (
+        ("Exact", [row for row in leaks if row["kind"] == "exact"], "`prepare.duplicates: drop` drops them"),
+        (
+            "Near",
+            [row for row in leaks if row["kind"] != "exact"],
+            "`prepare.near_duplicate_distance` says up to which distance they are dropped",
+        ),
     ):
-        dropped = sum(row["dropped"] == "True" for row in rows)
+        kept = sum(row["dropped"] != "True" for row in rows)
+        advice = f"they make scores too good: look at data/duplicates.csv; {key}" if kept else "nothing is left to do"
         if rows:
             lines.append(
-                f"Images that {stood}: {len(rows)}, of which {dropped} dropped. data/duplicates.csv lists them."
+                f"{kind} duplicates of an image in another split or class: {len(rows):,}. {len(rows) - kept:,} were"
+                f" dropped, {kept:,} stay: {advice}."
             )
     return lines
 

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from stages.reporting.calibration import reliability
 from stages.reporting.comparisons import confusion_of
-from stages.reporting.page import Evidence, epochs, reliability
+from stages.reporting.page import Evidence, epochs
 from stages.reporting.records import classes_of
 from stages.reporting.search import losses
 from stages.runtime.files import write_csv
@@ -17,8 +18,8 @@ def write_plots(folder: Path, evidence: Evidence) -> None:
     write_csv(folder / "confusion.csv", ["is", "taken_for"], _pairs(evidence))
     write_csv(folder / "classes.csv", ["class", "accuracy"], _classes(evidence))
     columns = ["when", "stated", "correct", "images", "low", "high"]
-    write_csv(folder / "reliability.csv", columns, reliability(evidence))
-    write_csv(folder / "search.csv", ["network", "trial", "state", "loss"], losses(evidence.trials))
+    write_csv(folder / "reliability.csv", columns, reliability(evidence.scores, evidence.analysis))
+    write_csv(folder / "search.csv", ["network", "trial", "state", "loss", "settings"], losses(evidence.trials))
 
 
 def _pairs(evidence: Evidence) -> Iterator[Mapping[str, Any]]:

@@ -149,7 +149,7 @@ def resnet_needs_fewer_epochs(costs: Costs, p_values: Mapping[str, float]) -> Fi
         needed.setdefault(configuration.network, []).extend(record["epochs_to_95_percent"] for record in each)
         given.setdefault(configuration.network, set()).update(record["epochs"] for record in each)
     if not {*PUBLISHED} <= needed.keys():
-        return Finding(claim, NOT_TESTED, "it takes both networks")
+        return Finding(claim, NOT_TESTED, "it takes both networks, trained in epochs")
     own, resnet = mean(needed["own_cnn"]), mean(needed["resnet50"])
     numbers = f"epochs to 95 % of the best validation accuracy: ResNet50 {resnet:.1f}, own CNN {own:.1f}"
     if given["own_cnn"] != given["resnet50"]:

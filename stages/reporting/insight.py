@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import pyarrow.parquet as pq
 
-from stages.reporting.markdown import bounds, escaped, percent, points, table
+from stages.reporting.markdown import bounds, escaped, network_name, percent, points, table
 from stages.runtime.files import read_csv, read_json
 
 LISTED = 10  # rows of a table in report.md
@@ -26,7 +26,8 @@ class Insight(NamedTuple):
     def curves(self) -> dict[str, Mapping[str, Any]]:
         """Return the learning curve of the head and those of networks, by what has learned; none where too few."""
         head = {f"a head on the features of {self.found['run']}": self.found["curve"]} if self.found else {}
-        return {name: curve for name, curve in (head | dict(self.trained)).items() if curve}
+        trained = {f"the {network_name(name)}": curve for name, curve in self.trained.items()}
+        return {name: curve for name, curve in (head | trained).items() if curve}
 
 
 def read_insight(networks: Sequence[str] = ()) -> Insight:
@@ -56,7 +57,7 @@ def doubtful_share(found: Mapping[str, Any]) -> str:
     """Say how many labels are doubted, of training and of test images; "" where nothing looked at them."""
     if not found:
         return ""
-    told = {"training": ("original", "validation"), "test": ("test",)}
+    told = {"training and validation": ("original", "validation"), "test": ("test",)}
     parts = []
     for name, splits in told.items():
         doubted, images = (sum(found[key][split] for split in splits) for key in ("doubtful", "images"))
@@ -93,9 +94,13 @@ def gain_of(found: Mapping[str, Any]) -> str:
 
 def gain(curve: Mapping[str, Any]) -> str:
     """Return the interval of what twice the training images would bring, in points."""
-    now = mean(curve["points"][-1]["accuracy"])
-    low, high = (points(curve["prediction"][name] - now) for name in ("low", "high"))
+    low, high = (points(curve["prediction"][name] - accuracy_now(curve)) for name in ("low", "high"))
     return f"{low} to {high} points"
+
+
+def accuracy_now(curve: Mapping[str, Any]) -> float:
+    """Return the accuracy of what has learned from all images."""
+    return float(mean(curve["points"][-1]["accuracy"]))
 
 
 def more_images_section(insight: Insight) -> list[str]:
@@ -117,8 +122,9 @@ def said_of(name: str, curve: Mapping[str, Any]) -> str:
     prediction = curve["prediction"]
     expected = f"{percent(prediction['accuracy'])} ({bounds(prediction['low'], prediction['high'])})"
     return (
-        f"**Twice the photographs: {gain(curve)}** for {name}, to an accuracy of {expected} with"
-        f" {prediction['images']:,} images for training. Extended from parts of them, class by class."
+        f"**Twice the photographs would change the accuracy by {gain(curve)}.** {name[0].upper()}{name[1:]} has"
+        f" {percent(accuracy_now(curve))} now. With {prediction['images']:,} images to learn from {expected} is to be"
+        " expected, by how it went with parts of them."
     )
 
 

@@ -4,10 +4,11 @@ Source of the sections: Mitchell et al., Model cards for model reporting, 2019, 
 """
 
 from stages.reporting.analysis import Analysis
-from stages.reporting.answer import baseline, calibration_sentence
-from stages.reporting.comparisons import class_estimates, confusion_of
+from stages.reporting.answer import baseline
+from stages.reporting.calibration import calibration_sentence
+from stages.reporting.comparisons import class_estimates, confusion_of, is_head
 from stages.reporting.costs import Costs
-from stages.reporting.data_summary import DataSummary
+from stages.reporting.data_summary import DataSummary, learned_by_heads
 from stages.reporting.insight import Insight, doubtful_share
 from stages.reporting.markdown import bounds, duration, escaped, percent, table
 from stages.reporting.records import Records, classes_of, means, qualities
@@ -20,12 +21,11 @@ BEST_AND_WORST = 10
 def model_card(scores: Records, costs: Costs, analysis: Analysis, images: DataSummary, insight: Insight) -> str:
     """Return the card as Markdown with the header that model hubs read."""
     best, classes = analysis.best, classes_of(scores)
-    took, record = costs[best], scores[best][0]
+    took, record, head = costs[best], scores[best][0], is_head(scores[best])
     threshold = record["none_of_these_below"]
     rejected = "`classify --none-of-these` says so where an image is unlike those it learned from, which is no proof."
     if threshold is None:
         rejected = "There were too few validation images to say which are unlike those it learned from."
-    drawn = ", which this project draws itself: it has never seen a photograph" if images.source == "synthetic" else ""
     return "\n\n".join(
         [
             "---\npipeline_tag: image-classification\ntags: [image-classification]\nmetrics: [accuracy]\n---",
@@ -33,12 +33,10 @@ def model_card(scores: Records, costs: Costs, analysis: Analysis, images: DataSu
             f"A network that names one of {len(classes)} classes for a photograph; of {len(scores)} configurations of a"
             f" study it had the highest test {analysis.answers.measure}. metrics/report.md has all of them.",
             "## Trained on",
-            f"{images.splits['original']['images']:,} images of source `{images.source}`{drawn};"
-            f" {images.splits['validation']['images']:,} others chose its best epoch. Licence of the images:"
-            f" {escaped(images.licence)}."
+            f"{_learned(images, head=head)}. Licence of the images: {escaped(images.licence)}."
             + (f" Labels that are doubted: {doubtful_share(insight.found)}." if insight.found else ""),
-            f"{took['epochs']:.0f} epochs, {duration(took['seconds'])} on {took['device']} in {took['precision']};"
-            f" {took['parameters'] / 1e6:.2f} million parameters. Settings: params.yaml;"
+            f"{'A head' if head else _epochs(took['epochs'])}, {duration(took['seconds'])} on {took['device']} in"
+            f" {took['precision']}; {took['parameters'] / 1e6:.2f} million parameters. Settings: params.yaml;"
             f" hyperparameters: data/hyperparameters/{best.network}/{best.hyperparameters}.json.",
             "## How well it does",
             _quality(scores, analysis),
@@ -56,8 +54,23 @@ def model_card(scores: Records, costs: Costs, analysis: Analysis, images: DataSu
     ) + "\n"  # fmt: skip
 
 
+def _learned(images: DataSummary, *, head: bool) -> str:
+    """Return which images it learned from, and which chose among its settings or epochs."""
+    training, validation = (images.splits[name]["images"] for name in ("original", "validation"))
+    source = f"images of source `{images.source}`"
+    if images.source == "synthetic":
+        source += ", which this project draws itself: it has never seen a photograph"
+    if head:
+        return f"{learned_by_heads(images):,} training and validation {source}; its backbone stayed as it was"
+    return f"{training:,} {source}; {validation:,} others chose its best epoch"
+
+
+def _epochs(number: float) -> str:
+    return f"{number:.0f} epoch{'s' * (round(number) != 1)}"
+
+
 def _quality(scores: Records, analysis: Analysis) -> str:
-    averaged, found = means(scores[analysis.best], qualities(scores)), analysis.corrected
+    averaged, found = means(scores[analysis.best], [*qualities(scores), "temperature_scaled_loss"]), analysis.corrected
     seeds = f", mean of {analysis.answers.seeds} seeds" if analysis.answers.seeds > 1 else ""
     top = (
         f"; the class is among its best five in {percent(averaged['top5_accuracy'])}"
@@ -68,7 +81,8 @@ def _quality(scores: Records, analysis: Analysis) -> str:
     return (
         f"{analysis.answers.measure.capitalize()} {percent(found.mean)} ({bounds(found.low, found.high)}{corrected}) on"
         f" {analysis.answers.correct.shape[2]:,} test images that no training saw{seeds}{top}; macro F1"
-        f" {averaged['macro_f1']:.3f}, cross entropy {averaged['loss']:.3f}. To compare with: {baseline(analysis)}."
+        f" {averaged['macro_f1']:.3f}, cross entropy {averaged['temperature_scaled_loss']:.3f}."
+        f" It must beat {baseline(analysis)}."
     )
 
 

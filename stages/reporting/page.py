@@ -9,21 +9,20 @@ import numpy as np
 import vl_convert
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from stages.reporting import charts
+from stages.reporting import charts, search_charts
 from stages.reporting.analysis import Analysis
 from stages.reporting.blocks import Block, PageImage, embedded, html, titled
-from stages.reporting.comparisons import NOT_TESTED, Change, confusion_of
+from stages.reporting.calibration import FEWEST_A_POINT, reliability
+from stages.reporting.comparisons import NOT_TESTED, Change, confusion_of, is_head
 from stages.reporting.costs import Costs
 from stages.reporting.data_summary import SPLITS
 from stages.reporting.insight import Insight
 from stages.reporting.insight_page import INSIGHT_SECTIONS
-from stages.reporting.markdown import duration
+from stages.reporting.markdown import duration, network_name
 from stages.reporting.records import Records, classes_of, means, qualities
 from stages.reporting.search import losses, values_tried
-from stages.reporting.sections import shown_judgements
+from stages.reporting.sections import best_epoch, shown_judgements
 
-FEWEST_A_POINT = 10  # images, on average, of a calibration curve
-TITLE = "Which network, which hyperparameters, which training data?"
 Markdown = Mapping[str, Sequence[str]]  # what report.md says, by section: paragraphs, tables and headings
 
 
@@ -55,7 +54,16 @@ def page(evidence: Evidence) -> str:
     )
     template = environment.get_template("page.html")
     scripts = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").replace("</script", "<\\/script")
-    return template.render(title=TITLE, sections=sections, scripts=scripts)
+    return template.render(title=title(evidence.scores), sections=sections, scripts=scripts)
+
+
+def title(scores: Records) -> str:
+    """Return what was compared, and on how many classes."""
+    axes = [list(dict.fromkeys(values)) for values in zip(*scores, strict=True)]
+    networks = " or ".join(map(network_name, axes[0]))
+    others = [" or ".join(values) for values in axes[1:] if len(values) > 1]
+    of = f"{len(classes_of(scores))} classes of images"
+    return f"{', '.join([networks, *others])}: {of}{'?' if len(scores) > 1 else ''}"
 
 
 def report_section(evidence: Evidence, name: str) -> Iterator[Block]:
@@ -70,13 +78,13 @@ def results(evidence: Evidence) -> Iterator[Block]:
     rows = []
     for configuration in evidence.analysis.distinct():
         records, took = evidence.scores[configuration], evidence.costs[configuration]
-        sure = evidence.analysis.accuracy[configuration]
-        epochs = f"{took['best_epoch']:.0f} of {took['epochs']:.0f}"
-        cost = {"seconds": took["seconds"], "time": duration(took["seconds"]), "epochs": epochs}
-        bounds = {"low": 100 * sure.low, "high": 100 * sure.high, "best": configuration == evidence.analysis.best}
-        rows.append({"run": evidence.analysis.label(configuration), **means(records, names), **bounds, **cost})
+        sure = evidence.analysis.balanced[configuration]
+        cost = {"seconds": took["seconds"], "time": duration(took["seconds"]), "epochs": best_epoch(records, took)}
+        bounds = {"measured": sure.mean, "low": 100 * sure.low, "high": 100 * sure.high}
+        named = {"run": evidence.analysis.label(configuration), "best": configuration == evidence.analysis.best}
+        rows.append({**named, **means(records, names), **bounds, **cost})
     yield titled("Results")
-    yield Block(results=rows)
+    yield Block(results=rows, description=evidence.analysis.answers.measure)
     yield Block(text=html(evidence.markdown["results"][-1]))
 
 
@@ -112,18 +120,20 @@ def epochs(evidence: Evidence) -> list[dict[str, Any]]:
 
 def curves(evidence: Evidence) -> Iterator[Block]:
     """Yield how each run learnt."""
+    if not (rows := epochs(evidence)):
+        return  # heads have no epochs
     description = (
-        "Accuracy and loss of every run on the validation images after each epoch. Drag to move, turn the wheel"
+        "Accuracy and loss of every run that trained in epochs, on the validation images. Drag to move, turn the wheel"
     )
     yield titled("Learning curves")
-    yield Block(chart=charts.curves(epochs(evidence)), description=f"{description} to zoom, double-click to go back.")
+    yield Block(chart=charts.curves(rows), description=f"{description} to zoom, double-click to go back.")
 
 
 def pareto(evidence: Evidence) -> Iterator[Block]:
     """Yield what accuracy costs."""
     rows = []
     for configuration in evidence.analysis.distinct():
-        accuracy = means(evidence.scores[configuration], ["accuracy"])["accuracy"]
+        accuracy = evidence.analysis.balanced[configuration].mean
         seconds = float(evidence.costs[configuration]["seconds"])
         rows.append(
             {"run": str(configuration), "network": configuration.network, "seconds": seconds, "accuracy": accuracy}
@@ -133,8 +143,11 @@ def pareto(evidence: Evidence) -> Iterator[Block]:
     if len(rows) > 1:
         front = ", ".join(str(row["run"]) for row in rows if row["front"] == "yes")
         yield titled("Accuracy against training time")
-        description = f"Runs that no other beats at once in accuracy and time: {front}."
-        yield Block(chart=charts.pareto(rows), description=description)
+        description = (
+            f"Runs that no other beats at once in {evidence.analysis.answers.measure} and time: {front}. Time includes"
+            " a frozen network's features."
+        )
+        yield Block(chart=charts.pareto(rows, evidence.analysis.answers.measure), description=description)
 
 
 def _beats(other: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
@@ -162,20 +175,20 @@ def examples(evidence: Evidence) -> Iterator[Block]:
     """Yield the most confident mistakes and the hardest classes of the best run."""
     names = classes_of(evidence.scores)
     for why, title in (("confident mistake", "The most confident mistakes"), ("hard class", "The hardest classes")):
-        rows = [row for row in evidence.examples if row["why"] == why]
+        rows = [row for row in evidence.examples if row["why"] == why and row["predicted"] != row["label"]]
         images = [
             PageImage(embedded(row["image"]), example_caption(row, names), embedded(row["heat_map"]), row["path"])
             for row in rows
         ]
         if images:
-            yield titled(title)
+            yield Block(text=html(f"## {title}\n\nFiles are named as in data/raw."))
             yield Block(images=images)
 
 
 def example_caption(example: Mapping[str, Any], names: Sequence[str]) -> str:
     """Return what an image is and what it was taken for, and how sure of that the run was."""
-    taken = f", taken for {names[example['predicted']]}" if example["predicted"] != example["label"] else ", correct"
-    return f"{names[example['label']]}{taken} ({100 * example['probability']:.0f}\u00a0%)"
+    taken = names[example["predicted"]]
+    return f"{names[example['label']]}, taken for {taken} ({100 * example['probability']:.0f}\u00a0%)"
 
 
 def copies(evidence: Evidence) -> Iterator[Block]:
@@ -206,38 +219,38 @@ def composition(evidence: Evidence) -> Iterator[Block]:
     yield Block(text=html(f"Training images as they are stored; {best} sees them at {size} x {size} pixels."))
 
 
-def reliability(evidence: Evidence) -> list[dict[str, Any]]:
-    """Return stated probability and share correct of the best run's first seed, before and after scaling."""
-    tables = evidence.scores[evidence.analysis.best][0]["reliability"]
-    return [{"when": when, **row} for when in ("before", "after") for row in tables[when]]
-
-
 def calibration(evidence: Evidence) -> Iterator[Block]:
     """Yield whether the best run's probabilities can be believed."""
-    best, rows = evidence.analysis.best, reliability(evidence)
+    best, rows = evidence.analysis.best, reliability(evidence.scores, evidence.analysis)
     heading, *parts = evidence.markdown["calibration"]
     yield Block(text=html(heading))
-    description = f"{best}: stated probability against the share that is correct, with its 95 % interval."
-    if sum(row["images"] for row in rows) >= FEWEST_A_POINT * len(rows):  # else each point is chance
+    description = (
+        f"{best}: stated probability against the share that is correct, with its 95 % interval; on the dashed line they"
+        f" are equal. Each point is of {FEWEST_A_POINT} images or more."
+    )
+    if len(rows) > 1:
         yield Block(chart=charts.reliability(rows), description=description)
     yield Block(text=html("\n\n".join(parts)))
 
 
 def search(evidence: Evidence) -> Iterator[Block]:
-    """Yield what each search has tried."""
-    rows = losses(evidence.trials)
-    if len(rows) == len({row["network"] for row in rows}):
-        return  # none tried more than the defaults
+    """Yield what each search has tried; of one that tried the defaults alone nothing."""
+    several = {network: trials for network, trials in evidence.trials.items() if len(trials) > 1}
+    heads = {key.network for key, records in evidence.scores.items() if is_head(records)}
+    if not several:
+        return
     yield titled("What the search tried")
-    description = (
-        "Loss of every trial on the validation images, scaled; trial 0 is the defaults, the line the best so far."
-    )
-    yield Block(chart=charts.search(rows), description=description)
-    for network, of in evidence.trials.items():
-        if values := values_tried(of):
-            yield Block(
-                chart=charts.slices(values), description=f"{network}: the loss by the value of each hyperparameter."
-            )
+    if rows := losses({network: trials for network, trials in several.items() if network not in heads}):
+        description = (
+            "Scaled loss of every trial on its validation images. Trial 0 is the defaults, the line the best so far;"
+            " a pruned trial was stopped early. Hover to see its settings."
+        )
+        yield Block(chart=search_charts.search(rows), description=description)
+    for network, trials in several.items():
+        if values := values_tried(trials):
+            of = "cross-validated loss of heads" if network in heads else "scaled loss of trials"
+            description = f"{network_name(network)}: {of} by the value of each hyperparameter that differs."
+            yield Block(chart=search_charts.slices(values), description=description)
 
 
 def insight_section(make: Callable[[Insight, Sequence[str]], Iterator[Block]], evidence: Evidence) -> Iterator[Block]:

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from stages.reporting.analysis import Analysis, Judged
-from stages.reporting.answer import calibration_sentence
 from stages.reporting.comparisons import (
     BETTER,
     EQUAL,
@@ -19,6 +18,7 @@ from stages.reporting.comparisons import (
     Comparison,
     class_estimates,
     confusion_of,
+    is_head,
     is_pretrained,
 )
 from stages.reporting.costs import Costs
@@ -43,43 +43,56 @@ def results_section(scores: Records, costs: Costs, analysis: Analysis) -> list[s
     """Return quality and time of each run, the best one in bold."""
     names, answers = qualities(scores), analysis.answers
     several, unequal = answers.seeds > 1, answers.weights is not None
+    measure = "balanced_accuracy" if unequal else "accuracy"
     rows = []
     for key in analysis.distinct():
         averaged = means(scores[key], [*names, "temperature_scaled_loss"])
-        took, sure = costs[key], analysis.accuracy[key]
-        accuracy = percent(averaged["accuracy"])
+        sure = analysis.balanced[key]
         rows.append(
             [
                 analysis.label(key),
-                f"**{accuracy}**" if key == analysis.best else accuracy,
+                f"**{percent(sure.mean)}**" if key == analysis.best else percent(sure.mean),
                 bounds(sure.low, sure.high),
-                *([f"{100 * stdev(one['accuracy'] for one in scores[key]):.1f}"] if several else []),
-                *([percent(averaged["balanced_accuracy"])] if unequal else []),
+                *([f"{100 * stdev(one[measure] for one in scores[key]):.1f}"] if several else []),
+                *([percent(averaged["accuracy"])] if unequal else []),
                 *([percent(averaged["top5_accuracy"])] if "top5_accuracy" in names else []),
                 f"{averaged['macro_f1']:.3f}",
                 f"{averaged['temperature_scaled_loss']:.3f}",
-                f"{took['best_epoch']:.0f} of {took['epochs']:.0f}",
-                duration(took["seconds"]),
+                best_epoch(scores[key], costs[key]),
+                duration(costs[key]["seconds"]),
             ]
         )
-    columns = ["run", "accuracy", "interval", *(["deviation"] if several else []), *(["balanced"] if unequal else [])]
+    columns = ["run", answers.measure, "interval", *(["deviation"] if several else [])]
+    columns += ["accuracy"] if unequal else []
     columns += [*(["top-5"] if "top5_accuracy" in names else []), "macro F1", "loss", "best epoch", "training"]
     return ["## Results", table(columns, rows), results_note(scores, analysis)]
 
 
+def best_epoch(records: list[dict[str, Any]], took: dict[str, Any]) -> str:
+    """Return which epoch was the best; a head has none."""
+    return "–" if is_head(records) else f"{took['best_epoch']:.0f} of {took['epochs']:.0f}"
+
+
 def results_note(scores: Records, analysis: Analysis) -> str:
     """Return what the table of results means."""
-    answers = analysis.answers
+    answers, best = analysis.answers, analysis.balanced[analysis.best]
     of = "trainings like these" if answers.seeds >= SEEDS else "these trainings"
-    said = f"The interval holds the accuracy of {of} on all images of the same kind, in 95 % of studies"
-    said += ", images of a group counted together." if answers.groups is not None else "."
-    said += " The loss is that of the probabilities which `classify` gives."
+    said = ""
+    if (corrected := percent(analysis.corrected.mean)) != percent(best.mean):
+        said += (
+            f"The answer says {corrected} where the table has {percent(best.mean)}: the best of"
+            f" {len(analysis.distinct())} runs owes a part of its lead to luck with these test images. "
+        )
+    said += f"The interval holds the {answers.measure} of {of} on all images of the same kind, in 95 % of studies."
+    if answers.groups is not None:
+        said += " Images that belong together (of one group, or near duplicates) count together."
     if answers.seeds > 1:
         said += " The deviation is that between seeds."
     if answers.weights is not None:
-        said += (
-            " Classes are unequal: the best run is that of the highest balanced accuracy, where classes count alike."
-        )
+        said += " Classes are unequal, so that runs are ranked by balanced accuracy, in which classes count alike."
+    said += " The loss is that of the probabilities which `classify` gives."
+    if any(map(is_head, scores.values())):
+        said += " Of a frozen network a head is fitted at once, without epochs; its time includes that of the features."
     if any(len(answers.alike(key)) > 1 for key in answers.configurations):
         said += " Runs that came out the same stand in one row."
     names = dict.fromkeys(key.network for key in scores if is_pretrained(scores[key]))
@@ -107,8 +120,9 @@ def worth_section(costs: Costs, analysis: Analysis) -> list[str]:
         worth_table(judged),
         f"Differences in {answers.measure}, in percentage points, all else equal. The intervals, over {over}, hold all"
         " together in 95 % of studies; p is how probable a difference as large would be if these"
-        f" {what} were equally good, adjusted for all comparisons (Holm). No difference worth a point is"
-        f" said only where both one-sided tests say so. Pairs that are the same run are left out of means.{weights}",
+        f" {what} were equally good, adjusted for all comparisons (Holm). No difference worth a point means that the"
+        " true one is surely less than a point, either way. Pairs that are the same run are left out of"
+        f" means.{weights}",
         tuning_line(judged),
         longer_line(costs),
     ]
@@ -161,7 +175,7 @@ def tuning_line(judged: Judged) -> str:
         tuned.verdict_in_words.removeprefix(tuned.verdict)
     )
     return (
-        "The search chose the tuned hyperparameters on validation images. On"
+        "The search chose the tuned hyperparameters without the test images. On"
         f" test images they {said}: {formatted(tuned.gain)} points; the chance that they are better is"
         f" {tuned.chance:.0%}." + "".join(f" For {name} tuned and default runs are the same." for name in kept)
     )
@@ -193,36 +207,6 @@ def images_shown(cost: dict[str, Any]) -> float:
     return float(cost["images"] * cost["epochs"])
 
 
-def calibration_section(scores: Records, analysis: Analysis) -> list[str]:
-    """Return how well calibrated each run is, before and after temperature scaling, beside what chance would show."""
-    names = ("calibration_error", "calibration_error_by_chance", "temperature")
-    scaled = [f"temperature_scaled_{name}" for name in ("calibration_error", "calibration_error_by_chance", "loss")]
-    rows = []
-    for key in analysis.distinct():
-        of = means(scores[key], [*names, "loss", *scaled])
-        errors = [percent(of[name]) for name in (names[0], names[1], scaled[0], scaled[1])]
-        numbers = [*errors[:2], f"{of['loss']:.3f}", f"{of['temperature']:.2f}", *errors[2:], f"{of[scaled[2]]:.3f}"]
-        rows.append([analysis.label(key), *numbers])
-    columns = ["run", "error", "by chance", "loss", "temperature", "scaled error", "by chance", "scaled loss"]
-    return [
-        "## Can the probabilities be believed?",
-        table(columns, rows),
-        "The calibration error is how far, on average, the stated probability is from the share of correct answers. On"
-        " few images a network whose every probability is true shows one as well: that by chance stands beside it. The"
-        f" best run's, scaled, is {calibration_sentence(scores[analysis.best])}. Above 1, the temperature says that a"
-        " network was too sure of itself; it is fitted on validation images, and scaled are the logits divided by it."
-        f" {rejection_sentence(scores[analysis.best])}",
-    ]
-
-
-def rejection_sentence(records: list[dict[str, Any]]) -> str:
-    """Say below which evidence an image is taken for none of the classes."""
-    threshold = records[0]["none_of_these_below"]
-    if threshold is None:
-        return "There are too few validation images to reject any image as none of the classes."
-    return f"`classify --none-of-these` rejects below an evidence of {threshold:.2f}: one in twenty of such images."
-
-
 def findings_section(found: list[Finding]) -> list[str]:
     """Return the published findings and what became of them here, where a network of that study took part."""
     if not found:
@@ -251,7 +235,7 @@ def times_section(costs: Costs, classes: int) -> list[str]:
     ]
 
 
-def cost_section(costs: Costs, analysis: Analysis) -> list[str]:
+def cost_section(scores: Records, costs: Costs, analysis: Analysis) -> list[str]:
     """Return what each run's training took of the machine, features of a frozen network included."""
     rows = [
         [
@@ -264,11 +248,12 @@ def cost_section(costs: Costs, analysis: Analysis) -> list[str]:
         ]
         for configuration, record in ((key, costs[key]) for key in analysis.distinct())
     ]
+    heads = " Heads learn from training and validation images together." if any(map(is_head, scores.values())) else ""
     libraries = sorted({record["libraries"] for record in costs.values()})
     return [
         "## Cost",
         table(["run", "device", "images", "images/s", "parameters", "peak memory"], rows, left=2),
-        f"Trained with {'; with '.join(libraries)}.",
+        f"Trained with {'; with '.join(libraries)}." + heads,
     ]
 
 
@@ -287,7 +272,7 @@ def classes_section(scores: Records, analysis: Analysis) -> list[str]:
     worst = table(["class", "most taken for", "correct", "estimate", "interval"], rows[:10], left=2)
     return [
         "## Classes",
-        f"The classes that the best run, {analysis.best}, knows worst. The estimate draws a class of few images towards"
-        " the mean of all, for what three images say may be chance:",
+        f"The classes that the best run, {analysis.best}, knows worst. Few images of a class say little: the fewer they"
+        " are, the nearer is its estimate to the accuracy of all classes.",
         worst,
     ]

@@ -11,7 +11,7 @@ Settings = dict[str, Any]
 def settings_section(scores: Records) -> list[str]:
     """Return a table of what each network was trained with, by default and tuned; what differs is bold."""
     columns: dict[tuple[str, str], Settings] = {
-        (configuration.network, configuration.hyperparameters): records[0]["settings"]
+        (configuration.network, configuration.hyperparameters): _used(records[0]["settings"])
         for configuration, records in scores.items()
     }
     names = dict.fromkeys(name for settings in columns.values() for name in settings)
@@ -20,9 +20,16 @@ def settings_section(scores: Records) -> list[str]:
     bold = " What the search found better than the defaults is bold." if found else ""
     return [
         "## Settings",
-        f"With what the networks were trained; `params.yaml` explains each.{bold}",
+        f"With what the networks were trained; params.yaml and docs/references/settings.md explain them. `image_size`"
+        f" is how many pixels a side the network sees.{bold}",
         table(["setting", *(" ".join(key) for key in columns)], rows),
     ]
+
+
+def _used(settings: Settings) -> Settings:
+    """Return settings but those of a head where none is fitted to a frozen backbone."""
+    head = settings.get("freeze") == "backbone"
+    return {name: value for name, value in settings.items() if head or not name.startswith("head_")}
 
 
 def _shown(name: str, key: tuple[str, str], columns: dict[tuple[str, str], Settings]) -> str:

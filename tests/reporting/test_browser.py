@@ -137,6 +137,19 @@ def test_a_chart_tells_more_under_the_pointer_and_zooms(opened):
     )
 
 
+def test_a_trial_tells_its_settings_and_is_marked_in_all_panels(opened):
+    """One of them is under the pointer."""
+    points = opened.find_elements(By.CSS_SELECTOR, "#search figure:last-child svg .mark-symbol path")
+    colours = lambda: [point.get_attribute("fill") for point in points]  # noqa: E731
+    assert len(set(colours())) == 1
+    opened.execute_script("arguments[0].scrollIntoView({block: 'center'})", points[0])
+    ActionChains(opened).move_to_element(points[0]).perform()
+    tip = WebDriverWait(opened, 10).until(lambda it: it.find_elements(By.CSS_SELECTOR, "#vg-tooltip-element.visible"))
+    assert "online_augmentation.crop 1" in tip[0].text
+    marked = WebDriverWait(opened, 10).until(lambda _: [each for each in colours() if colours().count(each) == 4])
+    assert len(marked) == 4  # hyperparameters that differ
+
+
 def test_a_point_of_the_map_shows_its_image_under_the_pointer(opened):
     """With its class, whatever that is called; the doubtful one is a cross."""
     points = opened.find_elements(By.CSS_SELECTOR, "#map svg .mark-symbol path")

@@ -58,6 +58,20 @@ def test_the_page_of_plots_needs_no_network(study, monkeypatch):
     assert re.findall(r"<(?:script|link)[^>]+(?:src|href)", page) == []
 
 
+def test_a_study_of_heads_alone_has_the_other_plots(study, monkeypatch):
+    """Heads have no epochs, and here too few images for a calibration curve: files without rows are no error."""
+    monkeypatch.setattr("os.environ", ENVIRONMENT)
+    few = [{"stated": 0.6, "correct": 0.5, "images": 4, "low": 0.1, "high": 0.9}]
+    head = {"image_size": 64, "freeze": "backbone", "weights": "imagenet"}
+    for run in RUNS:
+        write_run(run, 20, settings=head, reliability={"before": few, "after": few})
+    report.main()
+    plots.main()
+    page = Path("data/plots/index.html").read_text(encoding="utf-8")
+    assert "Taken for" in page
+    assert "Loss by epoch" not in page
+
+
 def test_a_class_of_any_name_leaves_the_page_its_scripts(study, monkeypatch):
     """A browser would take all that follows for a part of the script that names it."""
     monkeypatch.setattr("os.environ", ENVIRONMENT)

@@ -58,13 +58,15 @@ def test_the_page_says_what_report_md_says(content):
 
 
 def test_images_say_what_they_are(content):
-    """The best run's mistake with its heat map; copies with what was drawn."""
+    """The best run's mistake with its heat map, and of hard classes mistakes alone; copies with what was drawn."""
     shown = [attributes for tag, attributes in content.elements if tag == "img"]
     crows = ["crow, taken for jay (90\u00a0%)", "crow"]  # the mistake, and a sample
     assert [each["alt"] for each in shown if each["alt"].startswith("crow")] == crows
     assert "crow/1.jpg" in content.text()
+    assert "Files are named as in data/raw." in content.text()  # where val/ is a person's folder valid/
     assert "right +10\u00a0%, down -5\u00a0%, hue +10°, gamma 1.25, turned -15°" in [each["alt"] for each in shown]
-    assert sum(each.get("class") == "map" for each in shown) == 2
+    assert sum(each.get("class") == "map" for each in shown) == 1
+    assert "The hardest classes" not in content.text()  # their images are named correctly
     assert all(each["src"].startswith(("data:image/jpeg;base64,", "data:image/png;base64,")) for each in shown)
 
 
@@ -105,17 +107,36 @@ def test_a_study_without_augmentation_shows_none(project, monkeypatch):
     assert "What each technique was worth" not in text
 
 
-def test_a_search_is_shown_where_it_tried_more_than_the_defaults(content):
-    """Its trials, but for one that diverged; and each hyperparameter that differed."""
-    assert "What the search tried" not in content.text()
-    write_trials("own_cnn")
+def searched(trials: int) -> list[dict]:
+    """Return the charts of a search of the own CNN."""
+    write_trials("own_cnn", trials)
     report.main()
-    charts = [
-        json.loads(each["data-chart"])
-        for _, each in Content(PAGE.read_text(encoding="utf-8")).elements
-        if "data-chart" in each
-    ]
-    losses = next(chart for chart in charts if "state" in chart["data"]["values"][0])
-    assert [row["loss"] for row in losses["data"]["values"]] == pytest.approx([1.5, 1.4, 1.3, 1.2, 1.1])
-    (slices,) = [chart for chart in charts if "concat" in chart]
-    assert {row["hyperparameter"] for row in slices["data"]["values"]} == {"learning_rate"}
+    page = Content(PAGE.read_text(encoding="utf-8"))
+    assert ("What the search tried" in page.text()) == (trials > 1)
+    charts = [json.loads(each["data-chart"]) for _, each in page.elements if "data-chart" in each]
+    return [chart for chart in charts if "state" in chart["data"]["values"][0]]
+
+
+@pytest.mark.parametrize(("trials", "shown"), [(1, 0), (4, 1), (6, 2), (30, 2)])
+def test_a_search_is_shown_where_it_tried_more_than_the_defaults(trials, shown, content):
+    """Its trials, but for one that diverged; of five and more each hyperparameter that differed, words as well."""
+    charts = searched(trials)
+    assert len(charts) == shown
+    for losses in charts[:1]:
+        assert len(losses["data"]["values"]) == trials - 1
+        assert losses["data"]["values"][1]["settings"].startswith(
+            "learning_rate 0.002, optimizer muon, epochs 6, online"
+        )
+    for slices in charts[1:]:
+        values = {row["hyperparameter"]: row["value"] for row in slices["data"]["values"]}
+        assert values.keys() == {"learning_rate", "optimizer", "epochs", "online_augmentation.crop"}
+        assert values["optimizer"] in ("muon", "adamw")
+        assert len(slices["concat"]) == 4
+
+
+def test_heads_are_no_trials_in_a_row(content):
+    """A grid of settings has no order: what each setting brought is shown alone, as cross-validated."""
+    for run in RUNS:
+        write_run(run, 30, settings={"image_size": 64, "freeze": "backbone", "weights": "imagenet"})
+    assert len(searched(6)) == 1
+    assert "own CNN: cross-validated loss of heads by" in Content(PAGE.read_text(encoding="utf-8")).text()
