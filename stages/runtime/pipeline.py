@@ -26,16 +26,16 @@ def resolve(text: str, values: dict[str, Any]) -> str:
 def remove_leftovers(stages: dict[str, Any], params: dict[str, Any]) -> list[Path]:
     """Remove the outputs of networks, seeds ... that the study no longer names; return their paths.
 
-    They come of another branch or of earlier settings, and DVC's cache still has them. A stage that depends on a whole
-    folder of runs would run again for each, and dvc.lock would record what no clone of this study can make. What Git
-    keeps (`cache: false`) is left to Git.
+    They come of another branch or of earlier settings, and DVC's cache or Git still has them. A stage that depends on a
+    whole folder of runs would run again for each, and dvc.lock would record what no clone of this study can make.
+    Records (`cache: false`) would be committed with those of another study.
     """
     found, wanted = set(), set()
     for stage in stages.values():
         axes = [at(params, axis[2:-1]) if isinstance(axis, str) else axis for axis in stage.get("matrix", {}).values()]
         if not all(isinstance(values, list) for values in axes):
             return []
-        outputs = [path for path in stage.get("outs", []) if axes and isinstance(path, str)]
+        outputs = [path if isinstance(path, str) else next(iter(path)) for path in stage.get("outs", []) if axes]
         items = (
             [dict(zip(stage["matrix"], map(str, values), strict=True)) for values in product(*axes)] if outputs else []
         )

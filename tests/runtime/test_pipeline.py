@@ -1,4 +1,4 @@
-"""What runs of other settings have left goes; what the study names, what is being written and what Git keeps stays."""
+"""What runs of other settings have left goes; what the study names and what is being written stays."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ FILES = (
     "data/original/0.parquet", "data/features/cnn/test/0.parquet", "data/features/old/test/0.parquet",
     "data/trained/cnn-1/weights", "data/trained/vit-10/weights", "data/trained/old-1/weights",
     "data/trained/cnn-2/weights", "data/trained/cnn-1.unfinished/weights", "data/checkpoints/old-1.pt",
-    "metrics/old-1.json",
+    "metrics/cnn-1.json", "metrics/old-1.json", "metrics/metrics.json",
 )  # fmt: skip
 
 
@@ -36,9 +36,14 @@ def left() -> set[str]:
 
 
 def test_outputs_of_runs_that_the_study_does_not_name_go():
-    """A network, a seed of another branch."""
+    """A network, a seed of another branch; their records as well, which would be committed with this study's."""
     gone = remove_leftovers(STAGES, {"study": STUDY})
-    assert list(map(str, gone)) == ["data/features/old/test", "data/trained/cnn-2", "data/trained/old-1"]
+    assert list(map(str, gone)) == [
+        "data/features/old/test",
+        "data/trained/cnn-2",
+        "data/trained/old-1",
+        "metrics/old-1.json",
+    ]
     assert left() == {file for file in FILES if not file.startswith(tuple(map(str, gone)))}
     assert remove_leftovers(STAGES, {"study": STUDY}) == []
 
