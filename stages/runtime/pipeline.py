@@ -1,4 +1,4 @@
-"""What dvc.yaml declares: paths with their values put in, and outputs that the study no longer names."""
+"""What dvc.yaml declares: names of stages, paths with their values put in, outputs that the study no longer names."""
 
 import re
 import shutil
@@ -23,6 +23,22 @@ def resolve(text: str, values: dict[str, Any]) -> str:
     return VALUE.sub(lambda match: str(at(values, match[1])), text)
 
 
+def axes_of(stage: dict[str, Any], params: dict[str, Any]) -> list[Any]:
+    """Return the values of each axis of a stage's matrix."""
+    return [at(params, axis[2:-1]) if isinstance(axis, str) else axis for axis in stage.get("matrix", {}).values()]
+
+
+def beginning(stages: dict[str, Any], params: dict[str, Any], name: str) -> str:
+    """Return what is said when a stage begins: its place among all, in the order in which DVC runs them, and its task."""
+    names = [
+        "@".join([stage, *(["-".join(map(str, item))] if item else [])])
+        for stage, declared in stages.items()
+        for item in product(*axes_of(declared, params))
+    ]
+    place = f"{names.index(name) + 1} of {len(names)}, " if name in names else ""
+    return f"stage {place}{name}: {stages[name.partition('@')[0]]['desc']}"
+
+
 def remove_leftovers(stages: dict[str, Any], params: dict[str, Any]) -> list[Path]:
     """Remove the outputs of networks, seeds ... that the study no longer names; return their paths.
 
@@ -32,7 +48,7 @@ def remove_leftovers(stages: dict[str, Any], params: dict[str, Any]) -> list[Pat
     """
     found, wanted = set(), set()
     for stage in stages.values():
-        axes = [at(params, axis[2:-1]) if isinstance(axis, str) else axis for axis in stage.get("matrix", {}).values()]
+        axes = axes_of(stage, params)
         if not all(isinstance(values, list) for values in axes):
             return []
         outputs = [path if isinstance(path, str) else next(iter(path)) for path in stage.get("outs", []) if axes]
