@@ -43,8 +43,7 @@ def main() -> None:
     """Read every section through its schema, look at networks and files; raise one UserError with all mistakes.
 
     What a kill has left of dvc.lock and of DVC's list of locked paths is mended first, for DVC would stop at it. Where
-    all is well, outputs of runs that the study no longer names are removed, and the options are printed that `dvc repro`
-    needs.
+    all is well, outputs of runs that the study no longer names are removed, and options that `dvc repro` needs printed.
     """
     mend_locked_paths()
     if mended := mend_lock_file():
@@ -98,7 +97,7 @@ def network_faults() -> list[str]:
         named = read_section("study.networks", list[str])
     except UserError as problem:
         return list(problem.lines)
-    fields: dict[str, Any] = {name: (dict[str, Any] | None, None) for name in network_names()}
+    fields: dict[str, Any] = dict.fromkeys(network_names(), (dict[str, Any] | None, None))
     lines = lines_of(partial(read_section, "networks", create_model("Networks", __base__=Section, **fields)))
     lines += lines_of(partial(read_section, "study.networks", list[Annotated[str, AfterValidator(_existing)]]))
     for name in (each for each in dict.fromkeys([*sections, *named]) if each in fields):

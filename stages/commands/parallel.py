@@ -53,7 +53,7 @@ def environments(processes: int) -> list[Environment]:
 
 
 def run_all(stages: Sequence[str], slots: Sequence[Environment], repro: Sequence[str]) -> None:
-    """Run each stage by `dvc repro` as soon as a slot is free. Raises UserError with those that failed, once all have ended."""
+    """Run each stage as soon as a slot is free. Raises UserError with those that failed, once all have ended."""
     free: queue.SimpleQueue[Environment] = queue.SimpleQueue()
     for slot in slots:
         free.put(slot)

@@ -29,7 +29,7 @@ def axes_of(stage: dict[str, Any], params: dict[str, Any]) -> list[Any]:
 
 
 def beginning(stages: dict[str, Any], params: dict[str, Any], name: str) -> str:
-    """Return what is said when a stage begins: its place among all, in the order in which DVC runs them, and its task."""
+    """Return what is said when a stage begins: its place among all, as DVC runs them, and its task."""
     names = [
         "@".join([stage, *(["-".join(map(str, item))] if item else [])])
         for stage, declared in stages.items()

@@ -79,8 +79,8 @@ def test_a_network_without_a_module_is_named(project):
     found = [line.partition(": ")[2] for line in lines()]
     assert found == [
         "networks.own_cn is not a setting; did you mean own_cnn?",
-        "study.networks.0 = 'efficientnet_lite' is not allowed: stages/networks/efficientnet_lite.py is missing; did you"
-        " mean efficientnet_lite0?",
+        "study.networks.0 = 'efficientnet_lite' is not allowed: stages/networks/efficientnet_lite.py is missing; did"
+        " you mean efficientnet_lite0?",
         "study.networks.1 = 'pigeon' is not allowed: stages/networks/pigeon.py is missing; there are"
         f" {', '.join(network_names())}",
     ]
