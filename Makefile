@@ -15,7 +15,8 @@ MADE = raw original validation test augmented skipped.csv duplicates.csv composi
 	hyperparameters trained checkpoints predictions report plots copies.parquet examples.parquet doubtful.csv insight
 CODE = stages dvc.yaml params.yaml requirements.lock
 GIVEN = $(wildcard data/*.dvc data/pretrained/*/*.dvc)
-.PHONY: study parallel pull install repository images test test-fast test-trust bench weights compare plots labels check lock upgrade clean help
+.PHONY: study parallel pull install repository images test test-fast test-trust bench weights compare experiments plots labels \
+	check lock upgrade clean help
 
 study: repository install ## Install, run what changed of the study, and show the results (plain `make`)
 	@options=$$(python -m stages.commands.check) && $(or $(RUN_BY),dvc repro -q $$options)
@@ -78,6 +79,9 @@ weights: install ## Keep a run's weights to start another study from: make weigh
 
 compare: install ## Put the study beside another one, of a Git revision: make compare WITH=birds-200
 	@python -m stages.commands.compare "$(WITH)"
+
+experiments: install ## Make a table of what `dvc exp run` has tried: the settings that differ, and accuracies
+	@python -m stages.commands.experiments
 
 plots: install ## Write DVC's plots as a page that needs no network; beside a branch's: make plots WITH=main
 	@python -m stages.commands.plots $(WITH)

@@ -115,10 +115,7 @@ def in_revision(revision: str, path: str) -> str:
 def study_of(text: Callable[[str], str], name: str) -> FinishedStudy:
     """Return a study, from what gives the text of its files."""
     try:
-        with TemporaryDirectory() as folder:  # read as every params.yaml is, whichever branch it comes from
-            file = Path(folder) / "params.yaml"
-            file.write_text(text("params.yaml"), encoding="utf-8")
-            params = read_yaml(file)
+        params = params_of(text("params.yaml"))
         study, asked = Study(**params["study"]), params["report"]["published_study"]
         published = params["dataset"]["source"] == BIRDS if asked == "auto" else bool(asked)
     except (KeyError, TypeError, ValueError, ValidationError) as error:
@@ -128,6 +125,15 @@ def study_of(text: Callable[[str], str], name: str) -> FinishedStudy:
     except UserError as problem:
         raise UserError(*(f"{name}: {line}" for line in problem.lines)) from None
     return FinishedStudy(params, records, published)
+
+
+def params_of(text: str) -> dict[str, Any]:
+    """Return the settings that a params.yaml holds, read as every one is, whichever branch it comes from."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "params.yaml"
+        file.write_text(text, encoding="utf-8")
+        params: dict[str, Any] = read_yaml(file)
+    return params
 
 
 def described(studies: Mapping[str, FinishedStudy]) -> str:

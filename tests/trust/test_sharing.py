@@ -112,7 +112,7 @@ def test_a_clean_clone_runs_nothing_though_it_has_no_data(study, folder_store, d
 
 
 def test_a_colleague_needs_no_photographs_that_nobody_shared(study, folder_store, desk):
-    """All is there that was made of them: DVC runs nothing, as `make` calls it; but a network of another setting runs."""
+    """All is there that was made of them, so DVC runs nothing; but a network of another setting runs."""
     author = shared(study, folder_store, desk / "author")
     run("dvc", "push", folder=author)
     colleague = clone(author, folder_store, desk / "colleague")
