@@ -231,11 +231,10 @@ def paired(here: Records, there: Records, keys: list[Configuration]) -> dict[Con
 
 def apart(there: Answers, here: Answers, keys: list[Configuration]) -> dict[Configuration, Judgement]:
     """Return what each configuration gained here over there, of studies that are independent of each other."""
-    rows = [[each.configurations.index(key) for each in (there, here)] for key in keys]
-    sides = [
-        each._replace(correct=each.correct[[row[number] for row in rows]]) for number, each in enumerate((there, here))
-    ]
-    return {key: independent(*sides, np.eye(len(keys))[row], len(keys)) for row, key in enumerate(keys)}
+    before, after = (
+        side._replace(correct=side.correct[[side.configurations.index(key) for key in keys]]) for side in (there, here)
+    )
+    return {key: independent(before, after, np.eye(len(keys))[row], len(keys)) for row, key in enumerate(keys)}
 
 
 def gap_widens(first: Records, second: Records) -> Finding:
