@@ -50,7 +50,7 @@ $(FOR_TESTS): requirements-dev.lock $(INSTALLED)
 	@uv pip install --quiet --python $(VENV)/bin/python --require-hashes -r requirements-dev.lock
 	@touch $@
 
-parallel: RUN_BY = python -m stages.commands.parallel $(PROCESSES)
+parallel: RUN_BY = python -m stages.commands.parallel "$(PROCESSES)" $$options
 parallel: study ## The same, with trainings side by side, one a device or core: make parallel PROCESSES=4
 
 pull: install ## Bring results from the remote, checked before they are put in place; RUN_CACHE=1: what stages computed ever

@@ -12,7 +12,6 @@ from itertools import groupby
 
 import torch
 
-from stages.commands.check import repro_options
 from stages.commands.dvc import dvc_command, dvc_output
 from stages.hardware import device
 from stages.runtime.command import run_stage
@@ -24,11 +23,11 @@ ATTEMPTS = 100  # while another DVC is writing, a second each
 Environment = dict[str, str]
 
 
-def main(processes: str = "") -> None:
-    """Run what `dvc repro` would run, so many stages at a time as PROCESSES says; then `dvc repro` itself."""
+def main(processes: str = "", *options: str) -> None:
+    """Run what `dvc repro` with options would run, so many stages at a time as PROCESSES says; then that itself."""
     if processes and not (processes.isdigit() and int(processes)):
         raise UserError(f"PROCESSES={processes}: give a number of trainings that run at a time, or nothing")
-    slots, repro = environments(int(processes or 0)), ["repro", *repro_options()]
+    slots, repro = environments(int(processes or 0)), ["repro", *options]
     for kind, names in groupby(dvc_output("stage", "list", "--name-only").split(), lambda name: name.split("@")[0]):
         changed = json.loads(dvc_output("status", "--json", *(group := list(names))))
         if stages := [name for name in group if name in changed]:
