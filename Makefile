@@ -15,11 +15,11 @@ MADE = raw original validation test augmented skipped.csv duplicates.csv composi
 	hyperparameters trained checkpoints predictions report plots copies.parquet examples.parquet doubtful.csv insight
 CODE = stages dvc.yaml params.yaml requirements.lock
 GIVEN = $(wildcard data/*.dvc data/pretrained/*/*.dvc)
-.PHONY: study parallel pull install repository images test test-fast test-trust bench weights compare plots labels check lock upgrade clean help
+.PHONY: study parallel pull install repository images test test-fast test-trust bench weights compare experiments plots labels \
+	check lock upgrade clean help
 
 study: repository install ## Install, run what changed of the study, and show the results (plain `make`)
-	@python -m stages.commands.check
-	@$(or $(RUN_BY),dvc repro -q)
+	@options=$$(python -m stages.commands.check) && $(or $(RUN_BY),dvc repro -q $$options)
 	@echo && sed -n '3,/^## /{/^\*\*/p;/^- /p;}' metrics/report.md
 	@echo && sed -n '/^## Results/,/^The interval/{/^|/p;}' metrics/report.md
 	@echo && echo "To look at: data/report/index.html   All tables: metrics/report.md   Numbers: metrics/metrics.json, cost.json"
@@ -38,18 +38,19 @@ install: $(INSTALLED) ## Put the locked dependencies into .venv
 $(INSTALLED): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
 		{ echo "error: Python 3.11, 3.12 or 3.13 is needed, $(PYTHON) is another; try make PYTHON=python3.12"; exit 1; }
-	test -x $(VENV)/bin/python || $(PYTHON) -m venv --without-pip $(VENV)
-	command -v uv > /dev/null || $(PYTHON) -m pip --python $(VENV)/bin/python $(GET_UV) 2> /dev/null || \
+	@echo "installing into $(VENV): 7 GB, some minutes without a line"
+	@test -x $(VENV)/bin/python || $(PYTHON) -m venv --without-pip $(VENV)
+	@command -v uv > /dev/null || $(PYTHON) -m pip --python $(VENV)/bin/python $(GET_UV) 2> /dev/null || \
 		{ python -m ensurepip > /dev/null && python -m pip $(GET_UV); }
-	uv pip install --quiet --python $(VENV)/bin/python --require-hashes -r requirements.lock
-	uv pip install --quiet --python $(VENV)/bin/python --no-deps --no-build-isolation --editable .
+	@uv pip install --quiet --python $(VENV)/bin/python --require-hashes -r requirements.lock
+	@uv pip install --quiet --python $(VENV)/bin/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(FOR_TESTS): requirements-dev.lock $(INSTALLED)
-	uv pip install --quiet --python $(VENV)/bin/python --require-hashes -r requirements-dev.lock
+	@uv pip install --quiet --python $(VENV)/bin/python --require-hashes -r requirements-dev.lock
 	@touch $@
 
-parallel: RUN_BY = python -m stages.commands.parallel $(PROCESSES)
+parallel: RUN_BY = python -m stages.commands.parallel "$(PROCESSES)" $$options
 parallel: study ## The same, with trainings side by side, one a device or core: make parallel PROCESSES=4
 
 pull: install ## Bring results from the remote, checked before they are put in place; RUN_CACHE=1: what stages computed ever
@@ -78,6 +79,9 @@ weights: install ## Keep a run's weights to start another study from: make weigh
 
 compare: install ## Put the study beside another one, of a Git revision: make compare WITH=birds-200
 	@python -m stages.commands.compare "$(WITH)"
+
+experiments: install ## Make a table of what `dvc exp run` has tried: the settings that differ, and accuracies
+	@python -m stages.commands.experiments
 
 plots: install ## Write DVC's plots as a page that needs no network; beside a branch's: make plots WITH=main
 	@python -m stages.commands.plots $(WITH)

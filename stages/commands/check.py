@@ -1,20 +1,21 @@
 """Check all that can be known before anything runs; each stage checks its own sections as well."""
 
+import difflib
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import NonNegativeInt
+from pydantic import AfterValidator, NonNegativeInt, create_model
 
 from stages import augment, fetch, prepare, report
 from stages.commands.estimate import Size, images_in, largest_pixels, warnings_about
 from stages.datasets.common.folders import CIRCLE, access_error, unwatched, walk_files
-from stages.networks.common.contract import NetworkDefinition, network_named
+from stages.networks.common.contract import NetworkDefinition, network_named, network_names
 from stages.networks.common.settings import OnlineAugmentation, Search, TrainingSettings
 from stages.runtime.command import run_stage
-from stages.runtime.config import read_merged_section, read_section, section_names
+from stages.runtime.config import Section, read_merged_section, read_section, section_names
 from stages.runtime.errors import UserError
 from stages.runtime.files import missing
 from stages.runtime.guard import PARAMS, PIPELINE
@@ -23,6 +24,7 @@ from stages.runtime.pipeline import remove_leftovers
 from stages.runtime.study import Study
 from stages.runtime.yaml_files import read_yaml
 
+LOCK = Path("dvc.lock")
 USUAL_INPUT = 224  # pixels a side, of networks that ImageNet has trained
 LARGEST_NETWORK = 28_000_000  # parameters: of those in stages/networks, ConvNeXt-Tiny's
 SCHEMAS: dict[str, Any] = {
@@ -41,7 +43,7 @@ def main() -> None:
     """Read every section through its schema, look at networks and files; raise one UserError with all mistakes.
 
     What a kill has left of dvc.lock and of DVC's list of locked paths is mended first, for DVC would stop at it. Where
-    all is well, outputs of runs that the study no longer names are removed.
+    all is well, outputs of runs that the study no longer names are removed, and options that `dvc repro` needs printed.
     """
     mend_locked_paths()
     if mended := mend_lock_file():
@@ -62,6 +64,21 @@ def main() -> None:
     watched = Path(read_section("dataset.folder.path", str))
     for line in [*filter(None, [unwatched(watched)]), *warnings_about(size_of_study())]:
         print(f"warning: {line}", file=sys.stderr)
+    if options := repro_options():
+        print(*options)
+
+
+def repro_options() -> list[str]:
+    """Return what tells `dvc repro` to go on without the folder of images, where it is missing and was fetched from."""
+    path = read_section("dataset.folder.path", str)
+    return ["--allow-missing"] if not Path(path).exists() and is_fetched(path) else []
+
+
+def is_fetched(path: str) -> bool:
+    """Say whether what fetch once made of a folder is here, as in a clone that has pulled it."""
+    lock = read_yaml(LOCK) if LOCK.is_file() else {}
+    fetched = (lock.get("stages") or {}).get("fetch", {})
+    return Path("data/raw").is_dir() and path in [dep["path"] for dep in fetched.get("deps", [])]
 
 
 def lines_of(check: Callable[[], object]) -> list[str]:
@@ -75,16 +92,26 @@ def lines_of(check: Callable[[], object]) -> list[str]:
 
 def network_faults() -> list[str]:
     """Return a line for each mistake in the settings or the file of a network that params.yaml speaks of."""
-    lines: list[str] = []
     try:
         sections = read_section("networks", dict[str, dict[str, Any] | None])
         named = read_section("study.networks", list[str])
     except UserError as problem:
         return list(problem.lines)
-    for name in dict.fromkeys([*sections, *named]):
+    fields: dict[str, Any] = dict.fromkeys(network_names(), (dict[str, Any] | None, None))
+    lines = lines_of(partial(read_section, "networks", create_model("Networks", __base__=Section, **fields)))
+    lines += lines_of(partial(read_section, "study.networks", list[Annotated[str, AfterValidator(_existing)]]))
+    for name in (each for each in dict.fromkeys([*sections, *named]) if each in fields):
         lines += lines_of(partial(check_settings, name))
         lines += lines_of(partial(read_merged_section, "search", Search, f"networks.{name}.search", Search))
     return lines
+
+
+def _existing(network: str) -> str:
+    if network not in (names := network_names()):
+        close = difflib.get_close_matches(network, names, n=1)
+        meant = f"did you mean {close[0]}?" if close else f"there are {', '.join(names)}"
+        raise ValueError(f"stages/networks/{network}.py is missing; {meant}")
+    return network
 
 
 def check_settings(name: str) -> None:
@@ -105,7 +132,7 @@ def check_contradictions() -> None:
     """Raise UserError for each valid setting that another setting or the disk contradicts."""
     study, source = read_section("study", Study), read_section("dataset.source", str)
     lines = []
-    if not Path(path := read_section("dataset.folder.path", str)).exists():
+    if not Path(path := read_section("dataset.folder.path", str)).exists() and not is_fetched(path):
         wanted = "name a folder or an archive" if source == "folder" else "DVC watches it whatever the source is"
         lines.append(f"params.yaml: dataset.folder.path = {missing(path, wanted)}")
     elif Path(path).is_dir():

@@ -21,6 +21,7 @@ from stages.reporting.comparisons import (
     BETTER,
     EQUAL,
     NOT_TESTED,
+    SAME,
     UNDECIDED,
     WORSE,
     Answers,
@@ -38,12 +39,16 @@ from stages.runtime.errors import UserError
 from stages.runtime.files import parse_json
 from stages.runtime.study import Configuration, Study
 from stages.runtime.yaml_files import read_yaml
-from stages.statistics.accuracies import accuracies
+from stages.statistics.accuracies import accuracies, equal_classes
 from stages.statistics.contrasts import mean_gain
 from stages.statistics.differences import POINT, intervals
 from stages.statistics.estimates import ALPHA
 
 HERE = "here"
+OTHER_IMAGES = (
+    "The test images differ, so none of the two studies is better or worse: each accuracy is of its own images.\n"
+    "To learn what a change is worth, run both studies on the same images."
+)
 BIRDS = "cub_200_2011"
 CLAIM = "On more classes the gap to ResNet50 widens"
 
@@ -71,6 +76,8 @@ def main(revision: str = "") -> None:
         )
     studies = {HERE: here, revision: there}
     print(described(studies))
+    if not same_images(here.records, there.records):
+        print(f"\n{OTHER_IMAGES}")
     print("\n" + different_settings(studies))
     print("\n" + side_by_side(here, there, revision))
     if here.is_of_the_published and there.is_of_the_published:
@@ -108,10 +115,7 @@ def in_revision(revision: str, path: str) -> str:
 def study_of(text: Callable[[str], str], name: str) -> FinishedStudy:
     """Return a study, from what gives the text of its files."""
     try:
-        with TemporaryDirectory() as folder:  # read as every params.yaml is, whichever branch it comes from
-            file = Path(folder) / "params.yaml"
-            file.write_text(text("params.yaml"), encoding="utf-8")
-            params = read_yaml(file)
+        params = params_of(text("params.yaml"))
         study, asked = Study(**params["study"]), params["report"]["published_study"]
         published = params["dataset"]["source"] == BIRDS if asked == "auto" else bool(asked)
     except (KeyError, TypeError, ValueError, ValidationError) as error:
@@ -121,6 +125,15 @@ def study_of(text: Callable[[str], str], name: str) -> FinishedStudy:
     except UserError as problem:
         raise UserError(*(f"{name}: {line}" for line in problem.lines)) from None
     return FinishedStudy(params, records, published)
+
+
+def params_of(text: str) -> dict[str, Any]:
+    """Return the settings that a params.yaml holds, read as every one is, whichever branch it comes from."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "params.yaml"
+        file.write_text(text, encoding="utf-8")
+        params: dict[str, Any] = read_yaml(file)
+    return params
 
 
 def described(studies: Mapping[str, FinishedStudy]) -> str:
@@ -153,49 +166,75 @@ def flattened(section: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def side_by_side(here: FinishedStudy, there: FinishedStudy, name: str) -> str:
     """Return the accuracy of each configuration in each study and, where both have it, the difference."""
-    keys = list(dict.fromkeys([*here.records, *there.records]))
-    shown = [dict(zip(each.records, _accuracies(each.records), strict=True)) for each in (here, there)]
-    both = [key for key in keys if key in here.records and key in there.records]
-    judged = paired(here.records, there.records, both) if both else {}
-    rows = []
-    for key in keys:
-        cells = [str(key), *(each.get(key, "–") for each in shown)]
-        found = judged.get(key)
-        rows.append([*cells, formatted(found.gain) if found else "–", found.verdict_in_words if found else "–"])
-    note = "No run is in both studies."
-    if both:
-        note = "The test images, or the number of seeds, differ: the studies are held for independent of each other."
-        if same_images(here.records, there.records):
-            note = "The test images are the same: differences are paired."
+    ours, theirs = here.records, there.records
+    keys = list(dict.fromkeys([*ours, *theirs]))
+    one, other = answers = comparable(ours, theirs)
+    shown = [dict(zip(each.configurations, _accuracies(each), strict=True)) for each in answers]
+    both = [key for key in keys if key in ours and key in theirs]
+    columns, note = [one.measure, HERE, name], "No run is in both studies."
+    rows = [[str(key), *(each.get(key, "–") for each in shown)] for key in keys]
+    if both and not same_images(ours, theirs):
+        columns, note = [*columns, "here less that"], "Differences in points, of independent studies."
+        found = {key: formatted(each.gain) for key, each in apart(other, one, both).items()}
+        rows = [[*row, found.get(key, "–")] for key, row in zip(keys, rows, strict=True)]
+    elif both:
+        judged = apart(other, one, both) if one.seeds != other.seeds else paired(ours, theirs, both)
+        columns = [*columns, "here less that", "here is"]
+        told = {key: _told(each) for key, each in judged.items()}
+        rows = [[*row, *told.get(key, ["–", "–"])] for key, row in zip(keys, rows, strict=True)]
+        note = "The test images are the same: differences are paired."
+        if one.seeds != other.seeds:
+            note = "The numbers of seeds differ: the studies are held for independent of each other."
         note += " Differences in points; their intervals hold all together."
-    return table(["accuracy", HERE, name, "here less that", "here is"], rows) + "\n\n" + note
+    return table(columns, rows) + "\n\n" + note
 
 
-def _accuracies(records: Records) -> list[str]:
-    answers = answers_of(records)
-    found = accuracies(answers.correct, answers.groups)
-    each = (interval_at(found, row) for row in range(len(records)))
+def comparable(*studies: Records) -> list[Answers]:
+    """Return the answers of studies by one measure: where one of them lets classes count alike, in both they do."""
+    answers = [answers_of(records) for records in studies]
+    if any(each.weights is not None for each in answers):
+        answers = [each._replace(weights=equal_classes(each.labels)) for each in answers]
+    return answers
+
+
+def _accuracies(answers: Answers) -> list[str]:
+    found = accuracies(answers.correct, answers.groups, answers.weights)
+    each = (interval_at(found, row) for row in range(len(answers.configurations)))
     return [f"{percent(one.mean)} ({bounds(one.low, one.high)})" for one in each]
 
 
+def _told(judgement: Judgement) -> list[str]:
+    same = judgement.verdict == SAME
+    return ["0", "the same"] if same else [formatted(judgement.gain), judgement.verdict_in_words]
+
+
 def same_images(first: Records, second: Records) -> bool:
-    """Return whether studies have the same test images, with the same classes, and as many seeds."""
+    """Return whether studies have the same test images, with the same classes."""
     heads = [next(iter(records.values())) for records in (first, second)]
     alike = [{(record["test_images_sha256"], record["labels"]) for record in records} for records in heads]
-    return alike[0] == alike[1] and len(heads[0]) == len(heads[1])
+    return alike[0] == alike[1]
 
 
 def paired(here: Records, there: Records, keys: list[Configuration]) -> dict[Configuration, Judgement]:
-    """Return what each configuration gained here over there, all judged together."""
-    if same_images(here, there):
-        named_there = {key._replace(network=f"{key.network} there"): there[key] for key in keys}
-        joined: Records = named_there | {key: here[key] for key in keys}
-        answers = answers_of(joined)
-        count = len(keys)
-        named = {key: np.eye(2 * count)[count + row] - np.eye(2 * count)[row] for row, key in enumerate(keys)}
-        return judge_all(answers, named)[0]
-    one, other = (answers_of({key: records[key] for key in keys}) for records in (there, here))
-    return {key: independent(one, other, np.eye(len(keys))[row], len(keys)) for row, key in enumerate(keys)}
+    """Return what each configuration gained here over there on the same images, all judged together.
+
+    Runs that name each image alike are the same, whatever else their records say.
+    """
+    named_there = {key._replace(network=f"{key.network} there"): there[key] for key in keys}
+    (answers,) = comparable(named_there | {key: here[key] for key in keys})
+    named_alike = [[record["predicted"] for record in side[key]] for side in (there, here) for key in keys]
+    answers = answers._replace(runs=np.array([named_alike.index(each) for each in named_alike]))
+    count = len(keys)
+    named = {key: np.eye(2 * count)[count + row] - np.eye(2 * count)[row] for row, key in enumerate(keys)}
+    return judge_all(answers, named)[0]
+
+
+def apart(there: Answers, here: Answers, keys: list[Configuration]) -> dict[Configuration, Judgement]:
+    """Return what each configuration gained here over there, of studies that are independent of each other."""
+    before, after = (
+        side._replace(correct=side.correct[[side.configurations.index(key) for key in keys]]) for side in (there, here)
+    )
+    return {key: independent(before, after, np.eye(len(keys))[row], len(keys)) for row, key in enumerate(keys)}
 
 
 def gap_widens(first: Records, second: Records) -> Finding:

@@ -1,8 +1,11 @@
 """Make a table of all images, the doubtful ones first, in which a person decides on their labels: `make labels`.
 
-In the column decision stands keep, `change to` and a class, or remove; `dataset.folder.labels` takes the table back.
+In the column decision stands keep, `change to` and a class, or remove. The table takes effect once a person has put it
+into the folder of images and named it in `dataset.folder.labels`. Until then DVC, which watches that folder, sees no
+change.
 """
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,13 +21,13 @@ from stages.runtime.config import read_section
 from stages.runtime.errors import UserError
 from stages.runtime.files import read_csv, write_csv
 
-TABLE = "decided-labels.csv"
+TABLE = Path("data/decided-labels.csv")
 COLUMNS = ["file", "label", "decision", "likelier", "probability", "split", "group"]
 SPLITS = {"original": "train", "validation": "val", "test": "test"}  # folders of shards, and words of the table
 
 
 def main() -> None:
-    """Write the table into the folder of images; say what to do with it."""
+    """Write the table; say what to do with it."""
     settings = read_section("dataset.folder", Settings)
     folder, doubtful = Path(settings.path), Path("data/doubtful.csv")
     if read_section("dataset.source", str) != "folder" or settings.url != "none" or not folder.is_dir():
@@ -32,15 +35,13 @@ def main() -> None:
     if not doubtful.is_file():
         raise UserError(f"{doubtful} is missing; `dvc repro` makes it where report.insight is true")
     rows = list(table_rows(folder, settings.labels, read_csv(doubtful)))
-    write_csv(folder / TABLE, COLUMNS, rows)
+    write_csv(TABLE, COLUMNS, rows)
     count = sum(bool(row.get("likelier")) for row in rows)
-    print(
-        f"{folder / TABLE}: {count} doubtful labels first; in its column decision say"
-        f" {KEEP}, {CHANGE}CLASS or {REMOVE},"
-    )
-    print(f"then set dataset.folder.labels: {TABLE} in params.yaml, and run `dvc repro`; all images keep their splits")
+    print(f"{TABLE}: {count} doubtful labels first; in its column decision say {KEEP}, {CHANGE}CLASS or {REMOVE}.")
+    print(f"Then: mv {TABLE} {shlex.quote(str(folder))}")
+    print(f"Set dataset.folder.labels: {TABLE.name} in params.yaml, and run `make`; all images keep their splits.")
     if read_section("prepare", PrepareSettings).group_by != "none":
-        print("set prepare.group_by: none as well, for the table says which images belong together")
+        print("Set prepare.group_by: none as well, for the table says which images belong together.")
 
 
 def table_rows(folder: Path, labels: str, doubtful: list[dict[str, str]]) -> Iterator[dict[str, Any]]:

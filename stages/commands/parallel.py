@@ -23,17 +23,17 @@ ATTEMPTS = 100  # while another DVC is writing, a second each
 Environment = dict[str, str]
 
 
-def main(processes: str = "") -> None:
-    """Run what `dvc repro` would run, so many stages at a time as PROCESSES says; then `dvc repro` itself."""
+def main(processes: str = "", *options: str) -> None:
+    """Run what `dvc repro` with options would run, so many stages at a time as PROCESSES says; then that itself."""
     if processes and not (processes.isdigit() and int(processes)):
         raise UserError(f"PROCESSES={processes}: give a number of trainings that run at a time, or nothing")
-    slots = environments(int(processes or 0))
+    slots, repro = environments(int(processes or 0)), ["repro", *options]
     for kind, names in groupby(dvc_output("stage", "list", "--name-only").split(), lambda name: name.split("@")[0]):
         changed = json.loads(dvc_output("status", "--json", *(group := list(names))))
         if stages := [name for name in group if name in changed]:
             print(f"{kind}: {len(stages)} to run, {min(len(slots), len(stages))} at a time")
-            run_all(stages, slots)
-    subprocess.run(dvc_command("repro"), env=os.environ | slots[0], check=True)  # noqa: S603 - no shell
+            run_all(stages, slots, repro)
+    subprocess.run(dvc_command(*repro), env=os.environ | slots[0], check=True)  # noqa: S603 - no shell
 
 
 def environments(processes: int) -> list[Environment]:
@@ -51,7 +51,7 @@ def environments(processes: int) -> list[Environment]:
     return [{"OMP_NUM_THREADS": threads}] * count
 
 
-def run_all(stages: Sequence[str], slots: Sequence[Environment]) -> None:
+def run_all(stages: Sequence[str], slots: Sequence[Environment], repro: Sequence[str]) -> None:
     """Run each stage as soon as a slot is free. Raises UserError with those that failed, once all have ended."""
     free: queue.SimpleQueue[Environment] = queue.SimpleQueue()
     for slot in slots:
@@ -59,7 +59,7 @@ def run_all(stages: Sequence[str], slots: Sequence[Environment]) -> None:
 
     def fails(stage: str) -> bool:
         slot = free.get()
-        words = dvc_command("--wait-for-lock", "repro", "--single-item", stage)
+        words = dvc_command("--wait-for-lock", *repro, "--single-item", stage)
         environment = os.environ | slot | {"TQDM_DISABLE": "1"}  # bars of several would overwrite each other
         for _ in range(ATTEMPTS):
             done = subprocess.run(words, env=environment, stderr=subprocess.PIPE, text=True, check=False)  # noqa: S603

@@ -31,12 +31,20 @@ def main(run_cache: str = "") -> None:
         raise UserError(f"{run_cache!r} is nothing to pull; say run-cache, or nothing")
     cache = fetch_lists(bool(run_cache))
     faults = [*run_cache_faults(cache), *folder_list_faults(cache)]
+    is_fetched = True
     if not faults:
-        _dvc("fetch", *(["--run-cache"] if run_cache else []))
+        is_fetched = _dvc("fetch", *(["--run-cache"] if run_cache else []))
         faults = [*run_cache_faults(cache), *folder_list_faults(cache)]
     if faults:
         raise UserError(*faults, "somebody has altered the remote; nothing was put in place. Remove these files first")
-    _dvc("checkout")
+    if lacking := missing_outputs():
+        raise UserError(
+            f"the remote did not send {', '.join(lacking)}; nothing was put in place",
+            "if it has them not, who pushed has pushed before `make` had ended: there, say `make`, `git add -A && git"
+            " commit`, `dvc push && git push`; then pull again",
+        )
+    if not (is_fetched and _dvc("checkout")):
+        sys.exit(1)
 
 
 def fetch_lists(with_run_cache: bool) -> Path:
@@ -62,6 +70,15 @@ def fetch_lists(with_run_cache: bool) -> Path:
                 with atomic_file(target) as unfinished:
                     unfinished.write_bytes(remote.fs.cat_file(source))
         return Path(repo.cache.legacy.path)
+
+
+def missing_outputs() -> list[str]:
+    """Return the outputs that dvc.lock names and DVC's cache lacks, in whole or in part."""
+    from dvc.repo import Repo
+
+    with Repo() as repo:
+        outs = (out for out in repo.index.outs if out.use_cache and out.hash_info)
+        return [str(out.def_path) for out in outs if out.changed_cache()]
 
 
 def folder_list_faults(cache: Path) -> Iterator[str]:
@@ -113,9 +130,8 @@ def _outs(entry: Any) -> list[Any]:
     return outs if isinstance(outs, list) else [outs]
 
 
-def _dvc(*words: str) -> None:
-    if subprocess.run(dvc_command(*words), check=False).returncode:  # noqa: S603 - no shell
-        sys.exit(1)
+def _dvc(*words: str) -> bool:
+    return not subprocess.run(dvc_command(*words), check=False).returncode  # noqa: S603 - no shell
 
 
 if __name__ == "__main__":

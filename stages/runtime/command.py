@@ -54,7 +54,8 @@ def run_stage(main: Callable[..., None]) -> None:
         _fail(in_words(error))
     except KeyboardInterrupt:
         print(
-            "interrupted; `dvc repro` goes on: tuning after its last finished trial, training after its last epoch",
+            "interrupted; `make` (or `dvc repro`) goes on: tuning after its last finished trial, training after its"
+            " last epoch",
             file=sys.stderr,
         )
         sys.exit(INTERRUPTED)

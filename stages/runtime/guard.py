@@ -17,7 +17,7 @@ from stages.runtime.errors import UserError
 from stages.runtime.files import files_below
 from stages.runtime.lock_file import keep_lock_file
 from stages.runtime.parent import POLL_SECONDS, age, end_with_parent
-from stages.runtime.pipeline import at, remove_leftovers, resolve
+from stages.runtime.pipeline import at, beginning, remove_leftovers, resolve
 from stages.runtime.runs import parse_address
 from stages.runtime.yaml_files import read_yaml
 
@@ -37,7 +37,9 @@ def guard_stage(address: str) -> Iterator[None]:
     stage = "@".join([name, *(["-".join(words)] if words else [])])
     with exclusive_lock(stage):
         keep_lock_file()
-        remove_leftovers(read_yaml(PIPELINE)["stages"], read_yaml(PARAMS))
+        stages, params = read_yaml(PIPELINE)["stages"], read_yaml(PARAMS)
+        remove_leftovers(stages, params)
+        print(beginning(stages, params, stage), file=sys.stderr)
         before = fingerprints(name, words)
         late = edited_since_start(before)
         yield

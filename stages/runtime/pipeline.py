@@ -1,4 +1,4 @@
-"""What dvc.yaml declares: paths with their values put in, and outputs that the study no longer names."""
+"""What dvc.yaml declares: names of stages, paths with their values put in, outputs that the study no longer names."""
 
 import re
 import shutil
@@ -23,19 +23,35 @@ def resolve(text: str, values: dict[str, Any]) -> str:
     return VALUE.sub(lambda match: str(at(values, match[1])), text)
 
 
+def axes_of(stage: dict[str, Any], params: dict[str, Any]) -> list[Any]:
+    """Return the values of each axis of a stage's matrix."""
+    return [at(params, axis[2:-1]) if isinstance(axis, str) else axis for axis in stage.get("matrix", {}).values()]
+
+
+def beginning(stages: dict[str, Any], params: dict[str, Any], name: str) -> str:
+    """Return what is said when a stage begins: its place among all, as DVC runs them, and its task."""
+    names = [
+        "@".join([stage, *(["-".join(map(str, item))] if item else [])])
+        for stage, declared in stages.items()
+        for item in product(*axes_of(declared, params))
+    ]
+    place = f"{names.index(name) + 1} of {len(names)}, " if name in names else ""
+    return f"stage {place}{name}: {stages[name.partition('@')[0]]['desc']}"
+
+
 def remove_leftovers(stages: dict[str, Any], params: dict[str, Any]) -> list[Path]:
     """Remove the outputs of networks, seeds ... that the study no longer names; return their paths.
 
-    They come of another branch or of earlier settings, and DVC's cache still has them. A stage that depends on a whole
-    folder of runs would run again for each, and dvc.lock would record what no clone of this study can make. What Git
-    keeps (`cache: false`) is left to Git.
+    They come of another branch or of earlier settings, and DVC's cache or Git still has them. A stage that depends on a
+    whole folder of runs would run again for each, and dvc.lock would record what no clone of this study can make.
+    Records (`cache: false`) would be committed with those of another study.
     """
     found, wanted = set(), set()
     for stage in stages.values():
-        axes = [at(params, axis[2:-1]) if isinstance(axis, str) else axis for axis in stage.get("matrix", {}).values()]
+        axes = axes_of(stage, params)
         if not all(isinstance(values, list) for values in axes):
             return []
-        outputs = [path for path in stage.get("outs", []) if axes and isinstance(path, str)]
+        outputs = [path if isinstance(path, str) else next(iter(path)) for path in stage.get("outs", []) if axes]
         items = (
             [dict(zip(stage["matrix"], map(str, values), strict=True)) for values in product(*axes)] if outputs else []
         )

@@ -74,12 +74,16 @@ def test_mistakes_in_all_sections_are_named_together(project):
 
 
 def test_a_network_without_a_module_is_named(project):
-    """With those there are."""
-    set_params(project, study__networks=["own_cnn", "resnet51"])
-    assert lines() == (
-        "there is no network 'resnet51': stages/networks/resnet51.py is missing; there are"
+    """With its line, and the one that was meant, or those there are; likewise a section of its own."""
+    set_params(project, study__networks=["efficientnet_lite", "pigeon"], networks__own_cn={})
+    found = [line.partition(": ")[2] for line in lines()]
+    assert found == [
+        "networks.own_cn is not a setting; did you mean own_cnn?",
+        "study.networks.0 = 'efficientnet_lite' is not allowed: stages/networks/efficientnet_lite.py is missing; did"
+        " you mean efficientnet_lite0?",
+        "study.networks.1 = 'pigeon' is not allowed: stages/networks/pigeon.py is missing; there are"
         f" {', '.join(network_names())}",
-    )
+    ]
 
 
 def test_a_network_needs_no_section(project):
@@ -139,6 +143,19 @@ def test_a_missing_folder_is_named_before_dvc_stumbles(project):
     assert lines() == (
         "params.yaml: dataset.folder.path = elsewhere does not exist; DVC watches it whatever the source is",
     )
+
+
+def test_a_folder_that_was_fetched_from_may_be_missing(project, capsys):
+    """As in a clone that has pulled all but photographs that nobody shared; another folder may not."""
+    set_params(project, dataset__folder__path="../course-data")
+    lock = "schema: '2.0'\nstages:\n  fetch:\n    cmd: fetch\n    deps:\n    - path: ../course-data\n"
+    (project / "dvc.lock").write_text(lock, encoding="utf-8")
+    assert "../course-data does not exist" in lines()[0]
+    (project / "data/raw").mkdir()
+    main()
+    assert capsys.readouterr().out == "--allow-missing\n"
+    set_params(project, dataset__folder__path="../other")
+    assert "../other does not exist" in lines()[0]
 
 
 def test_files_at_which_dvc_would_stop_are_named(project):

@@ -11,7 +11,7 @@ from stages.commands import compare
 from stages.commands.compare import main
 from stages.evaluation.metrics import numbers
 from stages.runtime.errors import UserError
-from stages.runtime.files import write_json
+from stages.runtime.files import read_json, write_json
 from stages.runtime.seeding import stream
 from stages.runtime.study import Study
 from tests.study import commit
@@ -70,7 +70,7 @@ def test_whether_the_gap_widens_is_decided_with_an_interval(studies, capsys, man
 
 
 def test_both_studies_stand_side_by_side(studies, capsys):
-    """Each configuration of either, and a dash for what one of them lacks."""
+    """Each configuration of either, and a dash for what one of them lacks; other test images allow no verdict."""
     studies(
         {"right": {"own_cnn": 300}, "seeds": (1,)},
         {"right": {"own_cnn": 500, "resnet50": 600}, "data": ["original", "augmented"]},
@@ -82,9 +82,10 @@ def test_both_studies_stand_side_by_side(studies, capsys):
     lines = {line.split()[1]: line for line in said.splitlines() if line.startswith("| ")}
     assert lines["own_cnn-default-augmented"].split("|")[3].strip() == "30.0 % (27.2–32.9)"
     assert "+20.0 (" in lines["own_cnn-default-augmented"]
-    assert lines["own_cnn-default-augmented"].split("|")[5].strip() == "better in one training each"
-    assert [cell.strip() for cell in lines["resnet50-default-original"].split("|")[3:6]] == ["–"] * 3
-    assert "the studies are held for independent" in said
+    assert "better" not in said.partition("run both studies on the same images.")[2]
+    assert [cell.strip() for cell in lines["resnet50-default-original"].split("|")[3:5]] == ["–"] * 2
+    assert said.index("The test images differ, so none of the two studies is better") < said.index("| setting")
+    assert "Differences in points, of independent studies." in said
     assert [cell.strip() for cell in lines["study.seeds"].split("|")[2:4]] == ["[1, 2, 3]", "[1]"]
     assert "widens: not tested\nit takes own_cnn and resnet50 in both studies" in said
 
@@ -108,7 +109,7 @@ def test_the_same_test_images_are_compared_in_pairs(project, capsys):
     main("main")
     said = capsys.readouterr().out
     assert "The test images are the same: differences are paired." in said
-    assert said.count("the same runs") == 2
+    assert said.count("|              0 | the same |") == 2
     assert "| training.epochs |" in said
     assert "widens" not in said
     finish(project, 20, {"own_cnn": 800, "resnet50": 600}, published=False)
@@ -116,6 +117,48 @@ def test_the_same_test_images_are_compared_in_pairs(project, capsys):
     lines = {line.split()[1]: line for line in capsys.readouterr().out.splitlines() if line.startswith("| ")}
     assert "+30.0 (" in lines["own_cnn-default-augmented"]
     assert lines["own_cnn-default-augmented"].split("|")[5].strip() == "better"
+
+
+def test_runs_that_name_each_image_alike_are_the_same(project, capsys):
+    """Though their weights, and so their records, are others."""
+    run("git", "init", "-q", "-b", "main", folder=project)
+    finish(project, 20, {"own_cnn": 500}, published=False)
+    commit(project)
+    for file in Path("metrics/runs").iterdir():
+        write_json(file, read_json(file) | {"weights_sha256": "of other weights", "loss": 2.0})
+    main("main")
+    assert "|              0 | the same |" in capsys.readouterr().out
+
+
+def test_other_numbers_of_seeds_are_compared_without_pairs(project, capsys):
+    """On the same test images there is a verdict, of what was trained least often."""
+    run("git", "init", "-q", "-b", "main", folder=project)
+    finish(project, 20, {"own_cnn": 500}, seeds=(1,), published=False)
+    commit(project)
+    finish(project, 20, {"own_cnn": 800}, published=False)
+    main("main")
+    said = capsys.readouterr().out
+    assert "The numbers of seeds differ: the studies are held for independent of each other." in said
+    assert "| better in one training each |" in said
+
+
+def test_unequal_classes_count_alike_as_in_the_report(project, capsys):
+    """By the measure of its best run: of 900 crows and 100 jays, the jays count as much."""
+    run("git", "init", "-q", "-b", "main", folder=project)
+    finish(project, 2, {"own_cnn": 900}, seeds=(1,), published=False)
+    (file,) = Path("metrics/runs").iterdir()
+    labels = numbers([0] * 900 + [1] * 100)
+    crows, birds = numbers([0] * 1000), numbers([0] * 900 + [1] * 50 + [0] * 50)
+    record = read_json(file) | {"labels": labels, "ranked_by": "balanced_accuracy"}
+    write_json(file, record | {"predicted": crows})
+    commit(project)
+    write_json(file, record | {"predicted": birds})
+    main("main")
+    said = capsys.readouterr().out
+    assert "| balanced accuracy " in said
+    assert "75.0 % (" in said
+    assert "50.0 % (" in said
+    assert "+25.0 (" in said
 
 
 def test_an_experiment_of_dvc_is_found_by_its_name(project, capsys):

@@ -19,12 +19,14 @@ from tests.conftest import write_images
 NETWORK = "efficientnet_lite0"
 
 
-def decide(table: Path, **decisions: str) -> None:
-    """Write decisions on files, named without folder and suffix, into a table."""
-    rows = read_csv(table)
+def put(pictures: Path, **decisions: str) -> None:
+    """Write decisions on files, named without folder and suffix, into the table; put it beside the images."""
+    rows = read_csv(labels.TABLE)
     for row in rows:
         row["decision"] = decisions.get(Path(row["file"]).stem, row["decision"])
-    write_csv(table, list(rows[0]), rows)
+    write_csv(pictures / labels.TABLE.name, list(rows[0]), rows)
+    labels.TABLE.unlink()
+    set_params(Path(), dataset__folder__labels=labels.TABLE.name)
 
 
 def prepared() -> dict[str, str]:
@@ -64,22 +66,23 @@ def test_wrong_labels_are_found_decided_on_and_set_right(mislabelled, capsys):
     before = read_json(f"metrics/runs/{run}.json")["accuracy"]
     insight.main()
     labels.main()
-    table = mislabelled / labels.TABLE
-    first = read_csv(table)[0]
+    assert "decided-labels.csv" not in {file.name for file in mislabelled.iterdir()}  # DVC would run fetch again
+    first = read_csv(labels.TABLE)[0]
     assert [first[name] for name in ("file", "label", "decision", "likelier")] == [
         "owl/crow003.png",
         "owl",
         "keep",
         "crow",
     ]
-    assert "1 doubtful labels first" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "1 doubtful labels first" in said
+    assert "Then: mv data/decided-labels.csv mine\n" in said
     kept = splits()
-    decide(table, crow003="Change to crow", jay007="remove")
-    set_params(Path(), dataset__folder__labels=labels.TABLE)
+    put(mislabelled, crow003="Change to crow", jay007="remove")
     fetch.main()
     prepare.main()
     found = prepared()
-    assert {row["group"] for row in read_csv(table)} == {""}
+    assert {row["group"] for row in read_csv(mislabelled / labels.TABLE.name)} == {""}
     assert (found["crow003"], len(found)) == ("crow", 48)
     assert "jay007" not in found
     assert splits() == {name: images - {"jay007"} for name, images in kept.items()}
@@ -88,15 +91,14 @@ def test_wrong_labels_are_found_decided_on_and_set_right(mislabelled, capsys):
     insight.main()
     assert read_csv("data/doubtful.csv") == []
     labels.main()  # what was removed stays so
-    assert [row["file"] for row in read_csv(table) if row["decision"] == "remove"] == ["jay/jay007.png"]
+    assert [row["file"] for row in read_csv(labels.TABLE) if row["decision"] == "remove"] == ["jay/jay007.png"]
 
 
 def test_a_decision_that_is_none_is_refused(mislabelled):
     """With its line, and what may stand there; nothing is fetched."""
     insight_of_nothing()
     labels.main()
-    decide(mislabelled / labels.TABLE, crow001="perhaps", crow002="change to ")
-    set_params(Path(), dataset__folder__labels=labels.TABLE)
+    put(mislabelled, crow001="perhaps", crow002="change to ")
     with pytest.raises(UserError) as raised:
         fetch.main()
     assert [line.partition(": ")[2] for line in raised.value.lines] == [
@@ -110,7 +112,7 @@ def insight_of_nothing() -> None:
 
 
 def test_a_table_needs_a_folder_and_a_study(mislabelled):
-    """Images of another source have no place where a table could lie."""
+    """Images of another source have no files that a table could name."""
     with pytest.raises(UserError, match=r"data/doubtful.csv is missing"):
         labels.main()
     insight_of_nothing()

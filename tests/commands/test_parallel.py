@@ -63,6 +63,17 @@ def test_stages_of_one_kind_run_at_the_same_time(bakery):
     assert "Running" not in run("dvc", "repro", folder=bakery)
 
 
+def test_what_dvc_repro_is_told_is_told_each_of_them(bakery):
+    """As where a dependency is missing that was there when its stage ran: nothing is to run for it."""
+    run("dvc", "repro", "-q", folder=bakery)
+    for name in ("flour", "rye"):
+        (bakery / name).unlink()
+    done = parallel(bakery, "", "--allow-missing")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Running" not in done.stdout
+    assert not (bakery / "rye").exists()
+
+
 def test_what_fails_is_named_and_stops_the_rest(bakery):
     """After the others of its kind have ended; their results are kept."""
     path = bakery / "dvc.yaml"

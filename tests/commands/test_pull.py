@@ -80,6 +80,15 @@ def test_results_are_brought_back(study, words):
     assert files(study) == ["data/raw/crow/1.jpg", "data/skipped.csv"]
 
 
+@pytest.mark.parametrize("pattern", ["*.dir", "*[0-9a-f]"])
+def test_what_the_remote_lacks_is_named(study, pattern):
+    """As after a push while the study ran: a list of files, or a file; and who pushed is told what to do."""
+    next((study.parent / "remote/files/md5").glob(f"*/{pattern}")).unlink()
+    said = refused(study)
+    assert re.match(r"the remote did not send (data/raw|data/skipped\.csv); nothing was put in place", said)
+    assert "if it has them not, who pushed has pushed before `make` had ended" in said
+
+
 @pytest.mark.parametrize("name", ["../../run", "/run", "C:\\run", "..\\run", "a/../../run", "crow//1.jpg"])
 def test_a_list_that_would_write_elsewhere_is_refused(study, name):
     """Though its digest is what dvc.lock says: a branch and a remote of one hand."""

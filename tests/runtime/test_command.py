@@ -83,7 +83,8 @@ def test_an_interruption_says_that_work_is_kept(capsys):
     code, text = ended(failing(KeyboardInterrupt()), capsys)
     assert code == 130
     assert text == (
-        "interrupted; `dvc repro` goes on: tuning after its last finished trial, training after its last epoch\n"
+        "interrupted; `make` (or `dvc repro`) goes on: tuning after its last finished trial, training after its last"
+        " epoch\n"
     )
 
 

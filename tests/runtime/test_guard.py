@@ -17,6 +17,7 @@ from tests.conftest import folders_1500_deep
 PIPELINE = """
 stages:
   bake:
+    desc: Bake a loaf.
     matrix: {oven: [small], heat: [low]}
     cmd: bake ${item.oven}
     params: [seed, "ovens.${item.oven}"]
@@ -160,6 +161,7 @@ def test_where_a_file_system_has_no_locks_a_stage_runs_without(monkeypatch, caps
     assert bake() == ()
     assert capsys.readouterr().err == (
         "warning: this file system has no locks (flock); start no second `dvc repro` here\n"
+        "stage 1 of 1, bake@small-low: Bake a loaf.\n"
     )
 
 

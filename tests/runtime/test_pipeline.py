@@ -1,10 +1,10 @@
-"""What runs of other settings have left goes; what the study names, what is being written and what Git keeps stays."""
+"""What runs of other settings have left goes; what the study names and what is being written stays."""
 
 from pathlib import Path
 
 import pytest
 
-from stages.runtime.pipeline import remove_leftovers, resolve
+from stages.runtime.pipeline import beginning, remove_leftovers, resolve
 
 TRAINED, SCORES = "data/trained/${item.network}-${item.seed}", "metrics/${item.network}-${item.seed}.json"
 MATRIX = {"network": "${study.networks}", "seed": "${study.seeds}"}
@@ -18,7 +18,7 @@ FILES = (
     "data/original/0.parquet", "data/features/cnn/test/0.parquet", "data/features/old/test/0.parquet",
     "data/trained/cnn-1/weights", "data/trained/vit-10/weights", "data/trained/old-1/weights",
     "data/trained/cnn-2/weights", "data/trained/cnn-1.unfinished/weights", "data/checkpoints/old-1.pt",
-    "metrics/old-1.json",
+    "metrics/cnn-1.json", "metrics/old-1.json", "metrics/metrics.json",
 )  # fmt: skip
 
 
@@ -36,9 +36,14 @@ def left() -> set[str]:
 
 
 def test_outputs_of_runs_that_the_study_does_not_name_go():
-    """A network, a seed of another branch."""
+    """A network, a seed of another branch; their records as well, which would be committed with this study's."""
     gone = remove_leftovers(STAGES, {"study": STUDY})
-    assert list(map(str, gone)) == ["data/features/old/test", "data/trained/cnn-2", "data/trained/old-1"]
+    assert list(map(str, gone)) == [
+        "data/features/old/test",
+        "data/trained/cnn-2",
+        "data/trained/old-1",
+        "metrics/old-1.json",
+    ]
     assert left() == {file for file in FILES if not file.startswith(tuple(map(str, gone)))}
     assert remove_leftovers(STAGES, {"study": STUDY}) == []
 
@@ -63,3 +68,15 @@ def test_a_link_goes_and_what_it_points_to_stays(tmp_path):
 def test_values_take_the_place_of_their_keys():
     """As DVC does it; what is not there reads None, which is no file."""
     assert resolve("data/${item.network}/${none}.json", {"item": {"network": "cnn"}}) == "data/cnn/None.json"
+
+
+def test_a_stage_that_begins_says_its_place_and_its_task():
+    """Among all stages in their order, so that a person sees how far a study is; a stage without a matrix likewise."""
+    stages = {name: stage | {"desc": f"Do {name}."} for name, stage in STAGES.items()}
+    said = [beginning(stages, {"study": STUDY}, name) for name in ("prepare", "embed@vit-1", "train@vit-10")]
+    assert said == [
+        "stage 1 of 7, prepare: Do prepare.",
+        "stage 3 of 7, embed@vit-1: Do embed.",
+        "stage 7 of 7, train@vit-10: Do train.",
+    ]
+    assert beginning(stages, {"study": STUDY}, "train@old-1") == "stage train@old-1: Do train."

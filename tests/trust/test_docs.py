@@ -21,12 +21,13 @@ PAGES_ELSEWHERE = {
 LINES_ELSEWHERE = {
     "make test": "this is it",
     "source ": "PATH leads to the environment already",
+    'git add -A && git commit -m "My photographs"': "the study here is committed",
     **dict.fromkeys(["dvc remote", 'git commit -m "Share', "dvc push", "git pull"], "test_sharing.py, with servers"),
 }
 FOLLOWED = {  # lines, so that none is lost
-    "README.md": 9,
+    "README.md": 8,
     "docs/guides/classify-and-export.md": 8,
-    "docs/guides/compare-studies.md": 14,
+    "docs/guides/compare-studies.md": 16,
 }
 BLOCK = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 COMMAND = re.compile(r"(make|dvc|git|python|classify|source|export|PET_\w+=\S+ (?:make|torchrun))\b")
@@ -53,6 +54,7 @@ def study(tmp_path_factory) -> Path:
         tmp_path_factory.mktemp("docs") / "study",
         study__networks=["own_cnn"],
         study__data=["augmented"],
+        augment__hue=10,
         search=SEARCH,
         prepare__image_size=64,
     )

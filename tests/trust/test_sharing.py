@@ -111,6 +111,22 @@ def test_a_clean_clone_runs_nothing_though_it_has_no_data(study, folder_store, d
     assert stored(colleague) == own
 
 
+def test_a_colleague_needs_no_photographs_that_nobody_shared(study, folder_store, desk):
+    """All is there that was made of them, so DVC runs nothing; but a network of another setting runs."""
+    author = shared(study, folder_store, desk / "author")
+    run("dvc", "push", folder=author)
+    colleague = clone(author, folder_store, desk / "colleague")
+    run("python", "-m", "stages.commands.pull", folder=colleague)
+    shutil.rmtree(colleague / "mine")
+    options = run("python", "-m", "stages.commands.check", folder=colleague).split()
+    assert repro(colleague, *options) == ([], [])
+    assert digests(colleague / "data") == digests(study / "data")
+    set_params(colleague, networks__resnet50__learning_rate=0.002)
+    ran, _ = repro(colleague, *options)
+    assert {"configure", "tune@resnet50", f"train@{RUNS[1]}", "report"} <= set(ran)
+    assert "fetch" not in ran
+
+
 def test_after_an_edit_only_what_it_needs_is_pulled(study, folder_store, desk):
     """Another learning rate of ResNet50 runs its stages on what they read; no other network's weights come."""
     author = shared(study, folder_store, desk / "author")
