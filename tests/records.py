@@ -36,7 +36,10 @@ def write_run(run: Run, correct: int, /, **changes: object) -> None:
         "settings": {"image_size": 64, "learning_rate": 0.002, "optimizer": "muon", "weights": "none"},
         "history": {"accuracy": [0.25, 0.5], "loss": [2.25, 2.0]},
         "reliability": {
-            when: [{"stated": 0.6, "correct": 0.5, "images": 40, "low": 0.35, "high": 0.65}]
+            when: [
+                {"stated": stated, "correct": stated - 0.1, "images": 20, "low": stated - 0.3, "high": stated + 0.1}
+                for stated in (0.6, 0.9)
+            ]
             for when in ("before", "after")
         },
     }  # fmt: skip

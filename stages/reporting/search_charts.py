@@ -55,7 +55,7 @@ def slices(rows: Rows) -> Chart:
     panels = [
         _slice([row for row in rows if row["hyperparameter"] == name], number) for number, name in enumerate(names)
     ]
-    hovered = {"type": "point", "fields": ["trial"], "on": "pointerover", "clear": "pointerout", "nearest": True}
+    hovered = {"type": "point", "fields": ["trial"], "on": "pointerover", "clear": "pointerout"}
     params = [{"name": "hovered", "select": hovered, "views": [panel["name"] for panel in panels]}]
     return base(rows) | {"params": params, "concat": panels, "columns": 3}
 
