@@ -27,7 +27,7 @@ def search(rows: Rows) -> Chart:
         rows,
         layer=[
             {
-                "transform": [best],
+                "transform": [{"filter": "datum.state === 'complete'"}, best],
                 "mark": {"type": "line", "interpolate": "step-after", "opacity": 0.6},
                 "encoding": {"x": x, "y": y | {"field": "best"}, "color": colour},
             },
@@ -62,7 +62,12 @@ def slices(rows: Rows) -> Chart:
 
 def _slice(rows: Rows, number: int) -> Chart:
     name, values = rows[0]["hyperparameter"], [row["value"] for row in rows]
-    x: Chart = {"field": "value", "title": name.removeprefix("online_augmentation."), "type": "nominal"}
+    x: Chart = {
+        "field": "value",
+        "title": name.removeprefix("online_augmentation."),
+        "type": "nominal",
+        "axis": {"labelAngle": 0},
+    }
     if not any(isinstance(value, str) for value in values):
         log = min(values) > 0 and max(values) >= MANY_TIMES * min(values)
         scale = FREE | {"nice": False, "padding": 10} | ({"type": "log"} if log else {})
