@@ -19,8 +19,8 @@ from helpers.projects import copy_project, run, set_params
 from helpers.timing import Pause, Side, machine, ratio, seconds, take_turns, write_results
 from stages.hardware import device
 from stages.images.shards import read_rows
-from stages.networks.common.engine import BATCH_SIZE, Engine, decoded_batches
 from stages.networks.common.features import write_features
+from stages.networks.common.runner import BATCH_SIZE, OnnxRunner, decoded_batches
 from stages.reporting.markdown import table
 
 NETWORK, SIZE, IMAGES, WORKERS, ROUNDS = "efficientnet_lite0", 224, 320, 2, 5
@@ -33,13 +33,13 @@ def ours(folder: Path, pause: Pause) -> None:
     os.chdir(folder)
     while True:
         pause()
-        write_features(folder, Engine(Path(GRAPH)), "data/original", SIZE)
+        write_features(folder, OnnxRunner(Path(GRAPH)), "data/original", SIZE)
 
 
 def engine_alone(folder: Path, pause: Pause) -> None:
     """Ask for as many features of images that are decoded already."""
     os.chdir(folder)
-    engine, (_, images) = Engine(Path(GRAPH)), next(decoded_batches(read_rows("data/original"), SIZE))
+    engine, (_, images) = OnnxRunner(Path(GRAPH)), next(decoded_batches(read_rows("data/original"), SIZE))
     while True:
         pause()
         for _ in range(VIEWS * IMAGES // BATCH_SIZE):

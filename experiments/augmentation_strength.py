@@ -3,7 +3,7 @@
     python -m experiments.augmentation_strength CUB_200_2011-20classes.tgz
 
 One study of the images (an archive of folders, or of birds in the layout of the published archive), of own_cnn with its
-default settings but ten epochs, from three seeds. `dvc repro` runs once for each strength, as the recipe in
+default settings, from three seeds. `dvc repro` runs once for each strength, as the recipe in
 docs/guides/compare-studies.md does it with `dvc exp run --queue`: the copies, trainings and scores alone run again.
 Writes experiments/results/augmentation_strength.json, of which docs/results.md is made.
 """
@@ -22,7 +22,7 @@ from helpers.timing import write_results
 from stages.reporting.markdown import percent, table
 from stages.runtime.files import read_json
 
-NETWORK, SEEDS, EPOCHS = "own_cnn", [1, 2, 3], 10
+NETWORK, SEEDS = "own_cnn", [1, 2, 3]
 AS_SET: dict[str, Any] = {"shift": 0.1, "hue": 10, "gamma": [0.8, 1.25], "rotation": 15}
 OTHERS: dict[str, tuple[Any, Any]] = {
     "shift": (0, 0.2),
@@ -58,7 +58,7 @@ def make_study(archive: str, folder: Path) -> None:
     """Set a study of own_cnn's default runs up in a folder."""
     copy_project(folder)
     set_params(folder, study__networks=[NETWORK], study__hyperparameters=["default"], study__seeds=SEEDS)
-    set_params(folder, networks__own_cnn__epochs=EPOCHS, **source_settings(archive, folder))
+    set_params(folder, **source_settings(archive, folder))
 
 
 def accuracies(folder: Path, data: str, strength: dict[str, Any]) -> list[float]:

@@ -30,7 +30,7 @@ from stages.inspection.doubtful import doubts
 from stages.inspection.learning_curve import Images, learning_curve, stratified
 from stages.inspection.near_pairs import same_scene
 from stages.inspection.seen import Heads, Seen, seen_by_backbone
-from stages.networks.common.engine import Engine
+from stages.networks.common.runner import OnnxRunner
 from stages.reporting.markdown import percent, table
 from stages.statistics.rejection import evidence, rejection_threshold
 from stages.statistics.whitening import Floats, Whitening
@@ -169,13 +169,13 @@ def copy_rows(name: str, seen: Seen) -> Iterator[dict[str, Any]]:
         "mirrored": lambda image: image[:, ::-1],
         "recoloured": lambda image: recoloured(image, rng),
     }
-    engine, whitening = Engine(Path(f"data/weights/{NETWORK}/graph.onnx")), Whitening.of(seen.features)
+    runner, whitening = OnnxRunner(Path(f"data/weights/{NETWORK}/graph.onnx")), Whitening.of(seen.features)
     for kind, alter in kinds.items():
         copies = [np.ascontiguousarray(alter(image)) for image in images]
         features, mirrored = (
             np.concatenate(
                 [
-                    engine.run(np.stack([copy[:, ::step] for copy in copies[at : at + 20]]), "features")[0]
+                    runner.run(np.stack([copy[:, ::step] for copy in copies[at : at + 20]]), "features")[0]
                     for at in range(0, len(copies), 20)
                 ]
             )

@@ -3,8 +3,8 @@
 import time
 from pathlib import Path
 
-from stages.networks.common.engine import Engine
 from stages.networks.common.features import write_features, write_no_features
+from stages.networks.common.runner import OnnxRunner
 from stages.networks.common.starting_point import starting_point
 from stages.runtime.command import run_stage
 from stages.runtime.files import atomic_folder, read_json, write_json
@@ -19,8 +19,8 @@ def main(network: str, images: str) -> None:
     timing = {"seconds": 0.0, "images": 0}
     with atomic_folder(f"data/features/{network}/{images}") as folder:
         if start.frozen and read_json(f"data/settings/{network}/{images}.json")["used"]:
-            engine = Engine(Path(f"data/weights/{network}/graph.onnx"))
-            count = write_features(folder, engine, f"data/{images}", start.image_size)
+            runner = OnnxRunner(Path(f"data/weights/{network}/graph.onnx"))
+            count = write_features(folder, runner, f"data/{images}", start.image_size)
             timing = {"seconds": round(time.perf_counter() - began, 3), "images": count}
         else:
             write_no_features(folder, f"data/{images}")

@@ -13,7 +13,7 @@ from stages.images.preparation import at_size
 from stages.images.reading import decode
 from stages.images.shards import read_rows
 from stages.networks.common.contract import network_named
-from stages.networks.common.engine import Engine, Images
+from stages.networks.common.runner import Images, OnnxRunner
 from stages.networks.common.starting_point import starting_point
 from stages.networks.common.weights import Metadata, required_metadata, restore
 from stages.reporting.records import best_run, records_of_study
@@ -52,9 +52,9 @@ def main() -> None:
 
 def heat_maps(folder: Path, metadata: Metadata, images: Images, classes: NDArray[np.int64]) -> NDArray[np.float32]:
     """Return where the network in a folder saw these classes (n,) in images (n, size, size, 3): maps (n, h, w)."""
-    engine = Engine(folder / "graph.onnx")
-    if "feature_map" in engine.output_names():
-        (maps,) = engine.run(images, "feature_map")
+    runner = OnnxRunner(folder / "graph.onnx")
+    if "feature_map" in runner.output_names():
+        (maps,) = runner.run(images, "feature_map")
         weight = load_file(folder / "weights.safetensors")[f"{starting_point(metadata.network).head}weight"]
         return class_activation_maps(maps[: len(images)], weight, classes, metadata.head_power)
     import torch  # takes seconds

@@ -14,9 +14,9 @@ from stages import augment, configure, embed
 from stages.images.preparation import at_size
 from stages.images.reading import decode
 from stages.images.shards import read_rows, row_count
-from stages.networks.common.engine import Engine
 from stages.networks.common.features import read_features
 from stages.networks.common.prediction import normalised
+from stages.networks.common.runner import OnnxRunner
 from stages.networks.common.starting_point import starting_point
 from stages.networks.efficientnet_lite0 import network as lite0
 from stages.runtime.files import read_json
@@ -75,7 +75,7 @@ def test_who_is_killed_leaves_nothing_and_ends_in_the_same_bytes(study_copy, mon
     before = file.read_bytes()
     shutil.rmtree(FOLDER / "original")
     with monkeypatch.context() as patch:
-        patch.setattr(Engine, "run", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(OnnxRunner, "run", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             embed.main("efficientnet_lite0", "original")
     assert not list(FOLDER.glob("original*/*"))

@@ -11,7 +11,7 @@ from pydantic import NonNegativeInt
 from stages import augment, fetch, prepare, report
 from stages.commands.estimate import Size, images_in, largest_pixels, warnings_about
 from stages.datasets.common.folders import CIRCLE, access_error, unwatched, walk_files
-from stages.networks.common.contract import Network, network_named
+from stages.networks.common.contract import NetworkDefinition, network_named
 from stages.networks.common.settings import OnlineAugmentation, Search, TrainingSettings
 from stages.runtime.command import run_stage
 from stages.runtime.config import read_merged_section, read_section, section_names
@@ -92,7 +92,7 @@ def check_settings(name: str) -> None:
     settings_of(network_named(name))
 
 
-def settings_of(network: Network[Any]) -> TrainingSettings:
+def settings_of(network: NetworkDefinition[Any]) -> TrainingSettings:
     """Return a network's settings, as params.yaml has them for all networks and for this one."""
     key = f"networks.{network.name}"
     settings: TrainingSettings = read_merged_section(
@@ -121,7 +121,7 @@ def check_contradictions() -> None:
         raise UserError(*lines)
 
 
-def network_contradictions(network: Network[Any], settings: TrainingSettings) -> Iterator[str]:
+def network_contradictions(network: NetworkDefinition[Any], settings: TrainingSettings) -> Iterator[str]:
     """Yield a line for each setting that does not suit a network."""
     key = f"params.yaml: networks.{network.name}"
     if settings.weights == "none" and settings.freeze != "none":

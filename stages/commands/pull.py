@@ -30,10 +30,10 @@ def main(run_cache: str = "") -> None:
     if run_cache not in ("", "run-cache"):
         raise UserError(f"{run_cache!r} is nothing to pull; say run-cache, or nothing")
     cache = fetch_lists(bool(run_cache))
-    faults = [*faulty_runs(cache), *faulty_lists(cache)]
+    faults = [*run_cache_faults(cache), *folder_list_faults(cache)]
     if not faults:
         _dvc("fetch", *(["--run-cache"] if run_cache else []))
-        faults = [*faulty_runs(cache), *faulty_lists(cache)]
+        faults = [*run_cache_faults(cache), *folder_list_faults(cache)]
     if faults:
         raise UserError(*faults, "somebody has altered the remote; nothing was put in place. Remove these files first")
     _dvc("checkout")
@@ -64,7 +64,7 @@ def fetch_lists(with_run_cache: bool) -> Path:
         return Path(repo.cache.legacy.path)
 
 
-def faulty_lists(cache: Path) -> Iterator[str]:
+def folder_list_faults(cache: Path) -> Iterator[str]:
     """Yield a line for each list of a folder in the cache that is not what its name says, or would write elsewhere."""
     for path in sorted((cache / "files/md5").glob("*/*.dir")):
         content = path.read_bytes()
@@ -83,7 +83,7 @@ def faulty_lists(cache: Path) -> Iterator[str]:
             yield f"{path}: it names a file twice"
 
 
-def faulty_runs(cache: Path) -> Iterator[str]:
+def run_cache_faults(cache: Path) -> Iterator[str]:
     """Yield a line for each entry of the run cache whose outputs are no files of this project's stages."""
     for path, entry in _runs(cache):
         for out in _outs(entry):

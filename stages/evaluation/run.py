@@ -15,9 +15,9 @@ from scipy.special import softmax
 
 from stages.evaluation.calibration import calibration
 from stages.evaluation.metrics import numbered, scores
-from stages.networks.common.engine import Outputs, outputs_for, runner_for
 from stages.networks.common.features import read_features
 from stages.networks.common.graph import WEIGHTS_FILE
+from stages.networks.common.runner import Outputs, outputs_for, runner_for
 from stages.networks.common.starting_point import starting_point
 from stages.networks.common.weights import Metadata
 from stages.runtime.files import atomic_folder, read_csv

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from stages.images.shards import class_names, read_rows
-from stages.networks.common.engine import decoded_batches, runner_for
 from stages.networks.common.features import read_features
+from stages.networks.common.runner import decoded_batches, runner_for
 from stages.networks.common.weights import Metadata
 from stages.runtime.seeding import stream
 from stages.statistics.whitening import Floats
@@ -50,7 +50,9 @@ def seen_by_backbone(network: str) -> Seen:
     """Return the images as the frozen backbone of a network sees them, which never saw their labels."""
     sets = [read_features(f"data/features/{network}/{name}") for name in SPLITS]
     return Seen(
-        *narrowed(np.concatenate([each.features for each in sets]), np.concatenate([each.mirrored for each in sets])),
+        *randomly_projected(
+            np.concatenate([each.features for each in sets]), np.concatenate([each.mirrored for each in sets])
+        ),
         np.concatenate([each.labels for each in sets]),
         np.repeat(np.arange(len(sets)), [len(each.labels) for each in sets]),
         [path for each in sets for path in each.paths],
@@ -69,7 +71,7 @@ def seen_by_run(folder: Path, metadata: Metadata) -> Seen:
             rows += [row._replace(encoded=b"") for row in batch]
             splits += [number] * len(batch)
     return Seen(
-        *narrowed(np.concatenate(features), np.concatenate(mirrored)),
+        *randomly_projected(np.concatenate(features), np.concatenate(mirrored)),
         np.array([row.label for row in rows], np.int64),
         np.array(splits),
         [row.path for row in rows],
@@ -81,7 +83,7 @@ def seen_by_run(folder: Path, metadata: Metadata) -> Seen:
 Pair = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
-def narrowed(features: NDArray[np.float32], mirrored: NDArray[np.float32]) -> Pair:
+def randomly_projected(features: NDArray[np.float32], mirrored: NDArray[np.float32]) -> Pair:
     """Return features (n, d) and those of the mirror images; of more than MOST_FEATURES, random mixtures.
 
     As many as nearly keep all distances. What follows takes the cube of their number. Source: Johnson and

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from stages.networks.common.contract import Network
+from stages.networks.common.contract import NetworkDefinition
 from stages.networks.common.settings import TrainingSettings
 
 if TYPE_CHECKING:  # torch takes seconds to import, and who checks settings does not need it
@@ -26,7 +26,7 @@ class Settings(TrainingSettings):
     dropout: float = Field(0.0, ge=0, lt=1)
 
 
-class OwnCNN(Network[Settings]):
+class OwnCNN(NetworkDefinition[Settings]):
     """The network as published, but for the order of pooling and activation, which changes no number."""
 
     schema = Settings

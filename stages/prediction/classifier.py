@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.images.reading import ImageArray
-from stages.networks.common.engine import Images, Runner, runner_for
 from stages.networks.common.graph import WEIGHTS_FILE
+from stages.networks.common.runner import Images, Runner, runner_for
 from stages.networks.common.weights import Metadata, required_metadata
 from stages.prediction.inputs import Unreadable
 from stages.runtime.errors import UserError

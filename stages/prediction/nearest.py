@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from stages.images.reading import ImageArray, decode
 from stages.images.shards import read_rows, row_count
-from stages.networks.common.engine import Runner, decoded_batches
 from stages.networks.common.features import FILE, read_features
+from stages.networks.common.runner import Runner, decoded_batches
 from stages.networks.common.weights import Metadata
 from stages.statistics.whitening import Whitening
 

@@ -17,7 +17,7 @@ from stages.images.preparation import at_size
 from stages.images.reading import decode
 from stages.images.shards import read_rows
 from stages.networks.common import graph
-from stages.networks.common.engine import Engine
+from stages.networks.common.runner import OnnxRunner
 from stages.networks.common.weights import Metadata, metadata_of
 from stages.runtime.errors import UserError
 from stages.runtime.files import atomic_file, write_text
@@ -114,6 +114,6 @@ def _write(file: Path, model: onnx.ModelProto) -> None:
 
 
 def _accuracy(model: onnx.ModelProto, images: np.ndarray, labels: np.ndarray) -> float:
-    engine = Engine(model)
-    logits = np.concatenate([engine.run(part, "logits")[0] for part in np.array_split(images, len(images) // 64 + 1)])
+    runner = OnnxRunner(model)
+    logits = np.concatenate([runner.run(part, "logits")[0] for part in np.array_split(images, len(images) // 64 + 1)])
     return float((logits.argmax(axis=1) == labels).mean())

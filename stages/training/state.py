@@ -10,7 +10,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from stages.hardware import device, distributed
 from stages.kernels.accelerate import accelerate
 from stages.kernels.batch_norm import convert_sync_batchnorm
-from stages.networks.common.contract import Network
+from stages.networks.common.contract import NetworkDefinition
 from stages.networks.common.image_set import ImageSet
 from stages.networks.common.prediction import add_flip_tta
 from stages.networks.common.settings import TrainingConfig, TrainingSettings
@@ -26,7 +26,7 @@ OPTIMIZERS: dict[str, type[torch.optim.AdamW]] = {"adamw": torch.optim.AdamW, "m
 class Task(NamedTuple):
     """What to learn from, how, and with which random draws."""
 
-    network: Network[Any]
+    network: NetworkDefinition[Any]
     config: TrainingConfig
     training: ImageSet
     validation: ImageSet

@@ -8,7 +8,7 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from stages.networks.common.contract import Network
+from stages.networks.common.contract import NetworkDefinition
 from stages.networks.common.image_set import ImageSet
 from stages.networks.common.settings import Search, TrainingConfig
 from stages.runtime.errors import UserError
@@ -27,7 +27,7 @@ REMEDY = "take another database, or ask who else writes to it"
 class Tuning(NamedTuple):
     """What every trial of a search has in common."""
 
-    network: Network[Any]
+    network: NetworkDefinition[Any]
     defaults: TrainingConfig
     search: Search
     training: ImageSet

@@ -12,7 +12,7 @@ import optuna
 from optuna.trial import FrozenTrial
 
 from stages.hardware import device
-from stages.networks.common.contract import Network
+from stages.networks.common.contract import NetworkDefinition
 from stages.networks.common.image_set import load_images
 from stages.networks.common.settings import Search, TrainingConfig
 from stages.networks.common.starting_point import starting_point
@@ -28,7 +28,9 @@ from stages.tuning.search import best_trials, run_search
 from stages.tuning.storage import DATABASE_ERRORS, VARIABLE, database, end, joined, journal, led, opened_alone
 
 
-def search_hyperparameters(network: Network[Any], defaults: TrainingConfig, search: Search, seed: int) -> Found:
+def search_hyperparameters(
+    network: NetworkDefinition[Any], defaults: TrainingConfig, search: Search, seed: int
+) -> Found:
     """Search to the end, going on where an interrupted search has left, and return what was found.
 
     Where STUDY_STORAGE names a database, other processes may help. Raises UserError where it cannot be used.
@@ -51,7 +53,7 @@ def search_hyperparameters(network: Network[Any], defaults: TrainingConfig, sear
     return Found(changed, trials, {kind: training_of(tuning, trial) for kind, trial in best.items()})
 
 
-def help_search(network: Network[Any], defaults: TrainingConfig, search: Search, seed: int) -> None:
+def help_search(network: NetworkDefinition[Any], defaults: TrainingConfig, search: Search, seed: int) -> None:
     """Run trials of a search that another process leads, until it has ended; wait until it has begun."""
     shared = database()
     if shared is None:
@@ -69,7 +71,7 @@ def help_search(network: Network[Any], defaults: TrainingConfig, search: Search,
     print(f"tune {network.name}: the search has ended; who leads it has its results", file=sys.stderr)
 
 
-def load_tuning(network: Network[Any], defaults: TrainingConfig, search: Search, seed: int) -> Tuning:
+def load_tuning(network: NetworkDefinition[Any], defaults: TrainingConfig, search: Search, seed: int) -> Tuning:
     """Return what all trials have in common, with the images."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     device.be_deterministic()

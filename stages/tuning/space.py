@@ -6,7 +6,7 @@ from typing import Any
 
 from optuna.trial import Trial
 
-from stages.networks.common.contract import Network
+from stages.networks.common.contract import NetworkDefinition
 from stages.networks.common.settings import Search, TrainingConfig, config_from
 
 AUGMENTATION = "online_augmentation."  # before the names of its settings, where they stand beside a training's
@@ -14,7 +14,7 @@ LARGEST_SHIFT, SMALLEST_CROP, LARGEST_MIXUP = 0.25, 0.35, 0.4
 Values = dict[str, Any]
 
 
-def suggest(trial: Trial, network: Network[Any], defaults: TrainingConfig, search: Search) -> Values:
+def suggest(trial: Trial, network: NetworkDefinition[Any], defaults: TrainingConfig, search: Search) -> Values:
     """Return the settings that a trial changes, drawn from the space of the search.
 
     Epochs lie between half the defaults' and `max_epochs_factor` times as many: so a trial's budget of images seen is
@@ -39,7 +39,9 @@ def flat(config: TrainingConfig) -> Values:
     return config.settings.model_dump() | {AUGMENTATION + name: value for name, value in augmentation.items()}
 
 
-def changed_config(network: Network[Any], defaults: TrainingConfig, changed: Mapping[str, Any]) -> TrainingConfig:
+def changed_config(
+    network: NetworkDefinition[Any], defaults: TrainingConfig, changed: Mapping[str, Any]
+) -> TrainingConfig:
     """Return the defaults with some settings changed, by their names in `flat`."""
     return config_from(network.schema, nested({**flat(defaults), **changed}))
 

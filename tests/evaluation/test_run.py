@@ -11,7 +11,7 @@ from scipy.special import softmax
 from stages import evaluate, train
 from stages.evaluation.run import test_outputs as outputs_of
 from stages.images.shards import read_rows
-from stages.networks.common.engine import outputs_for, runner_for
+from stages.networks.common.runner import outputs_for, runner_for
 from stages.networks.common.weights import required_metadata
 from stages.runtime.files import read_json, write_json
 

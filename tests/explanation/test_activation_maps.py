@@ -9,8 +9,8 @@ from stages.explanation.activation_maps import class_activation_maps
 from stages.explanation.grad_cam import grad_cam
 from stages.networks.common import graph
 from stages.networks.common.contract import network_named
-from stages.networks.common.engine import Engine
 from stages.networks.common.prediction import normalised, raise_features_to_power
+from stages.networks.common.runner import OnnxRunner
 from stages.networks.common.timm import Timm
 from tests.conftest import network_settings
 
@@ -27,7 +27,7 @@ def test_its_maps_are_those_of_grad_cam(name, power, tmp_path):
     weight = model.get_parameter(f"{network.head}weight").detach().numpy().copy()
     unbound = graph.export_graph(network.build(network.schema(), 3, 128), network.head[:-1], network.normalisation, 128)
     graph.save(graph.bind(graph.backbone_of(unbound), tmp_path / graph.WEIGHTS_FILE), tmp_path)
-    (features,) = Engine(tmp_path / "graph.onnx").run(images, "feature_map")
+    (features,) = OnnxRunner(tmp_path / "graph.onnx").run(images, "feature_map")
     raise_features_to_power(model.get_submodule(network.head[:-1]), power)
     expected = grad_cam(model, normalised(torch.from_numpy(images), network.normalisation), classes)
     assert expected.shape == (2, 4, 4)

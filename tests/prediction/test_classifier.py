@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from stages.networks.common.engine import Engine
 from stages.networks.common.graph import METADATA
+from stages.networks.common.runner import OnnxRunner
 from stages.networks.common.weights import required_metadata
 from stages.prediction.classifier import Classifier, load_classifier
 from stages.prediction.inputs import Unreadable
@@ -50,7 +50,7 @@ def test_weights_that_are_no_numbers_are_refused_in_words(study_copy, way):
     if way == "torch":
         file = Path(shutil.copy(file, "copied.safetensors"))
     classifier = load_classifier(file)
-    assert isinstance(classifier.runner, Engine) == (way == "graph")
+    assert isinstance(classifier.runner, OnnxRunner) == (way == "graph")
     with pytest.raises(UserError, match=f"{file}: its weights give no finite numbers"):
         classifier.finite_answers(np.zeros((2, 64, 64, 3), np.uint8))
 

@@ -8,7 +8,7 @@ import pytest
 from stages.images.preparation import at_size
 from stages.images.reading import decode
 from stages.images.shards import read_rows
-from stages.networks.common.engine import runner_for
+from stages.networks.common.runner import runner_for
 from stages.networks.common.weights import required_metadata
 from stages.prediction.nearest import TrainingImages
 

@@ -30,11 +30,11 @@ LINEAR = '''
 
 from collections import OrderedDict
 
-from stages.networks.common.contract import Network
+from stages.networks.common.contract import NetworkDefinition
 from stages.networks.common.settings import TrainingSettings
 
 
-class Linear(Network[TrainingSettings]):
+class Linear(NetworkDefinition[TrainingSettings]):
     schema = TrainingSettings
     head = "classes."
 

@@ -30,7 +30,7 @@ class Normalisation(NamedTuple):
 IMAGENET = Normalisation((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 
 
-class Network(ABC, Generic[Settings]):
+class NetworkDefinition(ABC, Generic[Settings]):
     """A network of the study. A file in stages/networks derives a class from this one and calls its object `network`.
 
     What stands here without a value, the file must bring; what has one, it may replace.
@@ -82,7 +82,7 @@ def network_names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("[!_]*.py"))
 
 
-def network_named(name: str) -> Network[Any]:
+def network_named(name: str) -> NetworkDefinition[Any]:
     """Return a network by its name.
 
     Imported by name, so that a run depends on its own network's file and on no other's. Raises UserError where there is
@@ -95,9 +95,9 @@ def network_named(name: str) -> Network[Any]:
         network = getattr(import_module(f"stages.networks.{name}"), "network", None)
     except TypeError as error:  # an abstract method that is missing
         raise UserError(f"{file} does not keep the contract of stages/networks/common/contract.py: {error}") from None
-    if not isinstance(network, Network):
-        raise UserError(f"{file} must end in `network = ...()`, an object of a class derived from Network")
-    if missing := [part for part in get_type_hints(Network) if not hasattr(type(network), part)]:
+    if not isinstance(network, NetworkDefinition):
+        raise UserError(f"{file} must end in `network = ...()`, an object of a class derived from NetworkDefinition")
+    if missing := [part for part in get_type_hints(NetworkDefinition) if not hasattr(type(network), part)]:
         raise UserError(
             f"{file}: its network lacks {', '.join(missing)}, which stages/networks/common/contract.py explains"
         )

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from stages.images.shards import class_names, read_rows
-from stages.networks.common.engine import Engine, decoded_batches
+from stages.networks.common.runner import OnnxRunner, decoded_batches
 
 FILE = "features.parquet"
 
@@ -31,7 +31,7 @@ class FeatureSet(NamedTuple):
     class_names: list[str]
 
 
-def write_features(folder: Path, engine: Engine, shards: str, size: int) -> int:
+def write_features(folder: Path, runner: OnnxRunner, shards: str, size: int) -> int:
     """Write the features of a folder of shards; return of how many images."""
     writer, count = None, 0
     for rows, images in decoded_batches(read_rows(shards), size):
@@ -42,8 +42,8 @@ def write_features(folder: Path, engine: Engine, shards: str, size: int) -> int:
                 "label": pa.array([row.label for row in rows], pa.int64()),
                 "group": pa.array([row.group for row in rows]),
                 "is_copy": pa.array([row.transform is not None for row in rows]),
-                "features": _lists(engine.run(images, "features")[0]),
-                "mirrored": _lists(engine.run(mirrored, "features")[0]),
+                "features": _lists(runner.run(images, "features")[0]),
+                "mirrored": _lists(runner.run(mirrored, "features")[0]),
             },
             metadata=_metadata(shards),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from stages.networks.common.contract import Colours, Network, Normalisation
+from stages.networks.common.contract import Colours, NetworkDefinition, Normalisation
 from stages.networks.common.settings import TrainingSettings
 from stages.runtime.config import Section
 from stages.runtime.files import read_json
@@ -37,7 +37,9 @@ def starting_point(network: str) -> StartingPoint:
     return StartingPoint(**read_json(f"{FOLDER}/{network}/start.json"))
 
 
-def new_network(network: Network[Any], settings: TrainingSettings, classes: int, image_size: int) -> nn.Module:
+def new_network(
+    network: NetworkDefinition[Any], settings: TrainingSettings, classes: int, image_size: int
+) -> nn.Module:
     """Return a network to train: random weights, or the pre-trained ones with a head that starts at zero."""
     model: nn.Module = network.build(settings, classes, image_size)
     if settings.weights != "none":

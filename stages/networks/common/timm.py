@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from stages.networks.common.contract import KnownWeights, Network, Normalisation
+from stages.networks.common.contract import KnownWeights, NetworkDefinition, Normalisation
 from stages.networks.common.settings import TrainingSettings
 from stages.runtime.errors import UserError
 
@@ -30,7 +30,7 @@ class TimmSettings(TrainingSettings):
     flip_tta: bool = True
 
 
-class Timm(Network[TimmSettings]):
+class Timm(NetworkDefinition[TimmSettings]):
     """A network that timm.create_model builds; `architecture` is its name there, with the tag of its weights.
 
     `revision` pins the weights on the Hugging Face hub to a commit; without it, the commit that the branch main has

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from stages.networks.common.contract import KnownWeights, Network, Normalisation, Settings
+from stages.networks.common.contract import KnownWeights, NetworkDefinition, Normalisation, Settings
 from stages.networks.common.settings import suggest_training
 
 if TYPE_CHECKING:  # torchvision takes seconds to import, and who checks settings does not need it
@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # torchvision takes seconds to import, and who checks setting
     from torch import Tensor, nn
 
 
-class TorchvisionNetwork(Network[Settings]):
+class TorchvisionNetwork(NetworkDefinition[Settings]):
     """A network that torchvision.models has under the same name, in any size of images it can take."""
 
     smallest_image = 32

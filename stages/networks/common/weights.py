@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # torch takes seconds to import, and who reads metadata does 
     import torch
     from torch import Tensor, nn
 
-    from stages.networks.common.contract import Network
+    from stages.networks.common.contract import NetworkDefinition
 
 Mean = Annotated[float, Field(allow_inf_nan=False)]
 Deviation = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -84,7 +84,7 @@ def required_metadata(path: str | Path) -> Metadata:
     return metadata
 
 
-def restore(path: str | Path, network: Network[Any], device: torch.device) -> nn.Module:
+def restore(path: str | Path, network: NetworkDefinition[Any], device: torch.device) -> nn.Module:
     """Return the trained network that `save_weights` wrote, ready for prediction.
 
     Raises UserError where file and network do not fit.

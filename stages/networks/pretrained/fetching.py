@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from stages.networks.common.contract import KnownWeights, Network, Normalisation
+from stages.networks.common.contract import KnownWeights, NetworkDefinition, Normalisation
 from stages.networks.common.weights import Metadata, metadata_of
 from stages.runtime.errors import UserError
 from stages.runtime.files import is_failed_write, missing
@@ -27,7 +27,7 @@ class StartingWeights(NamedTuple):
     source: str
 
 
-def fetch_weights(network: Network[Any], weights: str) -> StartingWeights:
+def fetch_weights(network: NetworkDefinition[Any], weights: str) -> StartingWeights:
     """Return the weights of a name that the network knows, or of a file below data/pretrained.
 
     Raises UserError where they cannot be had, or hold anything but tensors.
@@ -51,7 +51,7 @@ def without_head(state: Mapping[str, Tensor], head: str) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in state.items() if not name.startswith(head)}
 
 
-def key_of_weights(network: Network[Any], weights: str) -> str:
+def weights_setting(network: NetworkDefinition[Any], weights: str) -> str:
     """Return what a message about weights begins with."""
     return f"params.yaml: networks.{network.name}.weights = {weights}"
 
@@ -70,9 +70,9 @@ def refuse_misfits(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], 
             raise UserError(f"{key} does not fit: {shapes}; were they trained at another input_size?")
 
 
-def _file(weights: str, network: Network[Any]) -> Path | None:
+def _file(weights: str, network: NetworkDefinition[Any]) -> Path | None:
     """Return the file that `weights` names, which must be there, where DVC watches it; None for a name or none."""
-    path, key = Path(weights), key_of_weights(network, weights)
+    path, key = Path(weights), weights_setting(network, weights)
     if not path.suffix:
         return None
     if not path.resolve().is_relative_to(folder := Path(f"data/pretrained/{network.name}").resolve()):
@@ -81,16 +81,16 @@ def _file(weights: str, network: Network[Any]) -> Path | None:
             f" data/pretrained/{network.name}/{path.name}"
         )
     if not path.is_file():
-        line = key_of_weights(network, missing(weights, "name a file, the name of weights that are known, or none"))
+        line = weights_setting(network, missing(weights, "name a file, the name of weights that are known, or none"))
         raise UserError(line)
     if path.suffix not in SUFFIXES:
         raise UserError(f"{key} is none of {', '.join(SUFFIXES)}")
     return path
 
 
-def _read(path: Path, network: Network[Any]) -> tuple[dict[str, Tensor], Metadata | None]:
+def _read(path: Path, network: NetworkDefinition[Any]) -> tuple[dict[str, Tensor], Metadata | None]:
     """Return the tensors of a file, and what a file of this project says of itself."""
-    key = key_of_weights(network, str(path))
+    key = weights_setting(network, str(path))
     with _said_in_words(key):
         if path.suffix == ".safetensors":
             return dict(load_file(path)), metadata_of(path)
@@ -109,16 +109,16 @@ def _said_in_words(key: str) -> Iterator[None]:
         raise UserError(f"{key} cannot be read as weights alone: {error}") from None
 
 
-def _known(weights: str, network: Network[Any]) -> KnownWeights:
+def _known(weights: str, network: NetworkDefinition[Any]) -> KnownWeights:
     known = network.known_weights()
     if weights not in known:
         names = ", ".join([*known, "none"])
-        key = key_of_weights(network, weights)
+        key = weights_setting(network, weights)
         raise UserError(f"{key} is not known; choose {names}, or a file in data/pretrained/{network.name}")
     return known[weights]
 
 
-def _downloaded(weights: str, known: KnownWeights, network: Network[Any]) -> dict[str, Tensor]:
+def _downloaded(weights: str, known: KnownWeights, network: NetworkDefinition[Any]) -> dict[str, Tensor]:
     try:
         return known.fetch()
     except (URLError, OSError, RuntimeError, ImportError) as error:
@@ -126,7 +126,7 @@ def _downloaded(weights: str, known: KnownWeights, network: Network[Any]) -> dic
             raise
         reason = " ".join(str(error).split())[:300]
         raise UserError(
-            f"{key_of_weights(network, weights)} cannot be had from {known.source} ({reason}); offline, fetch its file"
+            f"{weights_setting(network, weights)} cannot be had from {known.source} ({reason}); offline, fetch its file"
             f" on another machine, place it as data/pretrained/{network.name}/{weights}.safetensors, and set"
             f" networks.{network.name}.weights to that path"
         ) from None

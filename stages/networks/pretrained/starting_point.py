@@ -3,14 +3,14 @@
 from pathlib import Path
 from typing import Any
 
-from stages.networks.common.contract import Network
+from stages.networks.common.contract import NetworkDefinition
 from stages.networks.common.settings import TrainingSettings
 from stages.networks.common.starting_point import StartingPoint
 from stages.runtime.errors import UserError
 from stages.runtime.files import write_json
 
 
-def write_starting_point(network: Network[Any], settings: TrainingSettings, folder: Path) -> None:
+def write_starting_point(network: NetworkDefinition[Any], settings: TrainingSettings, folder: Path) -> None:
     """Write start.json, and for pre-trained weights weights.safetensors; for a frozen backbone also its graph.
 
     Raises UserError where weights cannot be had or do not fit, or where nobody knows on which images they were trained.
@@ -36,11 +36,11 @@ def write_starting_point(network: Network[Any], settings: TrainingSettings, fold
     from safetensors.torch import save_file
 
     from stages.networks.common import graph
-    from stages.networks.pretrained.fetching import key_of_weights, refuse_misfits, without_head
+    from stages.networks.pretrained.fetching import refuse_misfits, weights_setting, without_head
 
     model = network.build(settings, 2, start.image_size)
     expected = without_head(model.state_dict(), network.head)
-    refuse_misfits(found.state, expected, key_of_weights(network, settings.weights), network.name)
+    refuse_misfits(found.state, expected, weights_setting(network, settings.weights), network.name)
     file = folder / graph.WEIGHTS_FILE
     save_file({name: tensor.contiguous() for name, tensor in found.state.items()}, file)
     if start.frozen:
@@ -48,7 +48,7 @@ def write_starting_point(network: Network[Any], settings: TrainingSettings, fold
         graph.save(graph.bind(graph.backbone_of(exported), file), folder)
 
 
-def _image_size(network: Network[Any], settings: TrainingSettings, known: int | None) -> int:
+def _image_size(network: NetworkDefinition[Any], settings: TrainingSettings, known: int | None) -> int:
     """Return pixels a side: what `input_size` says, or what the weights were trained on."""
     size = known if settings.input_size == "weights" else settings.input_size
     key = f"params.yaml: networks.{network.name}.input_size"

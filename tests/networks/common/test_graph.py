@@ -8,8 +8,8 @@ from safetensors.torch import save_file
 
 from stages.networks.common import graph
 from stages.networks.common.contract import Normalisation, network_named
-from stages.networks.common.engine import Engine
 from stages.networks.common.prediction import add_flip_tta, normalised, raise_features_to_power
+from stages.networks.common.runner import OnnxRunner
 from tests.conftest import network_settings
 
 NORMALISATION = Normalisation((120.0, 110.0, 100.0), (60.0, 50.0, 40.0))
@@ -57,12 +57,12 @@ def test_a_trained_network_answers_by_its_graph_as_by_torch(exported, flip_tta, 
     shown = torch.softmax(torch.from_numpy(expected) / 1.5, 1).numpy()
     inside = graph.embedded(tmp_path)
     onnx.checker.check_model(inside, full_check=True)
-    for engine in (Engine(tmp_path / "graph.onnx"), Engine(inside)):
-        assert engine.metadata() == metadata
-        logits, probabilities = engine.run(IMAGES, "logits", "probabilities")
+    for runner in (OnnxRunner(tmp_path / "graph.onnx"), OnnxRunner(inside)):
+        assert runner.metadata() == metadata
+        logits, probabilities = runner.run(IMAGES, "logits", "probabilities")
         np.testing.assert_allclose(logits, expected, atol=1e-4 * np.abs(expected).max())
         np.testing.assert_allclose(probabilities, shown, atol=1e-4)
-        (alone,) = engine.run(IMAGES[1:2], "logits")
+        (alone,) = runner.run(IMAGES[1:2], "logits")
         np.testing.assert_allclose(alone[0], expected[1], atol=1e-4 * np.abs(expected).max())
 
 
@@ -82,7 +82,7 @@ def test_a_head_of_its_own_raises_features_to_a_power_as_torch_does(exported, po
     if flip_tta:
         add_flip_tta(model)
     expected = answered(model)
-    (found,) = Engine(tmp_path / "graph.onnx").run(IMAGES, "logits")
+    (found,) = OnnxRunner(tmp_path / "graph.onnx").run(IMAGES, "logits")
     np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
 
 
@@ -91,7 +91,7 @@ def test_the_same_images_give_the_same_bits(exported, tmp_path):
     name, unbound = exported
     save_file(built(name, 2, 1).state_dict(), tmp_path / graph.WEIGHTS_FILE)
     graph.save(graph.bind(unbound, tmp_path / graph.WEIGHTS_FILE), tmp_path)
-    first, *others = (Engine(tmp_path / "graph.onnx").run(IMAGES, "features")[0].tobytes() for _ in range(3))
+    first, *others = (OnnxRunner(tmp_path / "graph.onnx").run(IMAGES, "features")[0].tobytes() for _ in range(3))
     assert others == [first, first]
 
 

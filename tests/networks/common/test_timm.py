@@ -16,8 +16,8 @@ from safetensors.torch import load_file, save, save_file
 from helpers.projects import ROOT, set_params
 from stages import configure, networks, weights
 from stages.networks.common import contract, graph
-from stages.networks.common.engine import Engine
 from stages.networks.common.prediction import normalised
+from stages.networks.common.runner import OnnxRunner
 from stages.networks.common.timm import Timm
 from stages.runtime.errors import UserError
 from stages.runtime.files import read_json
@@ -177,5 +177,5 @@ def test_networks_of_other_kinds_answer_by_their_graph_as_by_torch(architecture,
         expected = model(normalised(torch.from_numpy(images), network.normalisation)).numpy()
     unbound = graph.export_graph(model, network.head.rstrip("."), network.normalisation, 160)
     graph.save(graph.bind(unbound, tmp_path / graph.WEIGHTS_FILE), tmp_path)
-    (found,) = Engine(tmp_path / "graph.onnx").run(images, "logits")
+    (found,) = OnnxRunner(tmp_path / "graph.onnx").run(images, "logits")
     np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())

@@ -9,8 +9,8 @@ import onnx
 import pytest
 
 from stages.images.shards import read_rows
-from stages.networks.common import engine
-from stages.networks.common.engine import Engine, decoded_batches, outputs_for, prefetched, runner_for
+from stages.networks.common import runner
+from stages.networks.common.runner import OnnxRunner, decoded_batches, outputs_for, prefetched, runner_for
 from stages.networks.common.torch_runner import TorchRunner
 from stages.prediction.onnx_export import write_onnx
 from stages.runtime.errors import UserError
@@ -41,9 +41,9 @@ def at_study(study, monkeypatch) -> Path:
 def test_an_accelerator_gives_what_the_graph_gives(at_study, monkeypatch):
     """Features, logits and probabilities; there torch computes, on a CPU ONNX Runtime."""
     by_graph = runner_for(Path("trained"))
-    monkeypatch.setattr(engine, "has_accelerator", lambda: True)
+    monkeypatch.setattr(runner, "has_accelerator", lambda: True)
     by_torch = runner_for(Path("trained"))
-    assert (type(by_graph), type(by_torch)) == (Engine, TorchRunner)
+    assert (type(by_graph), type(by_torch)) == (OnnxRunner, TorchRunner)
     images = np.random.default_rng(0).integers(0, 256, (5, 64, 64, 3), np.uint8)
     names = ("features", "logits", "probabilities")
     for one, other in zip(by_graph.run(images, *names), by_torch.run(images, *names), strict=True):
@@ -85,7 +85,7 @@ def test_files_may_be_links_into_dvc_s_cache(at_study, tmp_path, link):
     expected = runner_for(Path("trained")).run(images, "logits")[0]
     np.testing.assert_array_equal(runner_for(linked).run(images, "logits")[0], expected)
     write_onnx(tmp_path / "it.onnx", linked)
-    np.testing.assert_array_equal(Engine(onnx.load(tmp_path / "it.onnx")).run(images, "logits")[0], expected)
+    np.testing.assert_array_equal(OnnxRunner(onnx.load(tmp_path / "it.onnx")).run(images, "logits")[0], expected)
 
 
 def test_weights_that_were_cut_off_are_not_exported(at_study, tmp_path):
@@ -99,7 +99,7 @@ def test_weights_that_were_cut_off_are_not_exported(at_study, tmp_path):
 
 def test_the_next_images_are_read_while_some_are_answered(monkeypatch):
     """In order, no more than two batches ahead; a file that cannot be read is said when its turn comes."""
-    monkeypatch.setattr(engine, "BATCH_SIZE", 3)
+    monkeypatch.setattr(runner, "BATCH_SIZE", 3)
     seen: list[int] = []
 
     def read(item: int) -> np.ndarray:

@@ -45,7 +45,7 @@ class Runner(Protocol):
         """Return the named outputs for images (n, size, size, 3)."""
 
 
-class Engine:
+class OnnxRunner:
     """An ONNX graph of networks/common/graph.py, ready to run. The same images give the same bits on one machine."""
 
     def __init__(self, model: Path | onnx.ModelProto) -> None:
@@ -99,10 +99,10 @@ def runner_for(folder: Path) -> Runner:
         from stages.networks.common.torch_runner import TorchRunner  # torch, which takes seconds to import
 
         return TorchRunner(folder / WEIGHTS_FILE, metadata)
-    engine = Engine(folder / "graph.onnx")
-    if engine.metadata() != metadata.as_json():
+    runner = OnnxRunner(folder / "graph.onnx")
+    if runner.metadata() != metadata.as_json():
         raise UserError(f"{folder}: weights and graph are of different trainings; `dvc checkout` brings both of one")
-    return engine
+    return runner
 
 
 def decoded_batches(rows: Iterable[Row], size: int) -> Iterator[tuple[list[Row], Images]]:
@@ -127,11 +127,11 @@ def prefetched(items: Iterable[Item], read: Callable[[Item], ImageArray]) -> Ite
             yield batch, np.stack([future.result() for future in futures])
 
 
-def outputs_for(engine: Runner, folder: str | Path, size: int) -> Outputs:
+def outputs_for(runner: Runner, folder: str | Path, size: int) -> Outputs:
     """Return a network's outputs for all images of a folder of shards, in their order."""
     logits, rows = [], []
     for batch, images in decoded_batches(read_rows(folder), size):
-        logits.append(engine.run(images, "logits")[0])
+        logits.append(runner.run(images, "logits")[0])
         rows += [row._replace(encoded=b"") for row in batch]
     labels = np.array([row.label for row in rows], np.int64)
     return Outputs(np.concatenate(logits), labels, [row.path for row in rows], [row.group for row in rows])
