@@ -15,6 +15,7 @@ SAMPLED = 64  # images, drawn anew for each step, from which all others are push
 STEPS = 300
 MOST_IMAGES = 10_000  # for more, the two strongest dimensions are taken: neighbours take the square of their number
 LONGEST_STEP = 4.0
+NEGLIGIBLE = 1e-6  # distance from the mean of features: what rounding leaves of images that are all the same
 BLOCK = 1024
 
 
@@ -41,6 +42,7 @@ def _strongest(features: Floats) -> NDArray[np.float64]:
     """Return images (n, 50 or less, at least 2) in the dimensions of the largest variance."""
     x = powered(features)
     x -= x.mean(axis=0)
+    x[np.abs(x) < NEGLIGIBLE] = 0
     size = x.shape[1]
     _, axes = eigh(x.T @ x, subset_by_index=[max(0, size - DIMENSIONS), size - 1])
     axes = axes[:, ::-1] * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])[::-1]

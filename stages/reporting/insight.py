@@ -108,12 +108,13 @@ def more_images_section(insight: Insight) -> list[str]:
     heading, curves = "## Would more photographs help?", insight.curves()
     if not curves:
         return [heading, "There are too few of a class to tell."]
+    several = int(len(curves) > 1)  # then a column says what learned
     rows = [
-        [name, f"{each['images']:,}", percent(mean(each["accuracy"])), str(len(each["accuracy"]))]
+        [*[name] * several, f"{each['images']:,}", percent(mean(each["accuracy"])), str(len(each["accuracy"]))]
         for name, curve in curves.items()
         for each in curve["points"]
     ]
-    drawn = table(["what learned", "training images", "test accuracy", "trainings"], rows, left=1)
+    drawn = table([*["what learned"] * several, "training images", "test accuracy", "trainings"], rows, left=several)
     return [heading, *map(said_of, curves, curves.values()), drawn, *gaining_classes(insight.found)]
 
 
