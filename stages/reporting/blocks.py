@@ -1,11 +1,12 @@
 """What a section of the page is made of: text, a chart, a table of results, or images."""
 
+import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from markdown_it import MarkdownIt
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from stages.reporting.charts import Chart
 
@@ -32,7 +33,14 @@ class Block(NamedTuple):
 
 def html(markdown: str) -> Markup:
     """Return Markdown as HTML; HTML within it is text."""
-    return Markup(MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown))  # noqa: S704  # escaped
+    rendered = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown)
+    cells = re.sub(r"(?<=>)[^<>]+(?=</t[dh]>)", lambda cell: re.sub("([_/])", r"\1<wbr>", cell[0]), rendered)
+    return Markup(cells)  # noqa: S704  # escaped
+
+
+def breakable(text: str) -> Markup:
+    """Return text that may go on in the next line after _ and /: names of files and classes have no spaces."""
+    return Markup(re.sub("([_/])", r"\1<wbr>", str(escape(text))))  # noqa: S704  # escaped
 
 
 def titled(title: str) -> Block:

@@ -10,7 +10,7 @@ from stages.reporting.data_summary import SPLITS
 from stages.reporting.insight import Insight, insight_sections
 
 SHOWN_DOUBTS = 24  # images
-CLASS_COLOURS: Chart = {"scheme": "tableau20"}
+MANY_COLOURS: Chart = {"scheme": "tableau20"}
 
 
 def said(insight: Insight, name: str, *, tables: bool = True) -> Iterator[Block]:
@@ -106,7 +106,8 @@ def map_chart(places: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Char
         rows.append(row | ({"image": embedded(place["image"])} if place["image"] else {}))
     rows.sort(key=lambda row: row["doubtful"])  # so that doubtful ones lie on top
     axis: Chart = {"type": "quantitative", "axis": None, "scale": FREE | {"padding": 8}}
-    colour: Chart = {"field": "class", "type": "nominal", "title": None, "scale": CLASS_COLOURS}
+    colour: Chart = {"field": "class", "type": "nominal", "title": None}
+    colour["scale"] = {"range": COLOURS} if len(names) <= len(COLOURS) else MANY_COLOURS
     if len(names) > MANY_CLASSES:
         colour["legend"] = None
     fields = [{"field": name, "type": "nominal"} for name in ("class", "split", "file", "image")]

@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from stages.reporting import charts, search_charts
 from stages.reporting.analysis import Analysis
-from stages.reporting.blocks import Block, PageImage, embedded, html, titled
+from stages.reporting.blocks import Block, PageImage, breakable, embedded, html, titled
 from stages.reporting.calibration import FEWEST_A_POINT, reliability
 from stages.reporting.comparisons import NOT_TESTED, Change, confusion_of, is_head
 from stages.reporting.costs import Costs
@@ -52,6 +52,7 @@ def page(evidence: Evidence) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["breakable"] = breakable
     template = environment.get_template("page.html")
     scripts = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").replace("</script", "<\\/script")
     return template.render(title=title(evidence.scores), sections=sections, scripts=scripts)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from stages import report
+from stages.reporting.blocks import breakable, html
 from stages.reporting.page_images import transform_caption
 from stages.runtime.runs import Run
 from tests.records import write_data, write_run, write_trials
@@ -23,7 +24,7 @@ class Content(HTMLParser):
         super().__init__()
         self.elements: list[tuple[str, dict[str, str | None]]] = []
         self.words: list[str] = []
-        self.feed(text)
+        self.feed(text.replace("<wbr>", ""))  # where a line may break
 
     def handle_starttag(self, tag, attrs):
         """Note an element."""
@@ -140,3 +141,9 @@ def test_heads_are_no_trials_in_a_row(content):
         write_run(run, 30, settings={"image_size": 64, "freeze": "backbone", "weights": "imagenet"})
     assert len(searched(6)) == 1
     assert "own CNN: cross-validated loss of heads by" in Content(PAGE.read_text(encoding="utf-8")).text()
+
+
+def test_names_may_break_behind_their_parts_alone():
+    """And are text all the same."""
+    assert breakable("a_b/<i>") == "a_<wbr>b/<wbr>&lt;i&gt;"
+    assert "<td>a_<wbr>b</td>" in html("| x |\n| - |\n| a_b |")
