@@ -11,7 +11,7 @@ experiments/results/tuning_gain.json, of which docs/results.md is made.
 
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -53,25 +53,36 @@ def main(*archives: str) -> None:
     """Run all studies; print and keep what tuning was worth in them."""
     good = [(images, seed, "") for images in archives for seed in seeds(OF_EACH_ARCHIVE)]
     good += [("synthetic", seed, "") for seed in seeds(DRAWN)]
-    bad = [("synthetic", seed, fault) for fault in BAD for seed in seeds(OF_EACH_FAULT)]
+    studies = [*good, *(("synthetic", seed, fault) for fault in BAD for seed in seeds(OF_EACH_FAULT))]
     with ThreadPoolExecutor(SIDE_BY_SIDE) as threads:
-        found = dict(zip([*good, *bad], threads.map(gain_of, *zip(*good, *bad, strict=True)), strict=True))
-    gains = [found[study].worth for study in good]
-    rows = []
-    for images in ("synthetic", *archives):
-        few = [found[study] for study in good if study[0] == images]
-        rows.append([Path(images).name, str(len(few)), with_interval([each.worth for each in few]), mean_default(few)])
-    rows.append(["all", str(len(gains)), f"{with_interval(gains)}, worst {points(min(gains))}", ""])
-    for fault in BAD:
-        few = [found[study] for study in bad if study[2] == fault]
-        same_seeds = [found["synthetic", seed, ""] for _, seed, at_fault in bad if at_fault == fault]
-        rows.append([fault, str(len(few)), f"{share_recovered(few, same_seeds):.0%} recovered", mean_default(few)])
-    shown = table(["studies", "n", "tuned less default, points", "default"], rows)
+        found = dict(zip(studies, threads.map(gain_of, *zip(*studies, strict=True)), strict=True))
+    named = {(Path(images).name, seed, fault): gain for (images, seed, fault), gain in found.items()}
+    shown = table_of(named)
     kept = [
-        {"images": Path(key[0]).name, "seed": key[1], "fault": key[2], **each._asdict()} for key, each in found.items()
+        {"images": images, "seed": seed, "fault": fault, **gain._asdict()}
+        for (images, seed, fault), gain in named.items()
     ]
     write_results("experiments/results/tuning_gain.json", kept, shown)
     print(shown)
+
+
+def table_of(found: Mapping[tuple[str, int, str], Gain]) -> str:
+    """Return the table of what tuning was worth from good defaults, by images, and from bad ones, by their fault."""
+    by_images: dict[str, list[Gain]] = {}
+    for (images, _, fault), gain in found.items():
+        if not fault:
+            by_images.setdefault(images, []).append(gain)
+    rows = [
+        [images, str(len(few)), with_interval([each.worth for each in few]), mean_default(few)]
+        for images, few in by_images.items()
+    ]
+    gains = [each.worth for few in by_images.values() for each in few]
+    rows.append(["all", str(len(gains)), f"{with_interval(gains)}, worst {points(min(gains))}", ""])
+    for fault in BAD:
+        bad = {key: gain for key, gain in found.items() if key[2] == fault}
+        few, good = list(bad.values()), [found[images, seed, ""] for images, seed, _ in bad]
+        rows.append([fault, str(len(few)), recovered(few, good), mean_default(few)])
+    return table(["studies", "n", "tuned less default, points", "default"], rows)
 
 
 def seeds(count: int) -> range:
@@ -107,10 +118,11 @@ def mean_default(gains: Sequence[Gain]) -> str:
     return percent(float(np.mean([each.default for each in gains])))
 
 
-def share_recovered(bad: Sequence[Gain], good: Sequence[Gain]) -> float:
-    """Return how much of what bad defaults lose to good ones tuning wins back; above 1 where it wins more."""
-    lost = sum(each.default for each in good) - sum(each.default for each in bad)
-    return sum(each.worth for each in bad) / lost
+def recovered(bad: Sequence[Gain], good: Sequence[Gain]) -> str:
+    """Return what tuning is worth from bad defaults, and how many points these had lost to good ones."""
+    lost = float(np.mean([each.default for each in good]) - np.mean([each.default for each in bad]))
+    worth = points(float(np.mean([each.worth for each in bad])))
+    return f"{worth}, where {points(lost)} were lost" if lost > 0 else f"{worth}, where nothing was lost"
 
 
 def with_interval(gains: Sequence[float]) -> str:

@@ -133,7 +133,9 @@ def confusion(counts: NDArray[np.int64], names: Sequence[str]) -> Chart:
         for true, predicted in np.argwhere(counts)
     ]
     axis: Chart = {"tickMinStep": 1, "tickCount": len(names), "grid": False, "labelLimit": 220, "labelOverlap": False}
-    axis |= {"labelExpr": "names[datum.value] || ''"} if len(names) <= MANY_CLASSES else {"labels": False, "ticks": False}
+    axis |= (
+        {"labelExpr": "names[datum.value] || ''"} if len(names) <= MANY_CLASSES else {"labels": False, "ticks": False}
+    )
     scale = {"domain": [-0.5, len(names) - 0.5], "nice": False}
     shown: list[Chart] = [{"field": name, "type": "nominal"} for name in ("true", "predicted", "images")]
     shown.append({"field": "share", "type": "quantitative", "format": ".1%", "title": "share of the class"})
