@@ -36,7 +36,8 @@ def beginning(stages: dict[str, Any], params: dict[str, Any], name: str) -> str:
         for item in product(*axes_of(declared, params))
     ]
     place = f"{names.index(name) + 1} of {len(names)}, " if name in names else ""
-    return f"stage {place}{name}: {stages[name.partition('@')[0]]['desc']}"
+    task = stages.get(name.partition("@")[0], {}).get("desc", "")  # which a dvc.yaml may leave out
+    return f"stage {place}{name}" + (f": {task}" if task else "")
 
 
 def remove_leftovers(stages: dict[str, Any], params: dict[str, Any]) -> list[Path]:
