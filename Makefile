@@ -21,7 +21,7 @@ GIVEN = $(wildcard data/*.dvc data/pretrained/*/*.dvc)
 study: repository install ## Install, run what changed of the study, and show the results (plain `make`)
 	@options=$$(python -m stages.commands.check) && $(or $(RUN_BY),dvc repro -q $$options)
 	@echo && sed -n '3,/^## /{/^\*\*/p;/^- /p;}' metrics/report.md
-	@echo && sed -n '/^## Results/,/^The interval/{/^|/p;}' metrics/report.md
+	@echo && sed -n '/^## Results/,/^[[:alpha:]]/{/^|/p;}' metrics/report.md
 	@echo && echo "To look at: data/report/index.html   All tables: metrics/report.md   Numbers: metrics/metrics.json, cost.json"
 	@echo "Code: $$(git rev-parse -q --verify --short HEAD || echo no commit), edited since: $$(git status --porcelain \
 		-- $(CODE) | cut -c 4- | paste -s -d ' ' - | sed 's/^$$/nothing/')"

@@ -104,3 +104,15 @@ def test_pictures_given_to_dvc_survive_a_clean(project):
     run("dvc", "checkout", "data/pictures.dvc", folder=project)
     files = [path.relative_to(project / "data/pictures") for path in (project / "data/pictures").rglob("*.png")]
     assert sorted(map(str, files)) == ["crow/000.png", "crow/001.png", "jay/000.png", "jay/001.png"]
+
+
+def test_make_ends_with_the_answer_and_the_table_of_results():
+    """And none of the report's other tables."""
+    lines = [line.strip().removeprefix("@echo && ") for line in (ROOT / "Makefile").read_text("utf-8").splitlines()]
+    answer, table = (
+        run("sh", "-c", line.replace("$$", "$"), folder=ROOT) for line in lines if line.endswith("metrics/report.md")
+    )
+    assert answer.startswith("**The ")
+    report = (ROOT / "metrics/report.md").read_text("utf-8")
+    results = report.partition("## Results\n\n")[2].partition("\n\n")[0]
+    assert table == f"{results}\n"
