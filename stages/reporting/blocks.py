@@ -10,6 +10,8 @@ from markupsafe import Markup, escape
 
 from stages.reporting.charts import Chart
 
+LONG_WORD = r"(?<=<td>)[^<>\s]{20,}(?=</td>)"  # alone in a cell of a table
+
 
 class PageImage(NamedTuple):
     """An image to look at: encoded, what to say below it, a heat map over it and its file, "" where there is none."""
@@ -34,8 +36,8 @@ class Block(NamedTuple):
 def html(markdown: str) -> Markup:
     """Return Markdown as HTML; HTML within it is text."""
     rendered = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown)
-    cells = re.sub(r"(?<=>)[^<>]+(?=</t[dh]>)", lambda cell: re.sub("([_/])", r"\1<wbr>", cell[0]), rendered)
-    return Markup(cells)  # noqa: S704  # escaped
+    broken = re.sub(LONG_WORD, lambda word: re.sub("([_/])", r"\1<wbr>", word[0]), rendered)
+    return Markup(broken)  # noqa: S704  # escaped
 
 
 def breakable(text: str) -> Markup:

@@ -64,7 +64,8 @@ def title(scores: Records) -> str:
     networks = " or ".join(map(network_name, axes[0]))
     others = [" or ".join(values) for values in axes[1:] if len(values) > 1]
     of = f"{len(classes_of(scores))} classes of images"
-    return f"{', '.join([networks, *others])}: {of}{'?' if len(scores) > 1 else ''}"
+    compared = ", ".join([networks[0].upper() + networks[1:], *others])
+    return f"{compared}: {of}{'?' if len(scores) > 1 else ''}"
 
 
 def report_section(evidence: Evidence, name: str) -> Iterator[Block]:

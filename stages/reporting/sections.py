@@ -177,8 +177,16 @@ def tuning_line(judged: Judged) -> str:
     return (
         "The search chose the tuned hyperparameters without the test images. On"
         f" test images they {said}: {formatted(tuned.gain)} points; the chance that they are better is"
-        f" {tuned.chance:.0%}." + "".join(f" For {name} tuned and default runs are the same." for name in kept)
+        f" {chance_in_words(tuned.chance)}."
+        + "".join(f" For {name} tuned and default runs are the same." for name in kept)
     )
+
+
+def chance_in_words(chance: float) -> str:
+    """Return a chance in per cent; nothing is sure."""
+    if 0.01 <= chance <= 0.99:
+        return f"{100 * chance:.0f} %"
+    return "over 99 %" if chance > 0.5 else "below 1 %"
 
 
 def longer_line(costs: Costs) -> str:

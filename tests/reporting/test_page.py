@@ -146,4 +146,5 @@ def test_heads_are_no_trials_in_a_row(content):
 def test_names_may_break_behind_their_parts_alone():
     """And are text all the same."""
     assert breakable("a_b/<i>") == "a_<wbr>b/<wbr>&lt;i&gt;"
-    assert "<td>a_<wbr>b</td>" in html("| x |\n| - |\n| a_b |")
+    assert "<td>001.Black_<wbr>footed_<wbr>Albatross</td>" in html("| x |\n| - |\n| 001.Black_footed_Albatross |")
+    assert "<td>own_cnn, default</td>" in html("| x |\n| - |\n| own_cnn, default |")
