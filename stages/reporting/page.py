@@ -202,7 +202,7 @@ def copies(evidence: Evidence) -> Iterator[Block]:
     ]
     if pairs:
         yield titled("What augmentation does")
-        yield Block(images=pairs)
+        yield Block(images=pairs, paired=True)
 
 
 def composition(evidence: Evidence) -> Iterator[Block]:
