@@ -16,6 +16,7 @@ from stages.hardware.memory import peak_resident_megabytes
 from stages.images.shards import preparation_of
 from stages.networks.common import graph
 from stages.networks.common.features import FeatureSet, read_features
+from stages.networks.common.settings import TrainingSettings
 from stages.networks.common.starting_point import starting_point
 from stages.networks.common.weights import Metadata
 from stages.runtime.cores import available_cores
@@ -27,8 +28,9 @@ from stages.training.head import CrossValidation, HeadSettings, assigned_folds, 
 from stages.training.history import Epoch, summary, write_history
 
 MANY_FOLDS = 20
-# of a network's settings: the others say how weights are trained by steps, as those of a head are not
+# of the settings that all networks share: the others say how weights are trained by steps, as those of a head are not
 USED = ("weights", "input_size", "freeze", "flip_tta", "head_power", "head_shrinkage")
+UNUSED = {*TrainingSettings.model_fields, "online_augmentation"} - {*USED}
 
 
 class HeadData(NamedTuple):
@@ -84,7 +86,7 @@ def write_head(network: str, values: dict[str, Any], data: HeadData, folder: Pat
     start, backbone = starting_point(network), Path(f"data/weights/{network}")
     metadata = Metadata(
         network=network,
-        settings={name: values[name] for name in USED},
+        settings={name: value for name, value in values.items() if name not in UNUSED},
         class_names=data.class_names,
         image_size=start.image_size,
         mean=start.mean,

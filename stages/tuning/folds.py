@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from stages.networks.common.image_set import ImageSet
 from stages.training.head import Labels, assigned_folds
@@ -17,9 +18,7 @@ def fold_of(training: ImageSet, validation: ImageSet, fold: int, seed: int) -> t
     """
     if fold == 0:
         return training, validation
-    labels = training.labels.cpu().numpy()
-    count = max(2, round(len(training) / max(len(validation), 1)))
-    held_out = assigned_folds(labels, _group_numbers(training), count, seed) == (fold - 1) % count
+    held_out = held_out_rows(training, validation, fold, seed)
     rest, part = (training.subset(np.flatnonzero(rows)) for rows in (~held_out, held_out))
     together = replace(
         rest,
@@ -29,6 +28,13 @@ def fold_of(training: ImageSet, validation: ImageSet, fold: int, seed: int) -> t
         groups=None,
     )
     return together, part
+
+
+def held_out_rows(training: ImageSet, validation: ImageSet, fold: int, seed: int) -> NDArray[np.bool_]:
+    """Say of each training image (n,) whether it validates in a fold, 1 or more."""
+    count = max(2, round(len(training) / max(len(validation), 1)))
+    folds = assigned_folds(training.labels.cpu().numpy(), _group_numbers(training), count, seed)
+    return np.asarray(folds == (fold - 1) % count)
 
 
 def _group_numbers(images: ImageSet) -> Labels:

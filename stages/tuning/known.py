@@ -14,7 +14,7 @@ from stages.networks.common.settings import Search, TrainingConfig
 from stages.runtime.errors import UserError
 from stages.runtime.seeding import derived_seed
 from stages.training.state import Task
-from stages.tuning.folds import fold_of
+from stages.tuning.folds import fold_of, held_out_rows
 from stages.tuning.results import CHANGED, REACHED, WORST_LOSS
 from stages.tuning.space import Values, changed_config, flat, suggest
 from stages.tuning.warm_start import planned_change, within
@@ -43,9 +43,9 @@ class Tuning(NamedTuple):
 
     def validated(self) -> int:
         """Return how many validation images a trial has a loss of, in all its folds together."""
-        return sum(
-            len(fold_of(self.training, self.validation, fold, self.seed)[1]) for fold in range(self.search.folds)
-        )
+        sets = self.training, self.validation
+        others = (held_out_rows(*sets, fold, self.seed).sum() for fold in range(1, self.search.folds))
+        return len(self.validation) + int(sum(others))
 
     def suggest(self, trial: Trial) -> Values:
         """Return what a trial changes of the defaults, drawn from the space of the search."""

@@ -6,6 +6,7 @@ import pytest
 from stages.networks.common.features import FeatureSet
 from stages.training import head_run
 from stages.training.head_run import load_head_data
+from tests.conftest import network_settings
 
 
 @pytest.fixture
@@ -43,3 +44,9 @@ def test_mirror_images_count_where_they_are_asked(sets, flip_tta, share):
     data = load_head_data("own_cnn", "augmented", 1, flip_tta=flip_tta)
     expected = np.concatenate([each.features for each in sets.values()]) * share
     assert np.array_equal(data.features, expected)
+
+
+def test_a_head_keeps_the_settings_that_its_network_alone_has():
+    """They may say how the network is built, which explain builds anew; how steps are made does not count."""
+    kept = [name for name in network_settings("own_cnn").model_dump() if name not in head_run.UNUSED]
+    assert {*kept} == {*head_run.USED, "dropout"}
