@@ -1,4 +1,4 @@
-"""How many photographs a second `classify` answers, its start included, beside a loop as tutorials have it.
+"""How many photographs a second `classify` answers, its start included, against a typical tutorial's loop.
 
     python -m benchmarks.classify 1000 64 [RUN]    # so many JPEG files of so many pixels a side
 

@@ -34,7 +34,7 @@ from stages.networks.common.contract import network_named
 from stages.networks.common.image_set import ImageSet, load_images
 from stages.networks.common.prediction import predict
 from stages.networks.common.settings import OnlineAugmentation, TrainingConfig, config_from
-from stages.networks.common.starting_point import starting_point
+from stages.networks.common.starting_point import read_starting_point
 from stages.reporting.markdown import percent, points, table
 from stages.runtime.config import read_section
 from stages.runtime.seeding import derived_seed, stream
@@ -68,7 +68,7 @@ def main(network: str, data: str, seeds: list[int], wanted: list[str]) -> None:
     device.be_deterministic()
     device.keep_freed_memory()
     settings = settings_of(network_named(network))
-    start = starting_point(network)
+    start = read_starting_point(network)
     expected = start.image_size, start.normalisation
     images = Images(
         *(

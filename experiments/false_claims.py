@@ -26,7 +26,7 @@ from stages.reporting.markdown import table
 from stages.runtime.cores import available_cores
 from stages.statistics.accuracies import Intervals, accuracies
 from stages.statistics.best import best_configuration, model_confidence_set
-from stages.statistics.contrasts import collapsed, distinct, gain_difference, mean_gain, pair_contrasts
+from stages.statistics.contrasts import distinct, gain_difference, mean_gain, merged_runs, pair_contrasts
 from stages.statistics.differences import POINT, intervals, judge
 from stages.statistics.estimates import Floats, Integers, estimate
 
@@ -137,7 +137,7 @@ def compared(runs: Integers) -> Floats:
         gain_difference(PAIRS[2], PAIRS[0], np.zeros(8, np.int64), runs),
     ]
     rows += [each for each in leads if each is not None]
-    contrasts = collapsed(np.array(rows), runs)
+    contrasts = merged_runs(np.array(rows), runs)
     return contrasts[distinct(contrasts)[0]]
 
 

@@ -1,4 +1,4 @@
-"""What fine-tuning a pre-trained network's last blocks adds to its head alone, and at which price.
+"""What fine-tuning a pre-trained network's last blocks adds to its head alone, and at what cost.
 
     python -m experiments.fine_tuning CUB_200_2011-20classes.tgz tiny-imagenet-20.tar CUB_200_2011-128px.tgz:all
 

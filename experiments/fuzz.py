@@ -36,7 +36,7 @@ from PIL import Image
 
 from helpers.projects import ROOT
 from helpers.timing import write_results
-from stages.commands.check import SCHEMAS, lines_of, network_faults
+from stages.commands.check import SCHEMAS, error_lines, network_faults
 from stages.commands.compare import HERE, described, side_by_side, study_of
 from stages.datasets.common.archives import Limits, unpack
 from stages.datasets.common.label_tables import files_in_table
@@ -205,7 +205,7 @@ def read_params(content: bytes) -> None:
     Path("params.yaml").write_bytes(content)
     lines: list[str] = []
     for name in section_names():
-        lines += lines_of(partial(read_section, name, SCHEMAS[name])) if name in SCHEMAS else network_faults()
+        lines += error_lines(partial(read_section, name, SCHEMAS[name])) if name in SCHEMAS else network_faults()
     if lines:
         raise UserError(*lines)
 

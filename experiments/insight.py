@@ -26,10 +26,10 @@ from helpers.projects import ENVIRONMENT, copy_project, set_params, source_setti
 from helpers.timing import write_results
 from stages.images.reading import ImageArray, decode, resized
 from stages.images.shards import read_rows
-from stages.inspection.doubtful import doubts
+from stages.inspection.doubtful import find_doubtful_labels
+from stages.inspection.image_features import FeatureTable, Heads, backbone_features
 from stages.inspection.learning_curve import Images, learning_curve, stratified
 from stages.inspection.near_pairs import same_scene
-from stages.inspection.seen import Heads, Seen, seen_by_backbone
 from stages.networks.common.runner import OnnxRunner
 from stages.reporting.markdown import percent, table
 from stages.statistics.rejection import evidence, rejection_threshold
@@ -50,15 +50,15 @@ def main(folder: str, *archives: str) -> None:
     """Make the studies, measure, print and keep what came of it."""
     sources = dict(zip(("cub20", "cub200", "tiny20", "drawn"), (*archives, "synthetic"), strict=True))
     folders = {name: study(Path(folder) / name, source, name) for name, source in sources.items()}
-    seen = {}
+    tables = {}
     for name in ("cub20", "cub200", "tiny20"):
         with chdir(folders[name]):
-            seen[name] = seen_by_backbone(NETWORK)
-    rows = [*label_rows(seen), *strange_rows(seen)]
+            tables[name] = backbone_features(NETWORK)
+    rows = [*label_rows(tables), *strange_rows(tables)]
     for name in ("cub20", "tiny20"):
         with chdir(folders[name]):
-            rows += list(copy_rows(name, seen[name]))
-    rows += [curve_row(seen), seconds_row(folders["drawn"])]
+            rows += list(copy_rows(name, tables[name]))
+    rows += [curve_row(tables), seconds_row(folders["drawn"])]
     found = table(
         ["what", "of", "goal", "reached"], [[row["what"], row["of"], row["goal"], row["shown"]] for row in rows], 2
     )
@@ -90,17 +90,17 @@ def out_of_fold(features: Floats, labels: Labels, seed: int) -> Floats:
     return np.asarray(softmax(reached.logits, axis=1))
 
 
-def label_rows(seen: dict[str, Seen]) -> Iterator[dict[str, Any]]:
-    """Yield how many of the changed labels are among the first 2k of k changed ones, and among those doubted."""
+def label_rows(tables: dict[str, FeatureTable]) -> Iterator[dict[str, Any]]:
+    """Yield how many of the changed labels are in the top 2k, of k changed ones, and among those doubted."""
     goals = {"cub20": ">= 95 %", "cub200": ">= 75 %", "tiny20": ">= 90 %"}
     for name, goal in goals.items():
-        yield changed_row(name, seen[name], "at random", goal)
-    yield changed_row("cub20", seen["cub20"], "within the three likeliest others", ">= 70 %")
+        yield changed_row(name, tables[name], "at random", goal)
+    yield changed_row("cub20", tables["cub20"], "within the three likeliest others", ">= 70 %")
 
 
-def changed_row(name: str, seen: Seen, how: str, goal: str) -> dict[str, Any]:
+def changed_row(name: str, images: FeatureTable, how: str, goal: str) -> dict[str, Any]:
     """Change labels of training images, and look for them."""
-    features, labels = seen.views(flip_tta=True)[seen.learned], seen.labels[seen.learned]
+    features, labels = images.views(flip_tta=True)[images.training_rows], images.labels[images.training_rows]
     classes, everyone = int(labels.max()) + 1, np.arange(len(labels))
     likely = np.argsort(-out_of_fold(features, labels, 0), axis=1)
     first, doubted, right = [], [], []
@@ -113,14 +113,14 @@ def changed_row(name: str, seen: Seen, how: str, goal: str) -> dict[str, Any]:
             given[at] = rng.choice(others)
         probabilities = out_of_fold(features, given, draw)
         order = np.argsort(probabilities[everyone, given], kind="stable")[: 2 * len(wrong)]
-        listed = {each.row for each in doubts(probabilities, given)}
+        listed = {each.row for each in find_doubtful_labels(probabilities, given)}
         first.append(len({*order.tolist()} & {*wrong.tolist()}) / len(wrong))
         doubted.append(len(listed & {*wrong.tolist()}) / len(wrong))
         right.append(len(listed & {*wrong.tolist()}) / max(1, len(listed)))
     means = [float(np.mean(each)) for each in (first, doubted, right)]
     shown = f"{percent(means[0])} (doubted: {percent(means[1])}, of the doubted wrong: {percent(means[2])})"
     return row(
-        f"5 % {'random' if how == 'at random' else 'likely wrong'} labels, among the first 2k",
+        f"k {'random' if how == 'at random' else 'likely wrong'} labels (5 %), in the top 2k",
         name,
         goal,
         shown,
@@ -130,12 +130,12 @@ def changed_row(name: str, seen: Seen, how: str, goal: str) -> dict[str, Any]:
     )
 
 
-def strange_rows(seen: dict[str, Seen]) -> Iterator[dict[str, Any]]:
+def strange_rows(tables: dict[str, FeatureTable]) -> Iterator[dict[str, Any]]:
     """Yield how well images of something else are told from those of 20 birds, and how many birds are false alarms."""
-    objects = seen["tiny20"]
+    objects = tables["tiny20"]
     strange = [label for label, name in enumerate(objects.class_names) if name not in BIRDS]
     of_objects = objects.views(flip_tta=True)[np.isin(objects.labels, strange)]
-    birds = seen["cub200"]
+    birds = tables["cub200"]
     others = birds.views(flip_tta=True)[(birds.labels >= 20) & (birds.splits == 2)]
     views, few = birds.views(flip_tta=True), birds.labels < 20
     learned, tested = (np.flatnonzero(few & part) for part in (birds.splits != 2, birds.splits == 2))
@@ -159,19 +159,19 @@ def strange_rows(seen: dict[str, Seen]) -> Iterator[dict[str, Any]]:
     yield row("false alarms", f"{len(known)} test images of 20 birds", "3 to 8 %", percent(alarms), false_alarms=alarms)
 
 
-def copy_rows(name: str, seen: Seen) -> Iterator[dict[str, Any]]:
+def copy_rows(name: str, images: FeatureTable) -> Iterator[dict[str, Any]]:
     """Yield how many altered copies in another split are found, and how many pairs there are without any."""
     rng, rows = np.random.default_rng(0), list(read_rows("data/original"))
     chosen = rng.choice(len(rows), min(COPIES, len(rows)), replace=False)
-    images = [resized(decode(rows[at].encoded), 224) for at in chosen]
+    originals = [resized(decode(rows[at].encoded), 224) for at in chosen]
     kinds: dict[str, Callable[[ImageArray], ImageArray]] = {
         "crops (60 %)": lambda image: cropped(image, rng),
         "mirrored": lambda image: image[:, ::-1],
         "recoloured": lambda image: recoloured(image, rng),
     }
-    runner, whitening = OnnxRunner(Path(f"data/weights/{NETWORK}/graph.onnx")), Whitening.of(seen.features)
+    runner, whitening = OnnxRunner(Path(f"data/weights/{NETWORK}/graph.onnx")), Whitening.fit(images.features)
     for kind, alter in kinds.items():
-        copies = [np.ascontiguousarray(alter(image)) for image in images]
+        copies = [np.ascontiguousarray(alter(image)) for image in originals]
         features, mirrored = (
             np.concatenate(
                 [
@@ -183,16 +183,16 @@ def copy_rows(name: str, seen: Seen) -> Iterator[dict[str, Any]]:
         )
         found = same_scene(
             whitening,
-            np.concatenate([seen.features, features]),
-            np.concatenate([seen.mirrored, mirrored]),
-            np.repeat([0, 1], [len(seen.paths), len(chosen)]),
+            np.concatenate([images.features, features]),
+            np.concatenate([images.mirrored, mirrored]),
+            np.repeat([0, 1], [len(images.paths), len(chosen)]),
         )
         named = {pair[:2] for pair in found}
-        right = float(np.mean([(at, len(seen.paths) + number) in named for number, at in enumerate(chosen)]))
+        right = float(np.mean([(at, len(images.paths) + number) in named for number, at in enumerate(chosen)]))
         yield row(
             f"copies across splits found: {kind}", f"{len(chosen)} of {name}", ">= 95 %", percent(right), found=right
         )
-    pairs = 1000 * len(same_scene(whitening, seen.features, seen.mirrored, seen.splits)) / len(seen.paths)
+    pairs = 1000 * len(same_scene(whitening, images.features, images.mirrored, images.splits)) / len(images.paths)
     yield row("pairs per 1,000 images without copies", name, "<= 5", f"{pairs:.1f}", pairs=pairs)
 
 
@@ -211,26 +211,26 @@ def recoloured(image: ImageArray, rng: np.random.Generator) -> ImageArray:
     return np.asarray(255 * (turned / 255) ** rng.choice([3 / 4, 4 / 3]), np.uint8)
 
 
-def curve_row(seen: dict[str, Seen]) -> dict[str, Any]:
+def curve_row(tables: dict[str, FeatureTable]) -> dict[str, Any]:
     """Return how often the accuracy with all images is within the interval predicted from half of them."""
-    trials = [trial(seen[name], number) for name, count in TRIALS.items() for number in range(count)]
+    trials = [trial(tables[name], number) for name, count in TRIALS.items() for number in range(count)]
     held = sum(each["low"] <= each["reached"] <= each["high"] for each in trials)
     width = 100 * float(np.mean([each["high"] - each["low"] for each in trials]))
     shown = f"{held} of {len(trials)}; mean width {width:.1f} points"
     of = f"{CLASSES_A_TRIAL} classes drawn of cub20, cub200, tiny20"
-    return row("accuracy with all images within what half of them predict", of, ">= 90 %", shown, trials=trials)
+    return row("final accuracy lies in the range predicted from half", of, ">= 90 %", shown, trials=trials)
 
 
-def trial(seen: Seen, number: int) -> dict[str, float]:
+def trial(images: FeatureTable, number: int) -> dict[str, float]:
     """Return the interval predicted from half of the training images of some classes, and what all of them reach."""
     rng = np.random.default_rng([7, number])
-    classes = np.sort(rng.choice(len(seen.class_names), CLASSES_A_TRIAL, replace=False))
-    views = seen.views(flip_tta=True)
-    part = np.isin(seen.labels, classes)
-    labels = np.searchsorted(classes, seen.labels)
+    classes = np.sort(rng.choice(len(images.class_names), CLASSES_A_TRIAL, replace=False))
+    views = images.views(flip_tta=True)
+    part = np.isin(images.labels, classes)
+    labels = np.searchsorted(classes, images.labels)
     whole, test = (
         Images(views[rows], labels[rows])
-        for rows in (np.flatnonzero(part & (seen.splits != 2)), np.flatnonzero(part & (seen.splits == 2)))
+        for rows in (np.flatnonzero(part & (images.splits != 2)), np.flatnonzero(part & (images.splits == 2)))
     )
     half = stratified(whole.labels, 0.5, rng)
     heads = Heads(SETTINGS, CLASSES_A_TRIAL, 0.05)

@@ -1,4 +1,4 @@
-"""What the pre-trained network gives in seconds: accuracy on photographs, time from nothing and with another head.
+"""What the pre-trained network gives in seconds: accuracy on photographs, time of a first run and with another head.
 
     python -m experiments.pretrained_heads CUB_200_2011-20classes.tgz CUB_200_2011-128px.tgz:all tiny-imagenet-20.tar
 

@@ -30,13 +30,13 @@ from stages.networks.common.contract import network_named
 from stages.networks.common.image_set import ImageSet, load_images
 from stages.networks.common.prediction import predict
 from stages.networks.common.settings import Search, config_from
-from stages.networks.common.starting_point import starting_point
+from stages.networks.common.starting_point import read_starting_point
 from stages.reporting.markdown import table
 from stages.runtime.files import read_json
 from stages.training.history import Epoch
 from stages.training.loop import DivergedError, fit
-from stages.tuning.known import Tuning
 from stages.tuning.results import WORST_LOSS
+from stages.tuning.trial_history import Tuning
 
 NETWORK, FOLDS, EARLY = "own_cnn", 2, 2  # EARLY: epochs of the defaults, as search.min_resource is
 
@@ -97,7 +97,7 @@ def trained_settings(count: int) -> list[list[Trained]]:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     device.be_deterministic()
     device.keep_freed_memory()
-    network, start = network_named(NETWORK), starting_point(NETWORK)
+    network, start = network_named(NETWORK), read_starting_point(NETWORK)
     expected = start.image_size, start.normalisation
     sets = [load_images(f"data/{name}", device.device(), *expected) for name in ("original", "validation", "test")]
     defaults = config_from(network.schema, read_json(f"data/settings/{NETWORK}/training.json"))

@@ -1,4 +1,4 @@
-"""What tuning is worth: the own CNN's `tuned` less its `default` on test images, from good defaults and from bad ones.
+"""What tuning is worth: the own CNN's `tuned` minus its `default` on test images, from good defaults and from bad ones.
 
     python -m experiments.tuning_gain CUB_200_2011-20classes.tgz tiny-imagenet-20.tar
 
@@ -82,7 +82,7 @@ def table_of(found: Mapping[tuple[str, int, str], Gain]) -> str:
         bad = {key: gain for key, gain in found.items() if key[2] == fault}
         few, good = list(bad.values()), [found[images, seed, ""] for images, seed, _ in bad]
         rows.append([fault, str(len(few)), recovered(few, good), mean_default(few)])
-    return table(["studies", "n", "tuned less default, points", "default"], rows)
+    return table(["studies", "n", "tuned minus default, points", "default"], rows)
 
 
 def seeds(count: int) -> range:
@@ -122,7 +122,7 @@ def recovered(bad: Sequence[Gain], good: Sequence[Gain]) -> str:
     """Return what tuning is worth from bad defaults, and how many points these had lost to good ones."""
     lost = float(np.mean([each.default for each in good]) - np.mean([each.default for each in bad]))
     worth = points(float(np.mean([each.worth for each in bad])))
-    return f"{worth}, where {points(lost)} were lost" if lost > 0 else f"{worth}, where nothing was lost"
+    return f"{worth}, where {100 * lost:.1f} were lost" if lost > 0 else f"{worth}, where nothing was lost"
 
 
 def with_interval(gains: Sequence[float]) -> str:

@@ -12,6 +12,7 @@ from stages.networks.common.contract import network_named
 
 ROOT = Path(__file__).resolve().parent.parent
 NOT_COPIED = ("metrics", "dvc.lock", "tests")  # what a study that has not run lacks; and tests, which no study needs
+COMPILED = "stages/kernels/__pycache__/*.nb[ci]"  # by Numba, for files of this age
 
 # what a person's shell has: not what hides faults of __pycache__, nor what `make test` tells the makes it starts
 REMOVED_VARIABLES = ("PYTHONDONTWRITEBYTECODE", "MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS")
@@ -23,12 +24,16 @@ ENVIRONMENT |= {
 
 
 def copy_project(folder: Path) -> None:
-    """Copy the project's files, also those not committed yet, but for its results and tests; make it a repository."""
-    listed = run("git", "ls-files", "-co", "--exclude-standard", folder=ROOT)
-    for name in listed.splitlines():
+    """Copy the project's files, also those not committed yet, but for its results and tests; make it a repository.
+
+    Kernels that are compiled already are copied as well: compiling them takes as long as the rest of a small study.
+    """
+    listed = run("git", "ls-files", "-co", "--exclude-standard", folder=ROOT).splitlines()
+    compiled = [path.relative_to(ROOT).as_posix() for path in ROOT.glob(COMPILED)]
+    for name in [*listed, *compiled]:
         if name.split("/")[0] not in NOT_COPIED and (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, folder / name)
+            shutil.copy2(ROOT / name, folder / name)
     run("git", "init", "-q", "-b", "main", folder=folder)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from stages.networks.common.features import write_features, write_no_features
 from stages.networks.common.runner import OnnxRunner
-from stages.networks.common.starting_point import starting_point
+from stages.networks.common.starting_point import read_starting_point
 from stages.runtime.command import run_stage
 from stages.runtime.files import atomic_folder, read_json, write_json
 
@@ -15,7 +15,7 @@ def main(network: str, images: str) -> None:
 
     Of other networks, and of images that no run of the study takes, there are none.
     """
-    began, start = time.perf_counter(), starting_point(network)
+    began, start = time.perf_counter(), read_starting_point(network)
     timing = {"seconds": 0.0, "images": 0}
     with atomic_folder(f"data/features/{network}/{images}") as folder:
         if start.frozen and read_json(f"data/settings/{network}/{images}.json")["used"]:

@@ -14,7 +14,7 @@ from stages.images.reading import decode
 from stages.images.shards import read_rows
 from stages.networks.common.contract import network_named
 from stages.networks.common.runner import Images, OnnxRunner
-from stages.networks.common.starting_point import starting_point
+from stages.networks.common.starting_point import read_starting_point
 from stages.networks.common.weights import Metadata, required_metadata, restore
 from stages.reporting.records import best_run, records_of_study
 from stages.runtime.command import run_stage
@@ -55,7 +55,7 @@ def heat_maps(folder: Path, metadata: Metadata, images: Images, classes: NDArray
     runner = OnnxRunner(folder / "graph.onnx")
     if "feature_map" in runner.output_names():
         (maps,) = runner.run(images, "feature_map")
-        weight = load_file(folder / "weights.safetensors")[f"{starting_point(metadata.network).head}weight"]
+        weight = load_file(folder / "weights.safetensors")[f"{read_starting_point(metadata.network).head}weight"]
         return class_activation_maps(maps[: len(images)], weight, classes, metadata.head_power)
     import torch  # takes seconds
 

@@ -8,12 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.inspection import near_pairs
-from stages.inspection.doubtful import Doubt, doubts
+from stages.inspection.doubtful import DoubtfulLabel, find_doubtful_labels
+from stages.inspection.image_features import (
+    SPLITS,
+    TEST,
+    FeatureTable,
+    Heads,
+    backbone_features,
+    out_of_fold_probabilities,
+    run_features,
+)
 from stages.inspection.learning_curve import Images, learning_curve
 from stages.inspection.photograph_map import positions
-from stages.inspection.seen import SPLITS, TEST, Heads, Seen, probabilities_of, seen_by_backbone, seen_by_run
 from stages.inspection.thumbnails import MAPPED, write_map, write_thumbnails
-from stages.networks.common.starting_point import starting_point
+from stages.networks.common.starting_point import read_starting_point
 from stages.networks.common.weights import required_metadata
 from stages.reporting.records import Records, best_run, records_of_study
 from stages.runtime.command import run_stage
@@ -42,27 +50,29 @@ def main() -> None:
         if wanted:
             run, frozen = chosen_run(records_of_study(study), study)
             metadata = required_metadata(f"data/trained/{run}/weights.safetensors")
-            seen = seen_by_backbone(metadata.network) if frozen else seen_by_run(Path(f"data/trained/{run}"), metadata)
+            table = (
+                backbone_features(metadata.network) if frozen else run_features(Path(f"data/trained/{run}"), metadata)
+            )
             settings = HeadSettings(metadata.settings["head_power"], metadata.settings["head_shrinkage"])
-            views = seen.views(flip_tta=frozen and metadata.settings["flip_tta"])
-            probabilities, heads = probabilities_of(seen, views, settings, study.seeds[0])
-            listed = doubts(probabilities, seen.labels)
-            doubtful = [doubt_row(seen, doubt) for doubt in listed]
-            found = {"run": run, "frozen": frozen, "images": counted(seen.splits)}
-            found["doubtful"] = counted(seen.splits[[each.row for each in listed]])
-            found |= curve_of(seen, views, heads) | pairs_of(seen, probabilities)
+            views = table.views(flip_tta=frozen and metadata.settings["flip_tta"])
+            probabilities, heads = out_of_fold_probabilities(table, views, settings, study.seeds[0])
+            listed = find_doubtful_labels(probabilities, table.labels)
+            doubtful = [doubt_row(table, doubt) for doubt in listed]
+            found = {"run": run, "frozen": frozen, "images": counted(table.splits)}
+            found["doubtful"] = counted(table.splits[[each.row for each in listed]])
+            found |= curve_of(table, views, heads) | pairs_of(table, probabilities)
             shown = [each["file"] for each in doubtful[:SHOWN_DOUBTS]]
             write_thumbnails(folder, {*shown, *paths_in(found)})
-            places = positions(seen.features, stream(0, "map"))
-            write_map(folder, seen, places, {each.row for each in listed}, spread(len(seen.paths), listed))
+            places = positions(table.features, stream(0, "map"))
+            write_map(folder, table, places, {each.row for each in listed}, thumbnail_rows(len(table.paths), listed))
         write_json(folder / "insight.json", found)
     write_csv("data/doubtful.csv", COLUMNS, doubtful)
 
 
-def chosen_run(scores: Records, study: Study) -> tuple[str, bool]:
+def chosen_run(records: Records, study: Study) -> tuple[str, bool]:
     """Return the best run of a network whose backbone never saw the labels, and True; else the best run, and False."""
-    frozen = {key: records for key, records in scores.items() if starting_point(key.network).frozen}
-    run = best_run(frozen or scores, study)
+    frozen = {key: of_seeds for key, of_seeds in records.items() if read_starting_point(key.network).frozen}
+    run = best_run(frozen or records, study)
     return referred(f"data/trained/{run}") or run, bool(frozen)
 
 
@@ -71,22 +81,22 @@ def counted(splits: NDArray[np.int64]) -> dict[str, int]:
     return {name: int((splits == number).sum()) for number, name in enumerate(SPLITS)}
 
 
-def doubt_row(seen: Seen, doubt: Doubt) -> dict[str, Any]:
+def doubt_row(table: FeatureTable, doubt: DoubtfulLabel) -> dict[str, Any]:
     """Return a row of data/doubtful.csv."""
-    names = seen.class_names
+    names = table.class_names
     return {
-        "file": seen.paths[doubt.row],
-        "split": SPLITS[seen.splits[doubt.row]],
-        "given": names[seen.labels[doubt.row]],
+        "file": table.paths[doubt.row],
+        "split": SPLITS[table.splits[doubt.row]],
+        "given": names[table.labels[doubt.row]],
         "likelier": names[doubt.likelier],
         "probability": f"{doubt.probability:.4f}",
         "likelier_probability": f"{doubt.sureness:.4f}",
     }
 
 
-def curve_of(seen: Seen, views: Floats, heads: Heads) -> dict[str, Any]:
+def curve_of(table: FeatureTable, views: Floats, heads: Heads) -> dict[str, Any]:
     """Return the learning curve, and the classes that gained most from the second half of their images."""
-    training, test = (Images(views[rows], seen.labels[rows]) for rows in (seen.learned, seen.tested))
+    training, test = (Images(views[rows], table.labels[rows]) for rows in (table.training_rows, table.test_rows))
 
     def fit(features: Floats, labels: NDArray[np.int64]) -> Any:
         return lambda others: heads.fitted_probabilities(features, labels, others)
@@ -94,38 +104,38 @@ def curve_of(seen: Seen, views: Floats, heads: Heads) -> dict[str, Any]:
     curve = learning_curve(training, test, fit, stream(0, "learning curve"))
     if curve is None:
         return {"curve": None}
-    gains = dict(zip(seen.class_names, curve.gains, strict=True))
+    gains = dict(zip(table.class_names, curve.gains, strict=True))
     points = [each._asdict() for each in curve.points]
     return {"curve": {"points": points, "prediction": curve.prediction._asdict(), "gains": gains}}
 
 
-def pairs_of(seen: Seen, probabilities: Floats) -> dict[str, Any]:
+def pairs_of(table: FeatureTable, probabilities: Floats) -> dict[str, Any]:
     """Return pairs of images across splits that may show one scene, and the nearest of classes that are confused."""
-    whitening, names = Whitening.of(seen.features), seen.class_names
-    scenes = near_pairs.same_scene(whitening, seen.features, seen.mirrored, seen.splits)
+    whitening, names = Whitening.fit(table.features), table.class_names
+    scenes = near_pairs.same_scene(whitening, table.features, table.mirrored, table.splits)
     confusion = np.zeros((len(names), len(names)), np.int64)
-    np.add.at(confusion, (seen.labels, probabilities.argmax(axis=1)), 1)
-    directions, confused = whitening.directions(seen.features), []
+    np.add.at(confusion, (table.labels, probabilities.argmax(axis=1)), 1)
+    directions, confused = whitening.directions(table.features), []
     for one, other, times in near_pairs.confused_classes(confusion, CONFUSED):
-        nearest = near_pairs.across_the_boundary(directions, seen.labels, one, other, OF_EACH)
-        confused.append({"one": names[one], "other": names[other], "times": times, "pairs": described(seen, nearest)})
-    with_test = sum(TEST in seen.splits[[each.one, each.other]] for each in scenes)
+        nearest = near_pairs.across_the_boundary(directions, table.labels, one, other, OF_EACH)
+        confused.append({"one": names[one], "other": names[other], "times": times, "pairs": described(table, nearest)})
+    with_test = sum(TEST in table.splits[[each.one, each.other]] for each in scenes)
     return {
-        "same_scene": {"pairs": len(scenes), "with_test": with_test, "shown": described(seen, scenes[:SHOWN_PAIRS])},
+        "same_scene": {"pairs": len(scenes), "with_test": with_test, "shown": described(table, scenes[:SHOWN_PAIRS])},
         "confused": confused,
     }
 
 
-def described(seen: Seen, pairs: Sequence[near_pairs.Pair]) -> list[dict[str, Any]]:
+def described(table: FeatureTable, pairs: Sequence[near_pairs.Pair]) -> list[dict[str, Any]]:
     """Return pairs with the paths, splits and classes of both images."""
     return [
         {
             "similarity": round(pair.similarity, 3),
             "images": [
                 {
-                    "file": seen.paths[row],
-                    "split": SPLITS[seen.splits[row]],
-                    "class": seen.class_names[seen.labels[row]],
+                    "file": table.paths[row],
+                    "split": SPLITS[table.splits[row]],
+                    "class": table.class_names[table.labels[row]],
                 }
                 for row in (pair.one, pair.other)
             ],
@@ -140,7 +150,7 @@ def paths_in(found: Mapping[str, Any]) -> list[str]:
     return [image["file"] for pair in pairs for image in pair["images"]]
 
 
-def spread(count: int, listed: Sequence[Doubt]) -> set[int]:
+def thumbnail_rows(count: int, listed: Sequence[DoubtfulLabel]) -> set[int]:
     """Return the rows whose thumbnails the map carries: the doubtful ones first, then others at equal distances."""
     doubtful = [each.row for each in listed][:MAPPED]
     others = np.linspace(0, count - 1, min(count, MAPPED - len(doubtful))).round().astype(int)

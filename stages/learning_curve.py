@@ -13,7 +13,7 @@ from stages.networks.common.contract import network_named
 from stages.networks.common.image_set import ImageSet, load_images
 from stages.networks.common.prediction import predict
 from stages.networks.common.settings import config_from
-from stages.networks.common.starting_point import starting_point
+from stages.networks.common.starting_point import read_starting_point
 from stages.runtime.command import run_stage
 from stages.runtime.config import read_section
 from stages.runtime.errors import UserError
@@ -34,7 +34,7 @@ def main(network: str) -> None:
     Validation images are the same for all parts. Interrupted, it goes on after the last epoch.
     """
     seed, values = read_section("seed", NonNegativeInt), read_json(f"data/settings/{network}/training.json")
-    chosen, start = network_named(network), starting_point(network)
+    chosen, start = network_named(network), read_starting_point(network)
     device.be_deterministic()
     device.keep_freed_memory()
     training, validation, test = (
@@ -49,7 +49,7 @@ def main(network: str) -> None:
         prediction = predicted(points, len(test))
         curve = {"points": [each._asdict() for each in points], "prediction": prediction._asdict()}
     write_json(f"data/hyperparameters/{network}/learning_curve.json", curve)
-    shutil.rmtree(FOLDER / kept(task), ignore_errors=True)
+    shutil.rmtree(FOLDER / checkpoint_name(task), ignore_errors=True)
 
 
 def points_of(task: Task, test: ImageSet, mark: str) -> Iterator[Point]:
@@ -61,11 +61,11 @@ def points_of(task: Task, test: ImageSet, mark: str) -> Iterator[Point]:
             seed = derived_seed(task.seed, "learning curve", str(share), draw)
             rows = stratified(labels, share, stream(seed, "rows"))
             part = task._replace(training=task.training.subset(rows), seed=seed)
-            accuracies.append(accuracy(part, test, f"{kept(task)}/{100 * share:g}-{draw}", mark))
+            accuracies.append(accuracy(part, test, f"{checkpoint_name(task)}/{100 * share:g}-{draw}", mark))
         yield Point(len(rows), accuracies)
 
 
-def kept(task: Task) -> str:
+def checkpoint_name(task: Task) -> str:
     """Return the name of the folder of checkpoints."""
     return f"learning-curve-{task.network.name}"
 

@@ -7,7 +7,7 @@ from pydantic import Field
 from stages.reporting.analysis import Analysis, analyse
 from stages.reporting.answer import answer
 from stages.reporting.calibration import calibration_section
-from stages.reporting.comparisons import answers_of, counts_of_test_images, is_head
+from stages.reporting.comparisons import counts_of_test_images, is_head, outcomes_of
 from stages.reporting.costs import compared, cost, costs_of_study, with_features, with_timing
 from stages.reporting.data_summary import (
     DataSummary,
@@ -27,8 +27,8 @@ from stages.reporting.records import (
     Records,
     classes_of,
     means,
+    metric_names,
     nested,
-    qualities,
     records_of_study,
 )
 from stages.reporting.search import trials_of
@@ -84,10 +84,10 @@ def main() -> None:
         read_section("dataset.source", str),
         read_section("report", Settings),
     )
-    scores, costs = records_of_study(study), costs_of_study(study)
+    records, costs = records_of_study(study), costs_of_study(study)
     costs = {key: [with_features(with_timing(one, key), key) for one in each] for key, each in costs.items()}
-    names = qualities(scores)
-    write_json("metrics/metrics.json", nested({key: means(each, names) for key, each in scores.items()}))
+    names = metric_names(records)
+    write_json("metrics/metrics.json", nested({key: means(each, names) for key, each in records.items()}))
     write_json("metrics/cost.json", nested({key: compared(cost(each)) for key, each in costs.items()}))
     images = DataSummary(
         source,
@@ -97,20 +97,20 @@ def main() -> None:
         {
             "original": counts_of("data/original"),
             "validation": counts_of("data/validation"),
-            "test": counts_of_test_images(scores),
+            "test": counts_of_test_images(records),
         },
     )
     insight = read_insight(settings.learning_curve)
-    told = report(scores, costs, images, insight, settings.of_published(source))
-    write_text("metrics/report.md", told.markdown())
+    written = report(records, costs, images, insight, settings.of_published(source))
+    write_text("metrics/report.md", written.markdown())
     taken = {key: cost(each) for key, each in costs.items()}
-    write_text("metrics/model-card.md", model_card(scores, taken, told.analysis, images, insight))
+    write_text("metrics/model-card.md", model_card(records, taken, written.analysis, images, insight))
     evidence = Evidence(
-        markdown=told.sections,
-        scores=scores,
+        markdown=written.sections,
+        records=records,
         costs=taken,
-        analysis=told.analysis,
-        histories=histories_of(scores, told.analysis, study.seeds),
+        analysis=written.analysis,
+        histories=histories_of(records, written.analysis, study.seeds),
         counts=images.counts,
         trials={network: trials_of(network) for network in study.networks},
         samples=samples_of("data/original"),
@@ -123,52 +123,52 @@ def main() -> None:
         write_plots(folder / "plots", evidence)
 
 
-def histories_of(scores: Records, analysis: Analysis, seeds: list[int]) -> dict[str, dict[str, list[float]]]:
+def histories_of(records: Records, analysis: Analysis, seeds: list[int]) -> dict[str, dict[str, list[float]]]:
     """Return accuracy and loss on validation of each run after each epoch; heads have none."""
     return {
         f"{configuration}-{seed}": record["history"]
         for configuration in analysis.distinct()
-        if not is_head(scores[configuration])
-        for seed, record in zip(seeds, scores[configuration], strict=True)
+        if not is_head(records[configuration])
+        for seed, record in zip(seeds, records[configuration], strict=True)
     }
 
 
-def report(scores: Records, costs: Records, images: DataSummary, insight: Insight, published: bool) -> Report:
+def report(records: Records, costs: Records, images: DataSummary, insight: Insight, published: bool) -> Report:
     """Return the report, by section; `published`: held against the published study as well."""
     taken = {configuration: cost(each) for configuration, each in costs.items()}
-    answers = answers_of(scores)
-    trained = {key: each for key, each in costs.items() if not is_head(scores[key])}  # in epochs
-    claims, epochs = (leads(scores, answers), epochs_p_value(trained)) if published else ({}, {})
-    analysis, judged, p_values = analyse(scores, claims, epochs, answers)
-    found = findings(scores, trained, judged, p_values) if published else []
+    outcomes = outcomes_of(records)
+    trained = {key: each for key, each in costs.items() if not is_head(records[key])}  # in epochs
+    claims, epochs = (leads(records, outcomes), epochs_p_value(trained)) if published else ({}, {})
+    analysis, judged, p_values = analyse(records, claims, epochs, outcomes)
+    found = findings(records, trained, judged, p_values) if published else []
     sections = {
         "answer": [
-            *answer(scores, taken, analysis, images, gain_of(insight.found)),
+            *answer(records, taken, analysis, images, gain_of(insight.found)),
             *([SYNTHETIC] if images.source == "synthetic" else []),
         ],
         "images": [
-            introduction(scores, images.source),
+            introduction(records, images.source),
             splits_table(images),
-            together_line(images) if any(map(is_head, scores.values())) else "",
+            together_line(images) if any(map(is_head, records.values())) else "",
             *left_out_lines(images.left_out),
             small_classes_line(images.composition["left_out_classes"]),
         ],
-        "results": results_section(scores, taken, analysis),
+        "results": results_section(records, taken, analysis),
         "worth": worth_section({key: taken[key] for key in trained}, analysis),
         "findings": findings_section(found),
-        "calibration": calibration_section(scores, analysis),
-        "times": times_section(taken, len(classes_of(scores))) if published else [],
-        "settings": settings_section(scores),
-        "cost": cost_section(scores, taken, analysis),
-        "classes": classes_section(scores, analysis),
+        "calibration": calibration_section(records, analysis),
+        "times": times_section(taken, len(classes_of(records))) if published else [],
+        "settings": settings_section(records),
+        "cost": cost_section(records, taken, analysis),
+        "classes": classes_section(records, analysis),
         **insight_sections(insight),
     }
     return Report(sections, analysis)
 
 
-def introduction(scores: Records, source: str) -> str:
+def introduction(records: Records, source: str) -> str:
     """Say what every run is scored on, and from how many seeds it was trained."""
-    first, classes = next(iter(scores.values())), len(classes_of(scores))
+    first, classes = next(iter(records.values())), len(classes_of(records))
     repeated = f" Each run was trained from {len(first)} seeds; numbers are means." if len(first) > 1 else ""
     return (
         f"{classes} classes of source `{source}`; every run is scored on the same {first[0]['images']:,} test"

@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from stages.networks.common.starting_point import starting_point
+from stages.networks.common.starting_point import read_starting_point
 from stages.runtime.command import run_stage
 from stages.runtime.files import atomic_folder, read_json
 from stages.runtime.runs import Run, refer_to
@@ -23,7 +23,7 @@ def main(network: str, hyperparameters: str, data: str, seed: str) -> None:
         refer_to(run._replace(hyperparameters=source["same_as"]), f"data/trained/{run}")
     elif source == {"data": data, "seed": run.seed}:
         copy_training(searched, Path(f"data/trained/{run}"))
-    elif starting_point(network).frozen:
+    elif read_starting_point(network).frozen:
         from stages.training.head_run import load_head_data, write_head
 
         began, values = time.perf_counter(), read_json(f"data/hyperparameters/{network}/{hyperparameters}.json")

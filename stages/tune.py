@@ -5,11 +5,11 @@ from tempfile import TemporaryDirectory
 
 from stages.networks.common.contract import network_named
 from stages.networks.common.settings import Search, config_from
-from stages.networks.common.starting_point import starting_point
+from stages.networks.common.starting_point import read_starting_point
 from stages.runtime.command import run_stage
 from stages.runtime.errors import UserError
 from stages.runtime.files import read_json
-from stages.tuning.results import Found, write_hyperparameters
+from stages.tuning.results import SearchResult, write_hyperparameters
 
 HELPER = "only-trials"  # of a process beside the one that DVC has started, which alone writes what is found
 
@@ -25,13 +25,13 @@ def main(network: str, role: str = "") -> None:
     chosen, asked = network_named(network), read_json(f"data/settings/{network}/search.json")
     seed, compared = asked.pop("seed"), asked.pop("hyperparameters")
     defaults = config_from(chosen.schema, read_json(f"data/settings/{network}/training.json"))
-    frozen = starting_point(network).frozen
+    frozen = read_starting_point(network).frozen
     if role == HELPER and (frozen or "tuned" not in compared):
         raise UserError(
             f"{network} has no search to help: its head is found in seconds, or no run of the study is tuned"
         )
     if "tuned" not in compared:
-        write_hyperparameters(network, defaults, Found({}, [], {}), seed, compared)
+        write_hyperparameters(network, defaults, SearchResult({}, [], {}), seed, compared)
         return
     if frozen:
         from stages.tuning.head_search import search_head

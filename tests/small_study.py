@@ -14,7 +14,7 @@ from stages.networks.common.contract import network_named
 from stages.networks.common.image_set import load_images
 from stages.networks.common.prediction import predict
 from stages.networks.common.settings import config_from
-from stages.networks.common.starting_point import new_network, starting_point
+from stages.networks.common.starting_point import new_network, read_starting_point
 from stages.runtime.files import read_json, write_json
 from stages.runtime.runs import Run
 from stages.training.history import Epoch
@@ -64,7 +64,7 @@ def write_untrained(network: str, seed: int = 0) -> str:
     weights.main(network)
     run, chosen = Run(network, "default", "original", 1), network_named(network)
     config = config_from(chosen.schema, read_json(f"data/settings/{network}/training.json"))
-    start, cpu = starting_point(network), device.device()
+    start, cpu = read_starting_point(network), device.device()
     original, validation = (
         load_images(f"data/{name}", cpu, start.image_size, start.normalisation) for name in ("original", "validation")
     )

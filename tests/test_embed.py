@@ -17,7 +17,7 @@ from stages.images.shards import read_rows, row_count
 from stages.networks.common.features import read_features
 from stages.networks.common.prediction import normalised
 from stages.networks.common.runner import OnnxRunner
-from stages.networks.common.starting_point import starting_point
+from stages.networks.common.starting_point import read_starting_point
 from stages.networks.efficientnet_lite0 import network as lite0
 from stages.runtime.files import read_json
 from tests.conftest import network_settings
@@ -27,7 +27,7 @@ FOLDER = Path("data/features/efficientnet_lite0")
 
 def test_features_are_what_torch_gives_for_an_image_and_its_mirror_image(at_study):
     """To 1e-4, of images of the network's own size."""
-    start = starting_point("efficientnet_lite0")
+    start = read_starting_point("efficientnet_lite0")
     model = lite0.build(network_settings("efficientnet_lite0"), 3, 80).eval()
     model.load_state_dict(load_file("data/weights/efficientnet_lite0/weights.safetensors"), strict=False)
     model.classifier = torch.nn.Identity()
@@ -53,7 +53,7 @@ def test_each_row_belongs_to_an_image_and_any_program_can_read_it(at_study):
 def test_networks_of_different_sizes_share_the_images(at_study):
     """Stored once, at the larger of the sizes; of a network whose backbone learns there are no features."""
     assert {decode(row.encoded).shape for row in read_rows("data/original")} == {(90, 90, 3)}
-    assert [starting_point(name).image_size for name in ("own_cnn", "efficientnet_lite0")] == [64, 80]
+    assert [read_starting_point(name).image_size for name in ("own_cnn", "efficientnet_lite0")] == [64, 80]
     assert pq.read_table("data/features/own_cnn/original/features.parquet").num_rows == 0
     assert read_json("data/features/own_cnn/original.json") == {"seconds": 0.0, "images": 0}
 

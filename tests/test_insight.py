@@ -10,7 +10,7 @@ import pytest
 
 from helpers.projects import set_params
 from stages import insight
-from stages.inspection.seen import Seen
+from stages.inspection.image_features import FeatureTable
 from stages.reporting.insight import insight_sections, read_insight
 from stages.reporting.insight_page import INSIGHT_SECTIONS
 from stages.runtime.files import read_csv, read_json
@@ -71,10 +71,10 @@ def test_hostile_sets_are_looked_at_as_well(project, monkeypatch, names, each, s
     features = np.random.default_rng(0).uniform(0, 1, (1 if same else len(labels), 16)).astype(np.float32)
     features = np.broadcast_to(features, (len(labels), 16))
     paths = [f"{number}/1.jpg" for number in range(each * len(names))] * 3  # as write_data has them
-    seen = Seen(features, features, labels, splits, paths, [""] * len(labels), names)
+    table = FeatureTable(features, features, labels, splits, paths, [""] * len(labels), names)
     settings = {"head_power": 0.5, "head_shrinkage": 0.5, "flip_tta": True}
     metadata = SimpleNamespace(network="own_cnn", settings=settings)
-    for name, value in {"chosen_run": ("run", True), "required_metadata": metadata, "seen_by_backbone": seen}.items():
+    for name, value in {"chosen_run": ("run", True), "required_metadata": metadata, "backbone_features": table}.items():
         monkeypatch.setattr(insight, name, lambda *_, value=value: value)
     monkeypatch.setattr(insight, "records_of_study", lambda _: {})
     write_data(names * each)

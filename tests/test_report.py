@@ -123,19 +123,19 @@ def test_the_report_opens_with_the_answer(runs):
     write_json("data/composition.json", composition)
     opening = reported().partition("| split")[0]
     for said in (
-        "# Report **The own CNN names 8 of 10 images correctly; the ResNet50 as many.** Which of them is better, these",
-        " test images cannot tell. One training of it takes 1 min 00 s and 1,000 MB of memory.",
+        "# Report **The own CNN names 8 of 10 images correctly; the ResNet50 as many.** These test images cannot",
+        " tell which of them is better. Training it once takes 1 min 00 s and 1,000 MB of memory.",
         "- Accuracy: the best of 8 runs, own_cnn-tuned-augmented, has an accuracy of 7",
-        "on 40 test images (these trainings; corrected for being the best of several)",
+        "on 40 test images (of these trained networks; corrected for being the best of several)",
         " It must beat always naming the commonest class (50.0 %).",
         "- Cannot be told from the best: own_cnn-default-augmented, resnet50-default-augmented, resnet50-tuned-",
-        "- Such a study (40 test images, one training of each run) finds a gain of ",
-        " points four times of five, and smaller gains less often. To find them as often, a gain of 5 points takes ",
+        "- Such a study (40 test images, one seed for each run) detects a gain of ",
+        " points four times out of five, and smaller gains less often. To detect those as often, a gain of 5 points",
         " test images and a gain of 2 points takes about ",
-        "- Probabilities, as `classify` gives them: off by 4.1 % on average, no more than chance alone makes it (up to"
-        " 6.0 %, 95 times of 100).",
+        "- Probabilities, as `classify` gives them: off by 4.1 % on average, no more than chance alone explains (up to"
+        " 6.0 %, in 95 of 100 cases).",
         "- Better: augmented instead of original +35.0 (",
-        ") points, in one training each.",
+        ") points, with one seed each.",
         "- Undecided: resnet50 instead of own_cnn +0.0 (",
         "; tuned instead of default +2.5 (",
         "- To try next: `study.seeds: [1, 2, 3]`, ",
@@ -155,7 +155,7 @@ def test_several_seeds_are_not_asked_for_where_there_are_three(runs):
     text = reported()
     assert "To try next" not in text
     assert "- Better: augmented instead of original +45.0 (" in text
-    assert "(trainings like these; corrected" in text
+    assert "(of networks trained like these; corrected" in text
     assert "Every other run is surely worse." in text
     assert "training each" not in text
 
@@ -237,9 +237,9 @@ def test_a_study_of_other_networks_has_nothing_of_the_published_one(runs):
     assert "published" not in text
     assert "reference study" not in text
     assert "resnet50" not in text.lower()
-    assert "| mine instead of convnext_tiny | default, original | better in one training each | +40.0 |" in text
+    assert "| mine instead of convnext_tiny | default, original | better with one seed each | +40.0 |" in text
     assert (
-        "| mobilenet_v3_large instead of convnext_tiny | default, original | better in one training each | +20.0 |"
+        "| mobilenet_v3_large instead of convnext_tiny | default, original | better with one seed each | +20.0 |"
         in text
     )
 
@@ -258,8 +258,8 @@ def test_the_published_findings_are_judged(runs):
 
 @pytest.mark.parametrize(
     ("tuned", "says"),
-    [(38, "are better in one training each: +20.0 ("), (30, "may be as good as the defaults: +0.0 (-"),
-     (31, "may be as good as the defaults: +2.5 ("), (22, "are worse in one training each: -20.0 (")],
+    [(38, "are better with one seed each: +20.0 ("), (30, "may be as good as the defaults: +0.0 (-"),
+     (31, "may be as good as the defaults: +2.5 ("), (22, "are worse with one seed each: -20.0 (")],
 )  # fmt: skip
 def test_whether_tuning_paid_is_said_of_test_images(runs, tuned, says):
     """Where the interval holds zero, nobody knows."""
@@ -378,7 +378,7 @@ def test_the_model_card_tells_who_gets_the_network_what_to_know(runs):
     assert r"Licence of the images: CC BY 4.0, \*Jane\*." in card
     assert "Accuracy 8" in card
     assert "corrected for being the best of several) on 40 test images" in card
-    assert "off by 4.1 % on average, no more than chance alone makes it" in card
+    assert "off by 4.1 % on average, no more than chance alone explains" in card
     assert "cross entropy 1.250. It must beat" in card  # of the probabilities that it gives
     assert "; 1,200 others chose its best epoch" in card
     assert card.index("crow") < card.index("jay")  # the best class first
@@ -480,7 +480,7 @@ def test_pre_trained_weights_are_a_technique(runs):
     write_json("data/features/resnet50/validation.json", {"seconds": 5.0, "images": 4})
     text = reported()
     assert "# Report **The pre-trained ResNet50 names 38 of 40 images correctly; the own CNN 20.**" in text
-    assert "| **pre-trained weights instead of random weights** | **mean** | better in one training each |" in text
+    assert "| **pre-trained weights instead of random weights** | **mean** | better with one seed each |" in text
     assert "Pre-trained (resnet50): their weights may have seen some of the test photographs" in text
     assert read_json("metrics/cost.json")["resnet50"]["default"]["original"]["seconds"] == 95
 

@@ -24,7 +24,7 @@ from stages.runtime.pipeline import remove_leftovers
 from stages.runtime.study import Study
 from stages.runtime.yaml_files import read_yaml
 
-LOCK = Path("dvc.lock")
+LOCK, RAW = Path("dvc.lock"), Path("data/raw")
 USUAL_INPUT = 224  # pixels a side, of networks that ImageNet has trained
 LARGEST_NETWORK = 28_000_000  # parameters: of those in stages/networks, ConvNeXt-Tiny's
 SCHEMAS: dict[str, Any] = {
@@ -55,9 +55,9 @@ def main() -> None:
     ]
     sources = {f"dataset.{name}": fetch.source_module(name).Settings for name in fetch.source_names()}
     for key, schema in (SCHEMAS | sources).items():
-        lines += lines_of(partial(read_section, key, schema))
+        lines += error_lines(partial(read_section, key, schema))
     lines += network_faults()
-    lines += lines_of(check_contradictions) if not lines else []
+    lines += error_lines(check_contradictions) if not lines else []
     if lines:
         raise UserError(*dict.fromkeys(lines))
     remove_leftovers(read_yaml(PIPELINE)["stages"], read_yaml(PARAMS))
@@ -71,17 +71,17 @@ def main() -> None:
 def repro_options() -> list[str]:
     """Return what tells `dvc repro` to go on without the folder of images, where it is missing and was fetched from."""
     path = read_section("dataset.folder.path", str)
-    return ["--allow-missing"] if not Path(path).exists() and is_fetched(path) else []
+    return ["--allow-missing"] if not Path(path).exists() and RAW.is_dir() and was_fetched(path) else []
 
 
-def is_fetched(path: str) -> bool:
-    """Say whether what fetch once made of a folder is here, as in a clone that has pulled it."""
+def was_fetched(path: str) -> bool:
+    """Say whether the study was made from this folder, here or by whoever committed dvc.lock."""
     lock = read_yaml(LOCK) if LOCK.is_file() else {}
     fetched = (lock.get("stages") or {}).get("fetch", {})
-    return Path("data/raw").is_dir() and path in [dep["path"] for dep in fetched.get("deps", [])]
+    return path in [dep["path"] for dep in fetched.get("deps", [])]
 
 
-def lines_of(check: Callable[[], object]) -> list[str]:
+def error_lines(check: Callable[[], object]) -> list[str]:
     """Return the lines of the UserError that a check raises, if any."""
     try:
         check()
@@ -98,11 +98,11 @@ def network_faults() -> list[str]:
     except UserError as problem:
         return list(problem.lines)
     fields: dict[str, Any] = dict.fromkeys(network_names(), (dict[str, Any] | None, None))
-    lines = lines_of(partial(read_section, "networks", create_model("Networks", __base__=Section, **fields)))
-    lines += lines_of(partial(read_section, "study.networks", list[Annotated[str, AfterValidator(_existing)]]))
+    lines = error_lines(partial(read_section, "networks", create_model("Networks", __base__=Section, **fields)))
+    lines += error_lines(partial(read_section, "study.networks", list[Annotated[str, AfterValidator(_existing)]]))
     for name in (each for each in dict.fromkeys([*sections, *named]) if each in fields):
-        lines += lines_of(partial(check_settings, name))
-        lines += lines_of(partial(read_merged_section, "search", Search, f"networks.{name}.search", Search))
+        lines += error_lines(partial(check_settings, name))
+        lines += error_lines(partial(read_merged_section, "search", Search, f"networks.{name}.search", Search))
     return lines
 
 
@@ -132,8 +132,10 @@ def check_contradictions() -> None:
     """Raise UserError for each valid setting that another setting or the disk contradicts."""
     study, source = read_section("study", Study), read_section("dataset.source", str)
     lines = []
-    if not Path(path := read_section("dataset.folder.path", str)).exists() and not is_fetched(path):
+    if not Path(path := read_section("dataset.folder.path", str)).exists() and not repro_options():
         wanted = "name a folder or an archive" if source == "folder" else "DVC watches it whatever the source is"
+        if was_fetched(path):
+            wanted = "`make pull` brings what was made of it"
         lines.append(f"params.yaml: dataset.folder.path = {missing(path, wanted)}")
     elif Path(path).is_dir():
         lines += [

@@ -24,12 +24,12 @@ from stages.reporting.comparisons import (
     SAME,
     UNDECIDED,
     WORSE,
-    Answers,
     Interval,
     Judgement,
-    answers_of,
+    Outcomes,
     interval_at,
     judge_all,
+    outcomes_of,
 )
 from stages.reporting.findings import PUBLISHED, Finding, formatted, verdict
 from stages.reporting.markdown import bounds, percent, table
@@ -81,7 +81,7 @@ def main(revision: str = "") -> None:
     print("\n" + different_settings(studies))
     print("\n" + side_by_side(here, there, revision))
     if here.is_of_the_published and there.is_of_the_published:
-        found = gap_widens(here.records, there.records)
+        found = lead_over_classes(here.records, there.records)
         print(f"\n{found.claim}: {found.verdict}\n{found.numbers}")
 
 
@@ -140,7 +140,7 @@ def described(studies: Mapping[str, FinishedStudy]) -> str:
     """Return what each study is of, a line each."""
     lines = []
     for name, study in studies.items():
-        _, seeds, images = answers_of(study.records).correct.shape
+        _, seeds, images = outcomes_of(study.records).correct.shape
         seeded = "1 seed" if seeds == 1 else f"{seeds} seeds"
         lines.append(f"{name}: {len(classes_of(study.records))} classes, {images:,} test images, {seeded}")
     return "\n".join(lines)
@@ -168,17 +168,17 @@ def side_by_side(here: FinishedStudy, there: FinishedStudy, name: str) -> str:
     """Return the accuracy of each configuration in each study and, where both have it, the difference."""
     ours, theirs = here.records, there.records
     keys = list(dict.fromkeys([*ours, *theirs]))
-    one, other = answers = comparable(ours, theirs)
-    shown = [dict(zip(each.configurations, _accuracies(each), strict=True)) for each in answers]
+    one, other = outcomes = comparable(ours, theirs)
+    shown = [dict(zip(each.configurations, _accuracies(each), strict=True)) for each in outcomes]
     both = [key for key in keys if key in ours and key in theirs]
     columns, note = [one.measure, HERE, name], "No run is in both studies."
     rows = [[str(key), *(each.get(key, "–") for each in shown)] for key in keys]
     if both and not same_images(ours, theirs):
         columns, note = [*columns, "here less that"], "Differences in points, of independent studies."
-        found = {key: formatted(each.gain) for key, each in apart(other, one, both).items()}
+        found = {key: formatted(each.gain) for key, each in unpaired(other, one, both).items()}
         rows = [[*row, found.get(key, "–")] for key, row in zip(keys, rows, strict=True)]
     elif both:
-        judged = apart(other, one, both) if one.seeds != other.seeds else paired(ours, theirs, both)
+        judged = unpaired(other, one, both) if one.seeds != other.seeds else paired(ours, theirs, both)
         columns = [*columns, "here less that", "here is"]
         told = {key: _told(each) for key, each in judged.items()}
         rows = [[*row, *told.get(key, ["–", "–"])] for key, row in zip(keys, rows, strict=True)]
@@ -189,17 +189,17 @@ def side_by_side(here: FinishedStudy, there: FinishedStudy, name: str) -> str:
     return table(columns, rows) + "\n\n" + note
 
 
-def comparable(*studies: Records) -> list[Answers]:
-    """Return the answers of studies by one measure: where one of them lets classes count alike, in both they do."""
-    answers = [answers_of(records) for records in studies]
-    if any(each.weights is not None for each in answers):
-        answers = [each._replace(weights=equal_classes(each.labels)) for each in answers]
-    return answers
+def comparable(*studies: Records) -> list[Outcomes]:
+    """Return the outcomes of studies by one measure: where one of them lets classes count alike, in both they do."""
+    outcomes = [outcomes_of(records) for records in studies]
+    if any(each.weights is not None for each in outcomes):
+        outcomes = [each._replace(weights=equal_classes(each.labels)) for each in outcomes]
+    return outcomes
 
 
-def _accuracies(answers: Answers) -> list[str]:
-    found = accuracies(answers.correct, answers.groups, answers.weights)
-    each = (interval_at(found, row) for row in range(len(answers.configurations)))
+def _accuracies(outcomes: Outcomes) -> list[str]:
+    found = accuracies(outcomes.correct, outcomes.groups, outcomes.weights)
+    each = (interval_at(found, row) for row in range(len(outcomes.configurations)))
     return [f"{percent(one.mean)} ({bounds(one.low, one.high)})" for one in each]
 
 
@@ -221,15 +221,15 @@ def paired(here: Records, there: Records, keys: list[Configuration]) -> dict[Con
     Runs that name each image alike are the same, whatever else their records say.
     """
     named_there = {key._replace(network=f"{key.network} there"): there[key] for key in keys}
-    (answers,) = comparable(named_there | {key: here[key] for key in keys})
+    (outcomes,) = comparable(named_there | {key: here[key] for key in keys})
     named_alike = [[record["predicted"] for record in side[key]] for side in (there, here) for key in keys]
-    answers = answers._replace(runs=np.array([named_alike.index(each) for each in named_alike]))
+    outcomes = outcomes._replace(runs=np.array([named_alike.index(each) for each in named_alike]))
     count = len(keys)
     named = {key: np.eye(2 * count)[count + row] - np.eye(2 * count)[row] for row, key in enumerate(keys)}
-    return judge_all(answers, named)[0]
+    return judge_all(outcomes, named)[0]
 
 
-def apart(there: Answers, here: Answers, keys: list[Configuration]) -> dict[Configuration, Judgement]:
+def unpaired(there: Outcomes, here: Outcomes, keys: list[Configuration]) -> dict[Configuration, Judgement]:
     """Return what each configuration gained here over there, of studies that are independent of each other."""
     before, after = (
         side._replace(correct=side.correct[[side.configurations.index(key) for key in keys]]) for side in (there, here)
@@ -237,7 +237,7 @@ def apart(there: Answers, here: Answers, keys: list[Configuration]) -> dict[Conf
     return {key: independent(before, after, np.eye(len(keys))[row], len(keys)) for row, key in enumerate(keys)}
 
 
-def gap_widens(first: Records, second: Records) -> Finding:
+def lead_over_classes(first: Records, second: Records) -> Finding:
     """Say whether ResNet50's lead over the own CNN is larger in the study of more classes, by what both tried."""
     few, many = sorted((first, second), key=lambda records: len(classes_of(records)))
     counts = [len(classes_of(records)) for records in (few, many)]
@@ -250,12 +250,12 @@ def gap_widens(first: Records, second: Records) -> Finding:
         needed = "it takes own_cnn and resnet50 in both studies, with hyperparameters and data in common"
         return Finding(CLAIM, NOT_TESTED, needed)
     keys = [key for pair in pairs for key in pair]
-    answers = [answers_of({key: records[key] for key in keys}) for records in (few, many)]
+    outcomes = [outcomes_of({key: records[key] for key in keys}) for records in (few, many)]
     numbered = [(2 * row, 2 * row + 1) for row in range(len(pairs))]
     contrast = mean_gain(numbered, np.arange(len(keys)))
     assert contrast is not None  # noqa: S101 - two networks are never the same run
-    gaps = [interval_at(intervals(each.estimates(contrast[None])), 0) for each in answers]
-    judgement = independent(answers[0], answers[1], contrast)
+    gaps = [interval_at(intervals(each.estimates(contrast[None])), 0) for each in outcomes]
+    judgement = independent(outcomes[0], outcomes[1], contrast)
     told = [f"{count} classes {formatted(gap)}" for count, gap in zip(counts, gaps, strict=True)]
     alike = ", ".join("-".join(key[1:]) for key, _ in pairs)
     numbers = (
@@ -265,7 +265,7 @@ def gap_widens(first: Records, second: Records) -> Finding:
     return Finding(CLAIM, verdict(judgement), numbers)
 
 
-def independent(first: Answers, second: Answers, contrast: Any, tests: int = 1) -> Judgement:
+def independent(first: Outcomes, second: Outcomes, contrast: Any, tests: int = 1) -> Judgement:
     """Return how much larger a contrast is in the second study: each has images and seeds of its own.
 
     Source of the interval: Zou and Donner, Construction of confidence limits about effect measures, 2008.

@@ -57,7 +57,7 @@ def run_all(stages: Sequence[str], slots: Sequence[Environment], repro: Sequence
     for slot in slots:
         free.put(slot)
 
-    def fails(stage: str) -> bool:
+    def stage_fails(stage: str) -> bool:
         slot = free.get()
         words = dvc_command("--wait-for-lock", *repro, "--single-item", stage)
         environment = os.environ | slot | {"TQDM_DISABLE": "1"}  # bars of several would overwrite each other
@@ -71,7 +71,7 @@ def run_all(stages: Sequence[str], slots: Sequence[Environment], repro: Sequence
         return bool(done.returncode)
 
     with ThreadPoolExecutor(len(slots)) as threads:
-        failed = [stage for stage, is_failed in zip(stages, threads.map(fails, stages), strict=True) if is_failed]
+        failed = [stage for stage, is_failed in zip(stages, threads.map(stage_fails, stages), strict=True) if is_failed]
     if failed:
         raise UserError(f"failed, as is said above: {', '.join(failed)}")
 

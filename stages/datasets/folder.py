@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field
 
 from stages.datasets.common.archive_names import NameEncoding
 from stages.datasets.common.archives import SUFFIXES, DamagedArchive, is_archive, unpacked
-from stages.datasets.common.downloads import Checksum, check_url, download, file_name, forget
+from stages.datasets.common.downloads import Checksum, check_url, download, file_name, remove_download
 from stages.datasets.common.folders import SourceFile, list_folder, read_error, unwatched
 from stages.datasets.common.label_tables import TableName, files_in_table
 from stages.datasets.common.layouts import files_in_folders, refuse_clashes, top_folder
@@ -73,7 +73,7 @@ def fetch(settings: Settings, selection: Selection, seed: int, folder: Path) -> 
             _copy_chosen(content, settings, selection, folder, source)
     except DamagedArchive:
         if settings.url != "none" and settings.checksum == "none":
-            forget(source)  # else it would be taken for what lies behind the URL for ever
+            remove_download(source)  # else it would be taken for what lies behind the URL for ever
         raise
 
 

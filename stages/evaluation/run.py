@@ -18,21 +18,21 @@ from stages.evaluation.metrics import numbered, scores
 from stages.networks.common.features import read_features
 from stages.networks.common.graph import WEIGHTS_FILE
 from stages.networks.common.runner import Outputs, outputs_for, runner_for
-from stages.networks.common.starting_point import starting_point
+from stages.networks.common.starting_point import read_starting_point
 from stages.networks.common.weights import Metadata
 from stages.runtime.files import atomic_folder, read_csv
 
 
 def test_outputs(network: str, folder: Path, metadata: Metadata) -> Outputs:
     """Return the logits of the network in a folder for the test images; of a frozen backbone by its features."""
-    if not (start := starting_point(network)).frozen:
+    if not (start := read_starting_point(network)).frozen:
         return outputs_for(runner_for(folder), "data/test", metadata.image_size)
     features, tensors = read_features(f"data/features/{network}/test"), load_file(folder / WEIGHTS_FILE)
     weight, bias = (tensors[f"{start.head}{name}"] for name in ("weight", "bias"))
 
     def logits(values: NDArray[np.float32]) -> NDArray[np.float32]:
-        powered = np.sign(values) * np.abs(values) ** np.float32(metadata.head_power)
-        return np.asarray(powered @ weight.T + bias, np.float32)
+        raised_to_power = np.sign(values) * np.abs(values) ** np.float32(metadata.head_power)
+        return np.asarray(raised_to_power @ weight.T + bias, np.float32)
 
     both = [logits(features.features), *([logits(features.mirrored)] if metadata.settings["flip_tta"] else [])]
     return Outputs(np.mean(both, axis=0, dtype=np.float32), features.labels, features.paths, features.groups)

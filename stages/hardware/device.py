@@ -35,7 +35,7 @@ def _device_name() -> str:
     return str(name()) if name else device().type.upper()
 
 
-def kind() -> str:
+def device_type() -> str:
     """Return what decides about the bits of a result. Of several processes their number does not count.
 
     A training goes on with more or fewer of them, and ends in almost the same.

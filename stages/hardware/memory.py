@@ -26,7 +26,7 @@ def free_bytes(root: Path = Path("/")) -> int:
     """
     granted, _ = resource.getrlimit(resource.RLIMIT_AS)
     own = inf if granted == resource.RLIM_INFINITY else max(0, granted - psutil.Process().memory_info().vms)
-    return int(min([psutil.virtual_memory().available, own, *map(_left_in, control_groups("memory", root))]))
+    return int(min([psutil.virtual_memory().available, own, *map(_unused_memory, control_groups("memory", root))]))
 
 
 def left_bytes() -> float:
@@ -46,16 +46,16 @@ def left_bytes() -> float:
     return min(free_bytes(), max(granted - psutil.Process().memory_info().rss, 0.0))
 
 
-def _left_in(group: Path) -> float:
+def _unused_memory(group: Path) -> float:
     """Return the bytes that a control group still grants; what it caches of files counts as free."""
     for limit, usage, cached in CGROUP_FILES:
         granted, used = read_numbers(group / limit), read_numbers(group / usage)
         if granted and used:
-            return max(0, granted[0] - max(0, used[0] - _statistic(group, cached)))
+            return max(0, granted[0] - max(0, used[0] - _memory_statistic(group, cached)))
     return inf
 
 
-def _statistic(group: Path, name: str) -> float:
+def _memory_statistic(group: Path, name: str) -> float:
     try:
         lines = (group / "memory.stat").read_text(encoding="utf-8").splitlines()
         return next((float(line.split()[1]) for line in lines if line.startswith(f"{name} ")), 0)

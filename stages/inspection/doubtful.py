@@ -14,7 +14,7 @@ DOUBTED = 0.1  # probability of the given label below which it is doubted
 SURE = 0.5  # probability of another class from which on that one is named instead
 
 
-class Doubt(NamedTuple):
+class DoubtfulLabel(NamedTuple):
     """An image by its row, the class that it likelier is, and the probabilities of its label and of that class."""
 
     row: int
@@ -23,7 +23,7 @@ class Doubt(NamedTuple):
     sureness: float
 
 
-def doubts(probabilities: Floats, labels: NDArray[np.int64]) -> list[Doubt]:
+def find_doubtful_labels(probabilities: Floats, labels: NDArray[np.int64]) -> list[DoubtfulLabel]:
     """Return the images whose label is doubted, the least probable label first.
 
     Probabilities (N, classes) must be of networks that did not learn these labels (N,): else none is doubted.
@@ -35,4 +35,4 @@ def doubts(probabilities: Floats, labels: NDArray[np.int64]) -> list[Doubt]:
     sureness = others[rows, likelier]
     order = np.argsort(given, kind="stable")
     chosen = order[(given[order] < DOUBTED) & (sureness[order] >= SURE)]
-    return [Doubt(int(row), int(likelier[row]), float(given[row]), float(sureness[row])) for row in chosen]
+    return [DoubtfulLabel(int(row), int(likelier[row]), float(given[row]), float(sureness[row])) for row in chosen]

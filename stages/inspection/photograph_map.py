@@ -6,7 +6,7 @@ from scipy.linalg import eigh
 from scipy.sparse import coo_array, csr_array
 from scipy.spatial.distance import cdist
 
-from stages.statistics.whitening import Floats, powered
+from stages.statistics.whitening import Floats, raised_to_power
 
 NEIGHBOURS = 15  # of each image that are to lie near it
 DIMENSIONS = 50  # the strongest, in which neighbours are looked for
@@ -40,7 +40,7 @@ def positions(features: Floats, rng: np.random.Generator) -> NDArray[np.float64]
 
 def _strongest(features: Floats) -> NDArray[np.float64]:
     """Return images (n, 50 or less, at least 2) in the dimensions of the largest variance."""
-    x = powered(features)
+    x = raised_to_power(features)
     x -= x.mean(axis=0)
     x[np.abs(x) < NEGLIGIBLE] = 0
     size = x.shape[1]

@@ -34,7 +34,7 @@ class TrainingImages(NamedTuple):
         else:
             batches = decoded_batches(read_rows(SHARDS), metadata.image_size)
             features = np.concatenate([runner.run(images, "features")[0] for _, images in batches])
-        whitening = Whitening.of(features)
+        whitening = Whitening.fit(features)
         return cls(whitening, whitening.directions(features))
 
     def nearest(self, features: NDArray[np.float32]) -> list[ImageArray]:

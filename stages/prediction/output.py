@@ -46,7 +46,13 @@ class Csv:
     def add(self, prediction: Prediction) -> None:
         """Write an prediction."""
         for rank, (name, probability) in enumerate(prediction.classes, start=1):
-            cells = (inert(prediction.path), rank, inert(name), f"{probability:.6f}", prediction.is_none)
+            cells = (
+                without_formula(prediction.path),
+                rank,
+                without_formula(name),
+                f"{probability:.6f}",
+                prediction.is_none,
+            )
             self.writer.writerow(cells)
 
     def close(self) -> None:
@@ -115,7 +121,7 @@ def _printable(one: str) -> str:
     return one if one.isprintable() else one.encode("unicode_escape").decode()
 
 
-def inert(text: str) -> str:
+def without_formula(text: str) -> str:
     """Return the text of a cell so that no spreadsheet takes it for a formula, and no terminal is steered by it."""
     shown = printable(text)
     return f"'{shown}" if shown.startswith(("=", "+", "-", "@")) else shown

@@ -37,64 +37,68 @@ NAMED = 6  # runs in a sentence
 COUNTED_OF = (10, 100, 1000)  # images
 
 
-def answer(scores: Records, costs: Costs, analysis: Analysis, images: DataSummary, gain_of_twice: str) -> list[str]:
+def answer(records: Records, costs: Costs, analysis: Analysis, images: DataSummary, gain_of_twice: str) -> list[str]:
     """Return the answer in a paragraph, the numbers it rests on and what helped, and how to use it."""
     lines = [best_line(analysis), *contenders_line(analysis), *decidable_lines(analysis)]
-    lines += [calibration_line(scores, analysis), *worth_lines(analysis), *improving_line(scores, costs, analysis.best)]
-    lines += [f"To try next: {line}." for line in next_steps(scores, costs, analysis, images, gain_of_twice)]
+    lines += [
+        calibration_line(records, analysis),
+        *worth_lines(analysis),
+        *improving_line(records, costs, analysis.best),
+    ]
+    lines += [f"To try next: {line}." for line in next_steps(records, costs, analysis, images, gain_of_twice)]
     took = costs[analysis.best]
     memory = f"{took['peak_memory_megabytes']:,.0f} MB of memory"
-    cost = f"One training of it takes {duration(took['seconds'])} and {memory}."
-    opening = " ".join([headline(scores, analysis), *copies_line(images.splits), cost])
+    cost = f"Training it once takes {duration(took['seconds'])} and {memory}."
+    opening = " ".join([headline(records, analysis), *copies_line(images.splits), cost])
     used = "Use it on photographs of your own:\n\n```\n.venv/bin/classify photo.jpg folder/\n```"
     return [opening, "\n".join(f"- {line}" for line in lines), used]
 
 
-def headline(scores: Records, analysis: Analysis) -> str:
+def headline(records: Records, analysis: Analysis) -> str:
     """Say in words how many of ten images, or more, the best network and the best runs of others name correctly."""
     measured = analysis.balanced
     best_of_network: dict[str, Configuration] = {}
-    for key in sorted(scores, key=lambda key: -measured[key].mean):
+    for key in sorted(records, key=lambda key: -measured[key].mean):
         best_of_network.setdefault(key.network, key)
     first = analysis.best.network
     optimism = measured[analysis.best].mean - analysis.corrected.mean  # of whatever was best on these images
     shares = {key: max(0.0, measured[key].mean - optimism) for key in best_of_network.values()}
     shares[analysis.best] = analysis.corrected.mean
-    of, unit = counted_of(list(shares.values()), analysis.answers.correct.shape[2]), ""
+    of, unit = denominator(list(shares.values()), analysis.outcomes.correct.shape[2]), ""
     what = f"of {of:,} images correctly"
-    if analysis.answers.weights is not None:
+    if analysis.outcomes.weights is not None:
         of, unit, what = 100, " %", "of each class's images correctly, on average"
     most = round(of * shares[analysis.best])
-    said = f"The {described(scores, analysis.best)} names {most}{unit} {what}"
+    said = f"The {described(records, analysis.best)} names {most}{unit} {what}"
     others = [
-        f"the {described(scores, key)} {f'{named}{unit}' if (named := round(of * shares[key])) != most else 'as many'}"
+        f"the {described(records, key)} {f'{named}{unit}' if (named := round(of * shares[key])) != most else 'as many'}"
         for network, key in best_of_network.items()
         if network != first
     ]
     sentence = "; ".join([said, ", ".join(others)]) if others else said
     doubt = ""
     if any(key.network != first for key in analysis.contenders):
-        doubt = " Which of them is better, these test images cannot tell."
+        doubt = " These test images cannot tell which of them is better."
     if analysis.corrected.low <= analysis.commonest:
         doubt += " That is not surely better than " + baseline(analysis) + "."
     return f"**{sentence}.**{doubt}"
 
 
-def counted_of(shares: Sequence[float], images: int) -> int:
+def denominator(shares: Sequence[float], images: int) -> int:
     """Return of how many images to speak: as few as show no share as none or all of them, at most all there are."""
     fewer = [of for of in COUNTED_OF if of < images]
     told = (of for of in fewer if all(0.5 <= of * share < of - 0.5 for share in shares))
     return next(told, min(images, COUNTED_OF[-1]))
 
 
-def described(scores: Records, configuration: Configuration) -> str:
+def described(records: Records, configuration: Configuration) -> str:
     """Return a network's name, and that it is pre-trained."""
-    return ("pre-trained " if is_pretrained(scores[configuration]) else "") + network_name(configuration.network)
+    return ("pre-trained " if is_pretrained(records[configuration]) else "") + network_name(configuration.network)
 
 
 def baseline(analysis: Analysis) -> str:
     """Return what a network must do better than."""
-    if analysis.answers.weights is not None:
+    if analysis.outcomes.weights is not None:
         return f"always naming the same class ({percent(analysis.commonest)})"
     return f"always naming the commonest class ({percent(analysis.commonest)})"
 
@@ -112,14 +116,14 @@ def copies_line(splits: dict[str, Any]) -> list[str]:
 
 def best_line(analysis: Analysis) -> str:
     """Say how accurate the best run is, with its interval, beside what needs no network."""
-    answers, found = analysis.answers, analysis.corrected
-    runs, images = len(analysis.distinct()), answers.correct.shape[2]
-    trainings = "these trainings" if answers.seeds < SEEDS else "trainings like these"
+    outcomes, found = analysis.outcomes, analysis.corrected
+    runs, images = len(analysis.distinct()), outcomes.correct.shape[2]
+    trainings = "of these trained networks" if outcomes.seeds < SEEDS else "of networks trained like these"
     choice = "; corrected for being the best of several" if runs > 1 else ""
     of = f"best of {runs} runs" if runs > 1 else "only run"
     return (
-        f"Accuracy: the {of}, {analysis.label(analysis.best)}, has a{'n' if answers.weights is None else ''}"
-        f" {answers.measure} of {percent(found.mean)} ({bounds(found.low, found.high)}) on {images:,} test images"
+        f"Accuracy: the {of}, {analysis.label(analysis.best)}, has a{'n' if outcomes.weights is None else ''}"
+        f" {outcomes.measure} of {percent(found.mean)} ({bounds(found.low, found.high)}) on {images:,} test images"
         f" ({trainings}{choice}). It must beat {baseline(analysis)}."
     )
 
@@ -130,7 +134,7 @@ def contenders_line(analysis: Analysis) -> list[str]:
     if len(analysis.distinct()) < 2:
         return ["There is nothing to compare it with."]
     if not names:
-        return [f"Every other run is surely worse{in_trainings(analysis.answers.seeds)}."]
+        return [f"Every other run is surely worse{in_trainings(analysis.outcomes.seeds)}."]
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return [f"Cannot be told from the best: {', '.join(names[:NAMED])}{more}."]
 
@@ -139,8 +143,8 @@ def decidable_lines(analysis: Analysis) -> list[str]:
     """Say which differences this test can decide, and what smaller ones would take."""
     if not (found := analysis.decidable):
         return []
-    images, seeds = analysis.answers.correct.shape[2], analysis.answers.seeds
-    trained = "one training" if seeds == 1 else f"{seeds} trainings"
+    images, seeds = analysis.outcomes.correct.shape[2], analysis.outcomes.seeds
+    trained = "one seed" if seeds == 1 else f"{seeds} seeds"
     least = (
         f"{100 * found.smallest_gain:.1f} points" if np.isfinite(found.smallest_gain) else "more points than there are"
     )
@@ -152,14 +156,14 @@ def decidable_lines(analysis: Analysis) -> list[str]:
             take += f" (about {found.seeds[gain]})" if found.seeds[gain] else ""
         needed.append(f"a gain of {100 * gain:.0f} points takes {take}")
     return [
-        f"Such a study ({images:,} test images, {trained} of each run) finds a gain of {least} four times of five, and"
-        f" smaller gains less often. To find them as often, {' and '.join(needed)}."
+        f"Such a study ({images:,} test images, {trained} for each run) detects a gain of {least} four times out of"
+        f" five, and smaller gains less often. To detect those as often, {' and '.join(needed)}."
     ]
 
 
-def calibration_line(scores: Records, analysis: Analysis) -> str:
+def calibration_line(records: Records, analysis: Analysis) -> str:
     """Say whether the best run's probabilities can be believed, beside what chance would show."""
-    return f"Probabilities, as `classify` gives them: {calibration_sentence(scores[analysis.best])}."
+    return f"Probabilities, as `classify` gives them: {calibration_sentence(records[analysis.best])}."
 
 
 def worth_lines(analysis: Analysis) -> list[str]:
@@ -184,40 +188,40 @@ def change_with_gain(change: Change, judgement: Judgement) -> str:
     return f"{change} {formatted(judgement.gain)} points" + (f", {limits}" if limits else "")
 
 
-def improving(scores: Records, costs: Costs) -> list[str]:
+def improving(records: Records, costs: Costs) -> list[str]:
     """Return the networks some of whose trainings were best at their last epoch."""
-    found = [key for key, took in costs.items() if took["best_epoch"] >= took["epochs"] and not is_head(scores[key])]
+    found = [key for key, took in costs.items() if took["best_epoch"] >= took["epochs"] and not is_head(records[key])]
     return list(dict.fromkeys(key.network for key in found))
 
 
-def improving_line(scores: Records, costs: Costs, best: Configuration) -> list[str]:
+def improving_line(records: Records, costs: Costs, best: Configuration) -> list[str]:
     """Say of networks that the best one is held against that more epochs may bring them nearer."""
-    networks = [network_name(network) for network in improving(scores, costs) if network != best.network]
+    networks = [network_name(network) for network in improving(records, costs) if network != best.network]
     if not networks:
         return []
     return [f"Still improving at the last epoch, so that more epochs may narrow the gap: {', '.join(networks)}."]
 
 
-def next_steps(scores: Records, costs: Costs, analysis: Analysis, images: DataSummary, gain_of_twice: str) -> list[str]:
+def next_steps(
+    records: Records, costs: Costs, analysis: Analysis, images: DataSummary, gain_of_twice: str
+) -> list[str]:
     """Return what is worth a try after what was done, each with its setting; more images by their gain, if known."""
-    best, answers = analysis.best, analysis.answers
-    settings = scores[best][0]["settings"]
-    per_class = images.splits["original"]["images"] / len(np.unique(answers.labels))
+    best, outcomes = analysis.best, analysis.outcomes
+    settings = records[best][0]["settings"]
+    per_class = images.splits["original"]["images"] / len(np.unique(outcomes.labels))
     lines = []
-    if len(analysis.distinct()) > 1 and answers.seeds < SEEDS:
-        lines.append(
-            "`study.seeds: [1, 2, 3]`, since fewer trainings cannot say how much of a difference is chance between them"
-        )
+    if len(analysis.distinct()) > 1 and outcomes.seeds < SEEDS:
+        lines.append("`study.seeds: [1, 2, 3]`, since fewer seeds cannot show how much of a difference is chance")
     elif analysis.decidable and not np.isfinite(max(analysis.decidable.images.values())):
-        lines.append("more of `study.seeds`, since trainings of one run differ more than most techniques")
-    lines += [*more_epochs(scores, costs), *balance(scores, images.counts["original"])]
+        lines.append("more of `study.seeds`, since seeds differ more than most techniques do")
+    lines += [*more_epochs(records, costs), *balance(records, images.counts["original"])]
     if analysis.corrected.mean >= ALMOST_ALL:
-        return lines + almost_all(analysis)
-    if not any(is_pretrained(records) for records in scores.values()):
+        return lines + advice_near_perfect(analysis)
+    if not any(is_pretrained(of_seeds) for of_seeds in records.values()):
         lines.append("a network that starts from ImageNet's weights: add `efficientnet_lite0` to `study.networks`")
     elif (size := settings["image_size"]) < SMALL_INPUT:
         lines.append(f"a larger input than {size} pixels: `networks.{best.network}.input_size: 224`")
-    elif is_pretrained(scores[best]) and is_head(scores[best]):
+    elif is_pretrained(records[best]) and is_head(records[best]):
         lines.append("a larger pre-trained network, by a file of three lines: docs/guides/networks.md")
     if per_class < FEW_IMAGES:
         bring = f"; twice as many bring {gain_of_twice} to a head on frozen features" if gain_of_twice else ""
@@ -225,11 +229,11 @@ def next_steps(scores: Records, costs: Costs, analysis: Analysis, images: DataSu
     return lines
 
 
-def more_epochs(scores: Records, costs: Costs) -> list[str]:
+def more_epochs(records: Records, costs: Costs) -> list[str]:
     """Offer twice the epochs to each network that was still improving at its last."""
     longest = {
-        network: max(costs[key]["epochs"] for key in scores if key.network == network)
-        for network in improving(scores, costs)
+        network: max(costs[key]["epochs"] for key in records if key.network == network)
+        for network in improving(records, costs)
     }
     return [
         f"`networks.{network}.epochs: {2 * epochs:.0f}`, since its best epoch was the last of {epochs:.0f}"
@@ -237,19 +241,19 @@ def more_epochs(scores: Records, costs: Costs) -> list[str]:
     ]
 
 
-def balance(scores: Records, counts: Mapping[str, int]) -> list[str]:
+def balance(records: Records, counts: Mapping[str, int]) -> list[str]:
     """Offer balanced batches where training images of classes are unequal, and a network trains in batches."""
-    plain = [each for each in scores.values() if each[0]["settings"].get("class_balance", "none") == "none"]
+    plain = [each for each in records.values() if each[0]["settings"].get("class_balance", "none") == "none"]
     fewest, most = min(counts.values()), max(counts.values())
     if most < UNEQUAL * fewest or all(map(is_head, plain)):
         return []
     return [f"`training.class_balance: sampling`, since classes have from {fewest:,} to {most:,} training images"]
 
 
-def almost_all(analysis: Analysis) -> list[str]:
+def advice_near_perfect(analysis: Analysis) -> list[str]:
     """Return what is left to do where nearly all images are named correctly, if any is not."""
-    answers = analysis.answers
-    correct = answers.correct[answers.configurations.index(analysis.best)]
+    outcomes = analysis.outcomes
+    correct = outcomes.correct[outcomes.configurations.index(analysis.best)]
     if not (wrong := round(float((~correct).sum(axis=1).mean()))):
         return []
     told = [f"a look at the {wrong:,} mistakes: some may be wrong labels, which `make labels` lists to decide on"]

@@ -37,7 +37,7 @@ def forest(rows: Rows) -> Chart:
     scale = {"domain": list(colours), "range": list(colours.values())}
     colour = {"field": "verdict", "type": "nominal", "title": None, "scale": scale}
     named = [{**row, "label": f"{row['technique']}: {row['with']}"} for row in rows]
-    return wide(
+    return full_width_chart(
         named,
         layer=[
             {"mark": {"type": "rule", "strokeDash": [4, 4], "color": "grey"}, "encoding": {"x": {"datum": 0}}},
@@ -52,7 +52,7 @@ def forest(rows: Rows) -> Chart:
                     "y": _labels(),
                     "color": colour,
                     "shape": {"field": "mean", "type": "nominal", "legend": None, "scale": _shapes()},
-                    "tooltip": tips(rows),
+                    "tooltip": tooltip_fields(rows),
                 },
             },
         ],
@@ -78,7 +78,7 @@ def curves(rows: Rows) -> Chart:
                 "color": colour,
                 "detail": {"field": "run"},
                 "strokeDash": {"field": "line", "type": "nominal", "legend": None},  # another field, else two legends
-                "tooltip": tips(rows),
+                "tooltip": tooltip_fields(rows),
             },
         }
         for name, title in (("accuracy", "validation accuracy"), ("loss", "validation loss (nats)"))
@@ -95,7 +95,7 @@ def pareto(rows: Rows, measure: str) -> Chart:
         "y": {"field": "accuracy", "type": "quantitative", "title": f"test {measure}", "axis": axis, "scale": FREE},
     }
     front = {"filter": "datum.front === 'yes'"}
-    return wide(
+    return full_width_chart(
         rows,
         layer=[
             {"transform": [front], "mark": {"type": "line", "interpolate": "step-after", "color": "grey"}},
@@ -105,7 +105,7 @@ def pareto(rows: Rows, measure: str) -> Chart:
                 "encoding": {
                     "color": {"field": "network", "type": "nominal", "title": None, "scale": {"range": COLOURS}},
                     "shape": {"field": "front", "type": "nominal", "title": "beaten by none"},
-                    "tooltip": tips(rows),
+                    "tooltip": tooltip_fields(rows),
                 },
             },
         ],
@@ -168,7 +168,7 @@ def reliability(rows: Rows) -> Chart:
     when: Chart = {"field": "when", "type": "nominal", "title": "temperature scaling"}
     when |= {} if len({row["when"] for row in rows}) > 1 else {"legend": None}
     colour, shape = when | {"scale": {"range": COLOURS}}, when
-    return wide(
+    return full_width_chart(
         rows,
         layer=[
             {
@@ -182,7 +182,7 @@ def reliability(rows: Rows) -> Chart:
             },
             {
                 "mark": {"type": "point", "filled": True, "size": 70, "opacity": 1},
-                "encoding": {"x": x, "y": y, "color": colour, "shape": shape, "tooltip": tips(rows)},
+                "encoding": {"x": x, "y": y, "color": colour, "shape": shape, "tooltip": tooltip_fields(rows)},
             },
         ],
         height=320,
@@ -205,13 +205,13 @@ def class_counts(rows: Rows, names: Sequence[str]) -> Chart:
         "x": {"field": "images", "type": "quantitative", "axis": {"tickMinStep": 1}},
         "color": {"field": "split", "type": "nominal", "title": None, "scale": scale},
         "order": {"field": "rank"},
-        "tooltip": tips(rows),
+        "tooltip": tooltip_fields(rows),
     }
     ranked = [{**row, "rank": scale["domain"].index(row["split"])} for row in rows]
-    return wide(ranked, mark="bar", encoding=encoding, height=max(60, (3 if many else 18) * len(names)))
+    return full_width_chart(ranked, mark="bar", encoding=encoding, height=max(60, (3 if many else 18) * len(names)))
 
 
-def clustered(counts: NDArray[np.int64]) -> list[int]:
+def cluster_order(counts: NDArray[np.int64]) -> list[int]:
     """Return an order of classes in which those that are taken for each other stand together."""
     from scipy.cluster.hierarchy import leaves_list, linkage  # where there are many classes
     from scipy.spatial.distance import squareform
@@ -223,7 +223,7 @@ def clustered(counts: NDArray[np.int64]) -> list[int]:
     return order
 
 
-def wide(rows: Rows, **parts: Any) -> Chart:
+def full_width_chart(rows: Rows, **parts: Any) -> Chart:
     """Return a chart as wide as the page."""
     return base(rows) | {"width": "container", "autosize": {"type": "fit-x", "contains": "padding"}} | parts
 
@@ -242,7 +242,7 @@ def _shapes() -> Chart:
     return {"domain": [False, True], "range": ["circle", "diamond"]}
 
 
-def tips(rows: Rows) -> list[Chart]:
+def tooltip_fields(rows: Rows) -> list[Chart]:
     """Return what hovering shows: every field of a row."""
     kinds = {float: {"type": "quantitative", "format": ".3f"}, int: {"type": "quantitative"}}
     first = rows[0] if rows else {}

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from stages.reporting.records import Records, classes_of
 from stages.runtime.study import Configuration
 from stages.statistics.accuracies import Intervals, class_accuracies, equal_classes
-from stages.statistics.contrasts import collapsed, distinct, mean_gain, pair_contrasts
+from stages.statistics.contrasts import distinct, mean_gain, merged_runs, pair_contrasts
 from stages.statistics.differences import SEEDS, judge
 from stages.statistics.estimates import Estimates, Floats, Integers, estimate
 
@@ -65,7 +65,7 @@ class Judgement(NamedTuple):
 PRETRAINED = Change("weights", "random weights", "pre-trained weights")
 
 
-class Answers(NamedTuple):
+class Outcomes(NamedTuple):
     """Which test images each training of the study predicted correctly, and what the statistics need beside it."""
 
     configurations: list[Configuration]
@@ -93,21 +93,21 @@ class Answers(NamedTuple):
         """Return comparisons as pairs of configurations' numbers."""
         return [(self.configurations.index(each.before), self.configurations.index(each.after)) for each in comparisons]
 
-    def alike(self, configuration: Configuration) -> list[Configuration]:
+    def same_run(self, configuration: Configuration) -> list[Configuration]:
         """Return the configurations that are the same run as one, itself among them."""
         run = self.runs[self.configurations.index(configuration)]
         return [key for key, other in zip(self.configurations, self.runs, strict=True) if other == run]
 
 
-def answers_of(records: Records) -> Answers:
-    """Return the answers that a study's records hold."""
+def outcomes_of(records: Records) -> Outcomes:
+    """Return the outcomes that a study's records hold."""
     keys, (first, *_) = list(records), next(iter(records.values()))
     labels = _numbers(first["labels"])
     correct = np.array([[_numbers(one["predicted"]) == labels for one in records[key]] for key in keys])
     runs = np.array([next(index for index, other in enumerate(keys) if records[other] == records[key]) for key in keys])
     groups = _numbers(first["groups"]) if first["groups"] else None
     weights = equal_classes(labels) if first["ranked_by"] == "balanced_accuracy" else None
-    return Answers(keys, correct, runs, labels, groups, weights)
+    return Outcomes(keys, correct, runs, labels, groups, weights)
 
 
 def _numbers(text: str) -> Integers:
@@ -141,7 +141,7 @@ def counts_of_test_images(records: Records) -> dict[str, int]:
 
 def in_trainings(seeds: int) -> str:
     """Return what limits a claim that rests on fewer trainings than it takes."""
-    return "" if seeds >= SEEDS else f" in {'one training' if seeds == 1 else 'two trainings'} each"
+    return "" if seeds >= SEEDS else f" with {'one seed' if seeds == 1 else 'two seeds'} each"
 
 
 def is_pretrained(records: Sequence[Mapping[str, Any]]) -> bool:
@@ -182,41 +182,41 @@ def _pairs(records: Records, change: Change) -> list[Comparison]:
     ]
 
 
-def contrasts(records: Records, answers: Answers) -> dict[Comparison | Change, Floats | None]:
+def contrasts(records: Records, outcomes: Outcomes) -> dict[Comparison | Change, Floats | None]:
     """Return the weights of configurations for each comparison, and for each change as the mean of its pairs.
 
     None stands for a change that was never tried. Pairs of networks that differ in more than weights are not compared.
     """
     found: dict[Comparison | Change, Floats | None] = {}
     for change, pairs in comparisons(records).items():
-        numbered = answers.pairs(pairs)
+        numbered = outcomes.pairs(pairs)
         if change != PRETRAINED:
-            found |= dict(zip(pairs, pair_contrasts(numbered, answers.runs), strict=True))
-        found[change] = mean_gain(numbered, answers.runs)
+            found |= dict(zip(pairs, pair_contrasts(numbered, outcomes.runs), strict=True))
+        found[change] = mean_gain(numbered, outcomes.runs)
     return found
 
 
 def judge_all(
-    answers: Answers, named: Mapping[Name, Floats | None], others: Mapping[str, float] | None = None
+    outcomes: Outcomes, named: Mapping[Name, Floats | None], others: Mapping[str, float] | None = None
 ) -> tuple[dict[Name, Judgement], dict[str, float]]:
     """Judge contrasts of configurations together, and `others`, p-values of another kind.
 
     Runs that are the same are not compared, and what is the same comparison counts once.
     """
-    others, count = dict(others or {}), len(answers.configurations)
+    others, count = dict(others or {}), len(outcomes.configurations)
     tried = {name: contrast for name, contrast in named.items() if contrast is not None}
-    stacked = collapsed(np.array(list(tried.values())).reshape(-1, count), answers.runs)
+    stacked = merged_runs(np.array(list(tried.values())).reshape(-1, count), outcomes.runs)
     rows, numbers = distinct(stacked)
     p_values = np.array(list(others.values()))
-    found, adjusted = judge(answers.estimates(stacked[rows]), p_values)
+    found, adjusted = judge(outcomes.estimates(stacked[rows]), p_values)
     verdicts = np.select([found.equal, found.better, found.worse], [EQUAL, BETTER, WORSE], UNDECIDED)
-    judged = {name: Judgement(Interval(0.0, 0.0, 0.0), 1.0, NOT_TESTED, answers.seeds) for name in named}
+    judged = {name: Judgement(Interval(0.0, 0.0, 0.0), 1.0, NOT_TESTED, outcomes.seeds) for name in named}
     for name, row in zip(tried, numbers, strict=True):
         if row < 0:
             judged[name] = judged[name]._replace(verdict=SAME)
         else:
             gain, p_value = interval_at(found.gain, row), float(found.p_value[row])
-            judged[name] = Judgement(gain, p_value, str(verdicts[row]), answers.seeds, float(found.chance[row]))
+            judged[name] = Judgement(gain, p_value, str(verdicts[row]), outcomes.seeds, float(found.chance[row]))
     return judged, dict(zip(others, adjusted.tolist(), strict=True))
 
 

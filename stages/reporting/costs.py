@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, NonNegativeFloat
 
-from stages.reporting.records import Records, held_against, means, read_or_follow
+from stages.reporting.records import Records, means, read_or_follow, validated_record
 from stages.runtime.files import read_json
 from stages.runtime.study import Configuration, Study
 
@@ -39,7 +39,7 @@ def costs_of_study(study: Study) -> Records:
 
 def cost_of(path: str) -> dict[str, Any]:
     """Return the cost of a run, by its path without suffix."""
-    return held_against(Cost, read_or_follow(path), f"{path}.json")
+    return validated_record(Cost, read_or_follow(path), f"{path}.json")
 
 
 def with_timing(cost: dict[str, Any], configuration: Configuration) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ConfigDict, NonNegativeInt
 
 from stages.reporting.markdown import escaped, table
-from stages.reporting.records import held_against
+from stages.reporting.records import validated_record
 from stages.runtime.files import read_json
 
 LeftOut = dict[str, list[dict[str, str]]]  # the rows of data/skipped.csv and data/duplicates.csv
@@ -40,7 +40,7 @@ class Composition(BaseModel):
 
 def read_composition(path: str = "data/composition.json") -> dict[str, Any]:
     """Return what prepare says of the splits. Raises UserError where the file is damaged."""
-    return held_against(Composition, read_json(path), path)
+    return validated_record(Composition, read_json(path), path)
 
 
 class DataSummary(NamedTuple):

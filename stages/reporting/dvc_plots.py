@@ -18,19 +18,19 @@ def write_plots(folder: Path, evidence: Evidence) -> None:
     write_csv(folder / "confusion.csv", ["is", "taken_for"], _pairs(evidence))
     write_csv(folder / "classes.csv", ["class", "accuracy"], _classes(evidence))
     columns = ["when", "stated", "correct", "images", "low", "high"]
-    write_csv(folder / "reliability.csv", columns, reliability(evidence.scores, evidence.analysis))
+    write_csv(folder / "reliability.csv", columns, reliability(evidence.records, evidence.analysis))
     write_csv(folder / "search.csv", ["network", "trial", "state", "loss", "settings"], losses(evidence.trials))
 
 
 def _pairs(evidence: Evidence) -> Iterator[Mapping[str, Any]]:
     """Yield a row for each test image, as DVC's own template counts them."""
-    names = classes_of(evidence.scores)
-    for record in evidence.scores[evidence.analysis.best]:
+    names = classes_of(evidence.records)
+    for record in evidence.records[evidence.analysis.best]:
         for name, counts in zip(names, confusion_of(record), strict=True):
             for other, count in zip(names, counts, strict=True):
                 yield from ({"is": name, "taken_for": other} for _ in range(count))
 
 
 def _classes(evidence: Evidence) -> Iterator[Mapping[str, Any]]:
-    record = evidence.scores[evidence.analysis.best][0]
-    yield from ({"class": name, "accuracy": record["class_accuracy"][name]} for name in classes_of(evidence.scores))
+    record = evidence.records[evidence.analysis.best][0]
+    yield from ({"class": name, "accuracy": record["class_accuracy"][name]} for name in classes_of(evidence.records))

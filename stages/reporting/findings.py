@@ -13,10 +13,10 @@ from stages.reporting.comparisons import (
     PRETRAINED,
     UNDECIDED,
     WORSE,
-    Answers,
     Change,
     Interval,
     Judgement,
+    Outcomes,
     comparisons,
     in_trainings,
 )
@@ -56,22 +56,22 @@ def published(records: Records) -> Records:
     return {key: each for network in PUBLISHED for key, each in records.items() if key.network == network}
 
 
-def leads(records: Records, answers: Answers) -> dict[Lead, Floats | None]:
+def leads(records: Records, outcomes: Outcomes) -> dict[Lead, Floats | None]:
     """Return the gains, and the differences between gains, that decide the published findings; none without them.
 
     What was never tried is None: a network whose tuned runs are its default ones says nothing of tuning.
     """
     known = published(records)
-    pairs = {change: answers.pairs(each) for change, each in comparisons(known).items()} if known else {}
+    pairs = {change: outcomes.pairs(each) for change, each in comparisons(known).items()} if known else {}
     pairs.pop(PRETRAINED, None)
-    gained = {change: mean_gain(each, answers.runs) for change, each in pairs.items()}
+    gained = {change: mean_gain(each, outcomes.runs) for change, each in pairs.items()}
     found: dict[Lead, Floats | None] = {Lead(change, None): each for change, each in gained.items()}
     if {AUGMENTATION, TUNING} <= gained.keys():
-        networks = np.unique([key.network for key in answers.configurations], return_inverse=True)[1]
+        networks = np.unique([key.network for key in outcomes.configurations], return_inverse=True)[1]
         sides = pairs[AUGMENTATION], pairs[TUNING]
-        found[Lead(AUGMENTATION, TUNING)] = gain_difference(*sides, networks, answers.runs)
+        found[Lead(AUGMENTATION, TUNING)] = gain_difference(*sides, networks, outcomes.runs)
     if (topology := gained.get(TOPOLOGY)) is not None:  # for better or worse: the size of each
-        means = answers.correct.mean(axis=(1, 2))
+        means = outcomes.correct.mean(axis=(1, 2))
         for rival, gain in gained.items():
             if rival != TOPOLOGY and gain is not None:
                 size = [np.sign(each @ means) or 1.0 for each in (topology, gain)]

@@ -115,10 +115,10 @@ def more_images_section(insight: Insight) -> list[str]:
         for each in curve["points"]
     ]
     drawn = table([*["what learned"] * several, "training images", "test accuracy", "trainings"], rows, left=several)
-    return [heading, *map(said_of, curves, curves.values()), drawn, *gaining_classes(insight.found)]
+    return [heading, *map(curve_sentence, curves, curves.values()), drawn, *gaining_classes(insight.found)]
 
 
-def said_of(name: str, curve: Mapping[str, Any]) -> str:
+def curve_sentence(name: str, curve: Mapping[str, Any]) -> str:
     """Say what twice the images would bring to what has learned."""
     prediction = curve["prediction"]
     expected = f"{percent(prediction['accuracy'])} ({bounds(prediction['low'], prediction['high'])})"

@@ -5,7 +5,7 @@ from statistics import mean
 from typing import Any
 
 from stages.reporting.blocks import Block, PageImage, embedded, html, titled
-from stages.reporting.charts import COLOURS, FREE, MANY_CLASSES, PERCENT, ZOOM, Chart, tips, wide
+from stages.reporting.charts import COLOURS, FREE, MANY_CLASSES, PERCENT, ZOOM, Chart, full_width_chart, tooltip_fields
 from stages.reporting.data_summary import SPLITS
 from stages.reporting.insight import Insight, insight_sections
 
@@ -66,10 +66,10 @@ def learning_curves(curves: Mapping[str, Mapping[str, Any]]) -> Chart:
     colour["legend"] = {"orient": "bottom", "columns": 1, "labelLimit": 400} if len(curves) > 1 else None
     at = {"x": x, "y": y, "color": colour}
     point = {"type": "point", "filled": True, "opacity": 0.6}
-    return wide(
+    return full_width_chart(
         draws,
         layer=[
-            {"mark": point, "encoding": at | {"tooltip": tips(draws)}},
+            {"mark": point, "encoding": at | {"tooltip": tooltip_fields(draws)}},
             {"data": {"values": means}, "mark": {"type": "line"}, "encoding": at},
             {"data": {"values": joined}, "mark": {"type": "line", "strokeDash": [4, 4]}, "encoding": at},
             {
@@ -80,7 +80,7 @@ def learning_curves(curves: Mapping[str, Mapping[str, Any]]) -> Chart:
             {
                 "data": {"values": ahead},
                 "mark": point | {"shape": "diamond", "size": 110, "opacity": 1},
-                "encoding": at | {"tooltip": tips(ahead)},
+                "encoding": at | {"tooltip": tooltip_fields(ahead)},
             },
         ],
         height=280,
@@ -112,7 +112,7 @@ def map_chart(places: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Char
         colour["legend"] = None
     fields = [{"field": name, "type": "nominal"} for name in ("class", "split", "file", "image")]
     shapes: Chart = {"domain": [False, True], "range": ["circle", "cross"]}
-    return wide(
+    return full_width_chart(
         rows,
         params=[ZOOM],
         mark={"type": "point", "filled": True, "opacity": 0.85, "clip": True},

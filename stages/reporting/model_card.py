@@ -11,17 +11,17 @@ from stages.reporting.costs import Costs
 from stages.reporting.data_summary import DataSummary, learned_by_heads
 from stages.reporting.insight import Insight, doubtful_share
 from stages.reporting.markdown import bounds, duration, escaped, percent, table
-from stages.reporting.records import Records, classes_of, means, qualities
+from stages.reporting.records import Records, classes_of, means, metric_names
 from stages.statistics.estimates import Integers
 
 ALL_CLASSES = 40  # up to which each class is listed; of more, the best and the worst
 BEST_AND_WORST = 10
 
 
-def model_card(scores: Records, costs: Costs, analysis: Analysis, images: DataSummary, insight: Insight) -> str:
+def model_card(records: Records, costs: Costs, analysis: Analysis, images: DataSummary, insight: Insight) -> str:
     """Return the card as Markdown with the header that model hubs read."""
-    best, classes = analysis.best, classes_of(scores)
-    took, record, head = costs[best], scores[best][0], is_head(scores[best])
+    best, classes = analysis.best, classes_of(records)
+    took, record, head = costs[best], records[best][0], is_head(records[best])
     threshold = record["none_of_these_below"]
     rejected = "`classify --none-of-these` says so where an image is unlike those it learned from, which is no proof."
     if threshold is None:
@@ -30,8 +30,8 @@ def model_card(scores: Records, costs: Costs, analysis: Analysis, images: DataSu
         [
             "---\npipeline_tag: image-classification\ntags: [image-classification]\nmetrics: [accuracy]\n---",
             f"# {best}",
-            f"A network that names one of {len(classes)} classes for a photograph; of {len(scores)} configurations of a"
-            f" study it had the highest test {analysis.answers.measure}. metrics/report.md has all of them.",
+            f"A network that names one of {len(classes)} classes for a photograph; of {len(records)} configurations of"
+            f" a study it had the highest test {analysis.outcomes.measure}. metrics/report.md has all of them.",
             "## Trained on",
             f"{_learned(images, head=head)}. Licence of the images: {escaped(images.licence)}."
             + (f" Labels that are doubted: {doubtful_share(insight.found)}." if insight.found else ""),
@@ -39,11 +39,11 @@ def model_card(scores: Records, costs: Costs, analysis: Analysis, images: DataSu
             f" {took['precision']}; {took['parameters'] / 1e6:.2f} million parameters. Settings: params.yaml;"
             f" hyperparameters: data/hyperparameters/{best.network}/{best.hyperparameters}.json.",
             "## How well it does",
-            _quality(scores, analysis),
+            _quality(records, analysis),
             _by_class(confusion_of(record), classes),
             "## Can its probabilities be believed?",
             f"Those that `classify` gives, the logits divided by the temperature {record['temperature']:.2f}, are"
-            f" on test images {calibration_sentence(scores[best])}.",
+            f" on test images {calibration_sentence(records[best])}.",
             "## What it must not be used for",
             "- Images of anything else: it names one of its classes for whatever it is shown. "
             f"{rejected}\n"
@@ -69,9 +69,12 @@ def _epochs(number: float) -> str:
     return f"{number:.0f} epoch{'s' * (round(number) != 1)}"
 
 
-def _quality(scores: Records, analysis: Analysis) -> str:
-    averaged, found = means(scores[analysis.best], [*qualities(scores), "temperature_scaled_loss"]), analysis.corrected
-    seeds = f", mean of {analysis.answers.seeds} seeds" if analysis.answers.seeds > 1 else ""
+def _quality(records: Records, analysis: Analysis) -> str:
+    averaged, found = (
+        means(records[analysis.best], [*metric_names(records), "temperature_scaled_loss"]),
+        analysis.corrected,
+    )
+    seeds = f", mean of {analysis.outcomes.seeds} seeds" if analysis.outcomes.seeds > 1 else ""
     top = (
         f"; the class is among its best five in {percent(averaged['top5_accuracy'])}"
         if "top5_accuracy" in averaged
@@ -79,8 +82,8 @@ def _quality(scores: Records, analysis: Analysis) -> str:
     )
     corrected = ", corrected for being the best of several" if len(analysis.distinct()) > 1 else ""
     return (
-        f"{analysis.answers.measure.capitalize()} {percent(found.mean)} ({bounds(found.low, found.high)}{corrected}) on"
-        f" {analysis.answers.correct.shape[2]:,} test images that no training saw{seeds}{top}; macro F1"
+        f"{analysis.outcomes.measure.capitalize()} {percent(found.mean)} ({bounds(found.low, found.high)}{corrected})"
+        f" on {analysis.outcomes.correct.shape[2]:,} test images that no training saw{seeds}{top}; macro F1"
         f" {averaged['macro_f1']:.3f}, cross entropy {averaged['temperature_scaled_loss']:.3f}."
         f" It must beat {baseline(analysis)}."
     )

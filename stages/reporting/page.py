@@ -19,7 +19,7 @@ from stages.reporting.data_summary import SPLITS
 from stages.reporting.insight import Insight
 from stages.reporting.insight_page import INSIGHT_SECTIONS
 from stages.reporting.markdown import duration, network_name
-from stages.reporting.records import Records, classes_of, means, qualities
+from stages.reporting.records import Records, classes_of, means, metric_names
 from stages.reporting.search import losses, values_tried
 from stages.reporting.sections import best_epoch, shown_judgements
 
@@ -30,7 +30,7 @@ class Evidence(NamedTuple):
     """What the page is made of."""
 
     markdown: Markdown
-    scores: Records
+    records: Records
     costs: Costs
     analysis: Analysis
     histories: Mapping[str, Mapping[str, Sequence[float]]]  # of each run: accuracy and loss on validation by epoch
@@ -55,17 +55,17 @@ def page(evidence: Evidence) -> str:
     environment.filters["breakable"] = breakable
     template = environment.get_template("page.html")
     scripts = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").replace("</script", "<\\/script")
-    return template.render(title=title(evidence.scores), sections=sections, scripts=scripts)
+    return template.render(title=title(evidence.records), sections=sections, scripts=scripts)
 
 
-def title(scores: Records) -> str:
+def title(records: Records) -> str:
     """Return what was compared, and on how many classes."""
-    axes = [list(dict.fromkeys(values)) for values in zip(*scores, strict=True)]
+    axes = [list(dict.fromkeys(values)) for values in zip(*records, strict=True)]
     networks = " or ".join(map(network_name, axes[0]))
     others = [" or ".join(values) for values in axes[1:] if len(values) > 1]
-    of = f"{len(classes_of(scores))} classes of images"
+    of = f"{len(classes_of(records))} classes of images"
     compared = ", ".join([networks[0].upper() + networks[1:], *others])
-    return f"{compared}: {of}{'?' if len(scores) > 1 else ''}"
+    return f"{compared}: {of}{'?' if len(records) > 1 else ''}"
 
 
 def report_section(evidence: Evidence, name: str) -> Iterator[Block]:
@@ -76,17 +76,17 @@ def report_section(evidence: Evidence, name: str) -> Iterator[Block]:
 
 def results(evidence: Evidence) -> Iterator[Block]:
     """Yield the runs as a table, with their intervals as bars."""
-    names = [*qualities(evidence.scores), "temperature_scaled_loss"]
+    names = [*metric_names(evidence.records), "temperature_scaled_loss"]
     rows = []
     for configuration in evidence.analysis.distinct():
-        records, took = evidence.scores[configuration], evidence.costs[configuration]
+        records, took = evidence.records[configuration], evidence.costs[configuration]
         sure = evidence.analysis.balanced[configuration]
         cost = {"seconds": took["seconds"], "time": duration(took["seconds"]), "epochs": best_epoch(records, took)}
         bounds = {"measured": sure.mean, "low": 100 * sure.low, "high": 100 * sure.high}
         named = {"run": evidence.analysis.label(configuration), "best": configuration == evidence.analysis.best}
         rows.append({**named, **means(records, names), **bounds, **cost})
     yield titled("Results")
-    yield Block(results=rows, description=evidence.analysis.answers.measure)
+    yield Block(results=rows, description=evidence.analysis.outcomes.measure)
     yield Block(text=html(evidence.markdown["results"][-1]))
 
 
@@ -146,10 +146,10 @@ def pareto(evidence: Evidence) -> Iterator[Block]:
         front = ", ".join(str(row["run"]) for row in rows if row["front"] == "yes")
         yield titled("Accuracy against training time")
         description = (
-            f"Runs that no other beats at once in {evidence.analysis.answers.measure} and time: {front}. Time includes"
+            f"Runs that no other beats at once in {evidence.analysis.outcomes.measure} and time: {front}. Time includes"
             " a frozen network's features."
         )
-        yield Block(chart=charts.pareto(rows, evidence.analysis.answers.measure), description=description)
+        yield Block(chart=charts.pareto(rows, evidence.analysis.outcomes.measure), description=description)
 
 
 def _beats(other: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
@@ -159,9 +159,9 @@ def _beats(other: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
 
 def confusion(evidence: Evidence) -> Iterator[Block]:
     """Yield what the best run takes for what."""
-    best, names = evidence.analysis.best, classes_of(evidence.scores)
-    counts = np.array([confusion_of(record) for record in evidence.scores[best]]).sum(axis=0)
-    order = charts.clustered(counts) if len(names) > charts.MANY_CLASSES else list(range(len(names)))
+    best, names = evidence.analysis.best, classes_of(evidence.records)
+    counts = np.array([confusion_of(record) for record in evidence.records[best]]).sum(axis=0)
+    order = charts.cluster_order(counts) if len(names) > charts.MANY_CLASSES else list(range(len(names)))
     drawn = charts.confusion(counts[np.ix_(order, order)], [names[label] for label in order])
     yield titled("What is taken for what")
     description = f"Test images of {best}, a row per class and a column per class that they were taken for."
@@ -175,7 +175,7 @@ def confusion(evidence: Evidence) -> Iterator[Block]:
 
 def examples(evidence: Evidence) -> Iterator[Block]:
     """Yield the most confident mistakes and the hardest classes of the best run."""
-    names = classes_of(evidence.scores)
+    names = classes_of(evidence.records)
     for why, title in (("confident mistake", "The most confident mistakes"), ("hard class", "The hardest classes")):
         rows = [row for row in evidence.examples if row["why"] == why and row["predicted"] != row["label"]]
         images = [
@@ -215,15 +215,15 @@ def composition(evidence: Evidence) -> Iterator[Block]:
         for name, count in counts.items()
     ]
     description = "Images of each class, by split."
-    yield Block(chart=charts.class_counts(rows, classes_of(evidence.scores)), description=description)
+    yield Block(chart=charts.class_counts(rows, classes_of(evidence.records)), description=description)
     yield Block(images=[PageImage(embedded(encoded), name) for encoded, name in evidence.samples])
-    size, best = evidence.scores[evidence.analysis.best][0]["settings"]["image_size"], evidence.analysis.best
+    size, best = evidence.records[evidence.analysis.best][0]["settings"]["image_size"], evidence.analysis.best
     yield Block(text=html(f"Training images as they are stored; {best} sees them at {size} x {size} pixels."))
 
 
 def calibration(evidence: Evidence) -> Iterator[Block]:
     """Yield whether the best run's probabilities can be believed."""
-    best, rows = evidence.analysis.best, reliability(evidence.scores, evidence.analysis)
+    best, rows = evidence.analysis.best, reliability(evidence.records, evidence.analysis)
     heading, *parts = evidence.markdown["calibration"]
     yield Block(text=html(heading))
     description = (
@@ -238,7 +238,7 @@ def calibration(evidence: Evidence) -> Iterator[Block]:
 def search(evidence: Evidence) -> Iterator[Block]:
     """Yield what each search has tried; of one that tried the defaults alone nothing."""
     several = {network: trials for network, trials in evidence.trials.items() if len(trials) > 1}
-    heads = {key.network for key, records in evidence.scores.items() if is_head(records)}
+    heads = {key.network for key, records in evidence.records.items() if is_head(records)}
     if not several:
         return
     yield titled("What the search tried")
@@ -252,13 +252,13 @@ def search(evidence: Evidence) -> Iterator[Block]:
         if values := values_tried(trials):
             of = "cross-validated loss of heads" if network in heads else "scaled loss of trials"
             description = f"{network_name(network)}: {of} by the value of each hyperparameter that differs."
-            yield Block(chart=search_charts.slices(values), description=description)
+            yield Block(chart=search_charts.slice_plots(values), description=description)
 
 
 def insight_section(make: Callable[[Insight, Sequence[str]], Iterator[Block]], evidence: Evidence) -> Iterator[Block]:
     """Yield a section about the images themselves, where the stage insight has looked at them, or a curve is there."""
     if evidence.insight.found or (evidence.insight.trained and make is INSIGHT_SECTIONS["more-images"]):
-        yield from make(evidence.insight, classes_of(evidence.scores))
+        yield from make(evidence.insight, classes_of(evidence.records))
 
 
 SECTIONS: dict[str, Callable[[Evidence], Iterator[Block]]] = {

@@ -50,22 +50,22 @@ class Record(BaseModel):
         return self
 
 
-def qualities(scores: Records) -> list[str]:
+def metric_names(records: Records) -> list[str]:
     """Return the names of the numbers that tell runs apart: of five classes, the best five are all."""
-    few, first = len(classes_of(scores)) <= FEW_CLASSES, next(iter(scores.values()))[0]
+    few, first = len(classes_of(records)) <= FEW_CLASSES, next(iter(records.values()))[0]
     useless = {"top5_accuracy": few, "balanced_accuracy": first["ranked_by"] == "accuracy"}
     return [name for name in QUALITIES if not useless.get(name)]
 
 
-def classes_of(scores: Records) -> list[str]:
+def classes_of(records: Records) -> list[str]:
     """Return the names of the classes in the order of their labels."""
-    return natural_order(next(iter(scores.values()))[0]["class_accuracy"])
+    return natural_order(next(iter(records.values()))[0]["class_accuracy"])
 
 
-def best_of(scores: Records) -> Configuration:
+def best_of(records: Records) -> Configuration:
     """Return the first configuration with the highest accuracy, the balanced one where classes are unequal."""
-    measure = next(iter(scores.values()))[0]["ranked_by"]
-    return max(scores, key=lambda configuration: round(means(scores[configuration], [measure])[measure], 9))
+    measure = next(iter(records.values()))[0]["ranked_by"]
+    return max(records, key=lambda configuration: round(means(records[configuration], [measure])[measure], 9))
 
 
 def means(records: list[dict[str, Any]], names: Sequence[str]) -> dict[str, float]:
@@ -89,10 +89,10 @@ def records_of_study(study: Study, read: Callable[[str], Any] = read_json) -> Re
 
 def read_record(path: str, read: Callable[[str], Any] = read_json) -> dict[str, Any]:
     """Return the record of a run, by its path without suffix. Raises UserError where it is damaged."""
-    return held_against(Record, read_or_follow(path, read), f"{path}.json")
+    return validated_record(Record, read_or_follow(path, read), f"{path}.json")
 
 
-def held_against(schema: type[BaseModel], value: Any, file: str) -> dict[str, Any]:
+def validated_record(schema: type[BaseModel], value: Any, file: str) -> dict[str, Any]:
     """Return what a file of a study holds. Raises UserError where it is not what `schema` says."""
     try:
         schema(**value)
@@ -117,9 +117,9 @@ def read_or_follow(path: str, read: Callable[[str], Any] = read_json, references
     return read_or_follow(f"{path.rpartition('/')[0]}/{same}", read, references + 1)
 
 
-def best_run(scores: Records, study: Study) -> str:
+def best_run(records: Records, study: Study) -> str:
     """Return the first seed's run of the best configuration."""
-    return f"{best_of(scores)}-{study.seeds[0]}"
+    return f"{best_of(records)}-{study.seeds[0]}"
 
 
 def nested(records: dict[Configuration, dict[str, Any]]) -> dict[str, Any]:

@@ -57,11 +57,11 @@ def _told(rows: Trials) -> list[dict[str, Any]]:
             "trial": int(row["trial"]),
             "state": row["state"],
             "loss": float(row[LOSS] or "nan"),
-            "settings": ", ".join(f"{name} {_short(row[name])}" for name in names),
+            "settings": ", ".join(f"{name} {_short_number(row[name])}" for name in names),
         }
         for row in rows
     ]
 
 
-def _short(value: str) -> str:
+def _short_number(value: str) -> str:
     return f"{float(value):.3g}" if re.fullmatch(r"[-+.0-9e]+", value) else value

@@ -1,6 +1,6 @@
 """The page's charts of what a search has tried, in Vega-Lite."""
 
-from stages.reporting.charts import COLOURS, FREE, Chart, Rows, base, tips, wide
+from stages.reporting.charts import COLOURS, FREE, Chart, Rows, base, full_width_chart, tooltip_fields
 
 MANY_TIMES = 30  # the lowest value, from which on an axis is logarithmic
 STATE: Chart = {
@@ -23,7 +23,7 @@ def search(rows: Rows) -> Chart:
         "sort": [{"field": "trial"}],
         "groupby": ["network"],
     }
-    return wide(
+    return full_width_chart(
         rows,
         layer=[
             {
@@ -38,7 +38,7 @@ def search(rows: Rows) -> Chart:
                     "y": y | {"field": "loss"},
                     "color": colour,
                     "shape": STATE,
-                    "tooltip": tips(rows),
+                    "tooltip": tooltip_fields(rows),
                 },
             },
         ],
@@ -46,7 +46,7 @@ def search(rows: Rows) -> Chart:
     )
 
 
-def slices(rows: Rows) -> Chart:
+def slice_plots(rows: Rows) -> Chart:
     """Draw the loss against the value of each hyperparameter; the trial under the pointer is marked in all panels.
 
     Rows: hyperparameter, value (a number or a word), loss, trial, state, settings.
@@ -85,6 +85,6 @@ def _slice(rows: Rows, number: int) -> Chart:
             "shape": STATE | {"legend": None},
             "color": {"condition": marked | {"value": COLOURS[1]}, "value": COLOURS[0]},
             "size": {"condition": marked | {"value": 180}, "value": 50},
-            "tooltip": tips([{name: row[name] for name in TOLD} for row in rows]),
+            "tooltip": tooltip_fields([{name: row[name] for name in TOLD} for row in rows]),
         },
     }

@@ -24,7 +24,7 @@ from stages.reporting.comparisons import (
 from stages.reporting.costs import Costs
 from stages.reporting.findings import AUGMENTATION, TUNING, Finding, formatted
 from stages.reporting.markdown import bounds, duration, escaped, percent, points, table
-from stages.reporting.records import Records, classes_of, means, qualities
+from stages.reporting.records import Records, classes_of, means, metric_names
 from stages.runtime.study import Configuration
 from stages.statistics.differences import SEEDS
 
@@ -39,33 +39,33 @@ REFERENCE_SECONDS: dict[Configuration, tuple[int | None, int | None]] = {
 }
 
 
-def results_section(scores: Records, costs: Costs, analysis: Analysis) -> list[str]:
+def results_section(records: Records, costs: Costs, analysis: Analysis) -> list[str]:
     """Return quality and time of each run, the best one in bold."""
-    names, answers = qualities(scores), analysis.answers
-    several, unequal = answers.seeds > 1, answers.weights is not None
+    names, outcomes = metric_names(records), analysis.outcomes
+    several, unequal = outcomes.seeds > 1, outcomes.weights is not None
     measure = "balanced_accuracy" if unequal else "accuracy"
     rows = []
     for key in analysis.distinct():
-        averaged = means(scores[key], [*names, "temperature_scaled_loss"])
+        averaged = means(records[key], [*names, "temperature_scaled_loss"])
         sure = analysis.balanced[key]
         rows.append(
             [
                 analysis.label(key),
                 f"**{percent(sure.mean)}**" if key == analysis.best else percent(sure.mean),
                 bounds(sure.low, sure.high),
-                *([f"{100 * stdev(one[measure] for one in scores[key]):.1f}"] if several else []),
+                *([f"{100 * stdev(one[measure] for one in records[key]):.1f}"] if several else []),
                 *([percent(averaged["accuracy"])] if unequal else []),
                 *([percent(averaged["top5_accuracy"])] if "top5_accuracy" in names else []),
                 f"{averaged['macro_f1']:.3f}",
                 f"{averaged['temperature_scaled_loss']:.3f}",
-                best_epoch(scores[key], costs[key]),
+                best_epoch(records[key], costs[key]),
                 duration(costs[key]["seconds"]),
             ]
         )
-    columns = ["run", answers.measure, "interval", *(["deviation"] if several else [])]
+    columns = ["run", outcomes.measure, "interval", *(["deviation"] if several else [])]
     columns += ["accuracy"] if unequal else []
     columns += [*(["top-5"] if "top5_accuracy" in names else []), "macro F1", "loss", "best epoch", "training"]
-    return ["## Results", table(columns, rows), results_note(scores, analysis)]
+    return ["## Results", table(columns, rows), results_note(records, analysis)]
 
 
 def best_epoch(records: list[dict[str, Any]], took: dict[str, Any]) -> str:
@@ -73,29 +73,29 @@ def best_epoch(records: list[dict[str, Any]], took: dict[str, Any]) -> str:
     return "–" if is_head(records) else f"{took['best_epoch']:.0f} of {took['epochs']:.0f}"
 
 
-def results_note(scores: Records, analysis: Analysis) -> str:
+def results_note(records: Records, analysis: Analysis) -> str:
     """Return what the table of results means."""
-    answers, best = analysis.answers, analysis.balanced[analysis.best]
-    of = "trainings like these" if answers.seeds >= SEEDS else "these trainings"
+    outcomes, best = analysis.outcomes, analysis.balanced[analysis.best]
+    of = "networks trained like these" if outcomes.seeds >= SEEDS else "these trained networks"
     said = ""
     if (corrected := percent(analysis.corrected.mean)) != percent(best.mean):
         said += (
             f"The answer says {corrected} where the table has {percent(best.mean)}: the best of"
             f" {len(analysis.distinct())} runs owes a part of its lead to luck with these test images. "
         )
-    said += f"The interval holds the {answers.measure} of {of} on all images of the same kind, in 95 % of studies."
-    if answers.groups is not None:
+    said += f"The interval holds the {outcomes.measure} of {of} on all images of the same kind, in 95 % of studies."
+    if outcomes.groups is not None:
         said += " Images that belong together (of one group, or near duplicates) count together."
-    if answers.seeds > 1:
+    if outcomes.seeds > 1:
         said += " The deviation is that between seeds."
-    if answers.weights is not None:
+    if outcomes.weights is not None:
         said += " Classes are unequal, so that runs are ranked by balanced accuracy, in which classes count alike."
     said += " The loss is that of the probabilities which `classify` gives."
-    if any(map(is_head, scores.values())):
+    if any(map(is_head, records.values())):
         said += " Of a frozen network a head is fitted at once, without epochs; its time includes that of the features."
-    if any(len(answers.alike(key)) > 1 for key in answers.configurations):
+    if any(len(outcomes.same_run(key)) > 1 for key in outcomes.configurations):
         said += " Runs that came out the same stand in one row."
-    names = dict.fromkeys(key.network for key in scores if is_pretrained(scores[key]))
+    names = dict.fromkeys(key.network for key in records if is_pretrained(records[key]))
     if names:
         said += f" Pre-trained ({', '.join(names)}): their weights may have seen some of the test photographs before."
     return said
@@ -103,13 +103,13 @@ def results_note(scores: Records, analysis: Analysis) -> str:
 
 def worth_section(costs: Costs, analysis: Analysis) -> list[str]:
     """Return each pair of configurations that differ in one axis alone, and the mean of the pairs of each axis."""
-    judged, answers = analysis.judged, analysis.answers
+    judged, outcomes = analysis.judged, analysis.outcomes
     if not judged:
         return []
     if all(each.verdict in (SAME, NOT_TESTED) for each in judged.values()):
         return ["## What each technique was worth", tuning_line(judged), longer_line(costs)]
-    over = "seeds and test images" if answers.seeds > 1 else "test images"
-    what = "techniques" if answers.seeds >= SEEDS else "trained networks"
+    over = "seeds and test images" if outcomes.seeds > 1 else "test images"
+    what = "techniques" if outcomes.seeds >= SEEDS else "trained networks"
     weights = (
         " Pre-trained and random weights are of different networks, which differ in more than weights."
         if PRETRAINED in judged
@@ -118,7 +118,7 @@ def worth_section(costs: Costs, analysis: Analysis) -> list[str]:
     return [
         "## What each technique was worth",
         worth_table(judged),
-        f"Differences in {answers.measure}, in percentage points, all else equal. The intervals, over {over}, hold all"
+        f"Differences in {outcomes.measure}, in percentage points, all else equal. The intervals, over {over}, hold all"
         " together in 95 % of studies; p is how probable a difference as large would be if these"
         f" {what} were equally good, adjusted for all comparisons (Holm). No difference worth a point means that the"
         " true one is surely less than a point, either way. Pairs that are the same run are left out of"
@@ -243,7 +243,7 @@ def times_section(costs: Costs, classes: int) -> list[str]:
     ]
 
 
-def cost_section(scores: Records, costs: Costs, analysis: Analysis) -> list[str]:
+def cost_section(records: Records, costs: Costs, analysis: Analysis) -> list[str]:
     """Return what each run's training took of the machine, features of a frozen network included."""
     rows = [
         [
@@ -256,7 +256,7 @@ def cost_section(scores: Records, costs: Costs, analysis: Analysis) -> list[str]
         ]
         for configuration, record in ((key, costs[key]) for key in analysis.distinct())
     ]
-    heads = " Heads learn from training and validation images together." if any(map(is_head, scores.values())) else ""
+    heads = " Heads learn from training and validation images together." if any(map(is_head, records.values())) else ""
     libraries = sorted({record["libraries"] for record in costs.values()})
     return [
         "## Cost",
@@ -265,10 +265,10 @@ def cost_section(scores: Records, costs: Costs, analysis: Analysis) -> list[str]
     ]
 
 
-def classes_section(scores: Records, analysis: Analysis) -> list[str]:
+def classes_section(records: Records, analysis: Analysis) -> list[str]:
     """Return the classes that the best run knows worst, and what it takes them for."""
-    confusion = confusion_of(scores[analysis.best][0])  # of the first seed
-    names = [escaped(name) for name in classes_of(scores)]
+    confusion = confusion_of(records[analysis.best][0])  # of the first seed
+    names = [escaped(name) for name in classes_of(records)]
     rows = []
     for label, correct, estimate in reversed(class_estimates(confusion)):
         if correct < (images := confusion[label].sum()):

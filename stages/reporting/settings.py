@@ -8,11 +8,11 @@ from stages.reporting.records import Records
 Settings = dict[str, Any]
 
 
-def settings_section(scores: Records) -> list[str]:
+def settings_section(records: Records) -> list[str]:
     """Return a table of what each network was trained with, by default and tuned; what differs is bold."""
     columns: dict[tuple[str, str], Settings] = {
-        (configuration.network, configuration.hyperparameters): _used(records[0]["settings"])
-        for configuration, records in scores.items()
+        (configuration.network, configuration.hyperparameters): _used(of_seeds[0]["settings"])
+        for configuration, of_seeds in records.items()
     }
     names = dict.fromkeys(name for settings in columns.values() for name in settings)
     rows = [[name, *(_shown(name, key, columns) for key in columns)] for name in sorted(names)]

@@ -38,7 +38,7 @@ def _clashes(names: Iterable[str], key: Callable[[str], Hashable]) -> list[tuple
     return [(earlier, later) for earlier, later in pairs if earlier != later]
 
 
-def spelled(name: str, other: str) -> str:
+def distinguishable(name: str, other: str) -> str:
     """Return a name in quotes, with its accents apart where it would look the same as the other."""
     alike = normalize("NFC", name) == normalize("NFC", other)
     return f"{name!r} ({name.encode('unicode_escape').decode()})" if alike else repr(name)

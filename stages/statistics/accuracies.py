@@ -31,7 +31,7 @@ def accuracies(
 def accuracy_intervals(shares: Floats, estimates: Estimates, alpha: float = ALPHA) -> Intervals:
     """Return intervals of shares (K,) with the variance of `estimates`.
 
-    The binomial's mid-P interval of as many images as would have this variance if all answers were independent.
+    The binomial's mid-P interval of as many images as would have this variance if all outcomes were independent.
     Sources: Korn and Graubard, 1998; Lancaster, 1961. Wilson's holds the truth in 86 % of studies where a few groups
     are nearly all correct.
     """
@@ -74,7 +74,7 @@ def no_information_rate(labels: Integers) -> float:
 
 
 def class_accuracies(correct: Integers, images_of_class: Integers, alpha: float = ALPHA) -> Intervals:
-    """Return the accuracy of each class (K,) shrunk towards that of all, from answers that were correct and given.
+    """Return the accuracy of each class (K,) shrunk towards that of all, from outcomes that were correct and given.
 
     The fewer images, the more: a class of three that were all missed is seldom as bad as that. How much classes differ
     is not known either; the interval averages over it. Sources: Efron and Morris, 1975;

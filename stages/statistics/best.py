@@ -36,15 +36,17 @@ def best_configuration(
 
     `weights` (N,) are those of images, as `estimate` takes them.
     """
-    answers = np.asarray(correct, np.float64)
-    means = np.average(answers.mean(axis=1), axis=1, weights=weights)
+    outcomes = np.asarray(correct, np.float64)
+    means = np.average(outcomes.mean(axis=1), axis=1, weights=weights)
     chosen = int(np.flatnonzero(means >= means.max() - 1e-9)[0])
     uncorrected = float(means[chosen])
     accuracy = (
-        out_of_bag_accuracy(answers, random, groups, draws, weights) if (answers != answers[0]).any() else uncorrected
+        out_of_bag_accuracy(outcomes, random, groups, draws, weights)
+        if (outcomes != outcomes[0]).any()
+        else uncorrected
     )
     accuracy = min(uncorrected, accuracy)
-    each = estimate(answers, np.eye(len(answers)), groups, weights)
+    each = estimate(outcomes, np.eye(len(outcomes)), groups, weights)
     relative = (
         each.seeds_variance / each.binomial_variance()
     )  # of that between images: seeds matter less where nearly all is correct
@@ -59,7 +61,7 @@ def best_configuration(
 
 
 def out_of_bag_accuracy(
-    answers: Floats,
+    outcomes: Floats,
     random: np.random.Generator,
     groups: Integers | None = None,
     draws: int = DRAWS,
@@ -70,16 +72,16 @@ def out_of_bag_accuracy(
     Bootstrap samples of groups choose, and those that were not drawn judge; of several seeds each in turn is left out
     and judges. Source: Tsamardinos, Greasidou and Borboudakis, 2018.
     """
-    _, seeds, images = answers.shape
+    _, seeds, images = outcomes.shape
     weight = np.ones(images) if weights is None else weights
-    sums, sizes = by_group(answers * weight, groups), by_group(weight, groups)  # (C, S, G), (G,)
+    sums, sizes = by_group(outcomes * weight, groups), by_group(weight, groups)  # (C, S, G), (G,)
     units = len(sizes)
     draws = max(FEWEST_DRAWS, min(draws, MOST_NUMBERS // units))
     drawn = random.multinomial(units, np.full(units, 1 / units), size=draws).astype(np.float64)
     drawn = drawn[(drawn == 0).any(axis=1)]
     left = (drawn == 0).astype(np.float64)
     if not len(drawn):  # a single group, which cannot both choose and judge
-        return float(np.average(answers.mean(axis=1), axis=1, weights=weight).max())
+        return float(np.average(outcomes.mean(axis=1), axis=1, weights=weight).max())
     inside = np.einsum("bg,csg->bcs", drawn, sums, optimize=True)
     outside = np.einsum("bg,csg->bcs", left, sums, optimize=True) / (left @ sizes)[:, None, None]
     choosing = inside if seeds == 1 else inside.sum(axis=2, keepdims=True) - inside

@@ -26,7 +26,7 @@ def calibration_error(
 ) -> CalibrationError:  # fmt: skip
     """Return the calibration error of stated probabilities (N,) and whether each answer was correct (N,), by 15 bins.
 
-    Its chance level draws answers from the stated probabilities: consistency resampling, Bröcker and Smith, 2007.
+    Its chance level draws outcomes from the stated probabilities: consistency resampling, Bröcker and Smith, 2007.
     Images of a group are correct together as far as their probabilities allow.
     """
     number = np.arange(len(confidence)) if groups is None else np.unique(groups, return_inverse=True)[1]
@@ -38,7 +38,7 @@ def calibration_error(
 
 
 def binned_errors(confidence: Floats, correct: NDArray[np.bool_]) -> Floats:
-    """Return the expected calibration error (R,) of answers (R, N) to which probabilities (N,) were given."""
+    """Return the expected calibration error (R,) of outcomes (R, N) to which probabilities (N,) were given."""
     bins = np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
     gaps = (correct - confidence) @ np.eye(BINS)[bins]
     return np.asarray(np.abs(gaps).sum(axis=1) / len(confidence))

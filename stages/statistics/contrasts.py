@@ -13,7 +13,7 @@ from stages.statistics.estimates import Floats, Integers
 Pair = tuple[int, int]  # before and after, each a configuration
 
 
-def collapsed(contrasts: Floats, runs: Integers) -> Floats:
+def merged_runs(contrasts: Floats, runs: Integers) -> Floats:
     """Return contrasts (K, C) with the weight of a run on its first configuration; all zero where runs are the same."""
     onto = np.zeros((len(runs), len(runs)))
     onto[np.arange(len(runs)), runs] = 1
@@ -26,7 +26,7 @@ def pair_contrasts(pairs: Sequence[Pair], runs: Integers) -> Floats:
     for row, (before, after) in zip(found, pairs, strict=True):
         row[after] += 1
         row[before] -= 1
-    return collapsed(found, runs)
+    return merged_runs(found, runs)
 
 
 def mean_gain(pairs: Sequence[Pair], runs: Integers) -> Floats | None:
@@ -52,7 +52,7 @@ def gain_difference(first: Sequence[Pair], second: Sequence[Pair], blocks: Integ
 def distinct(contrasts: Floats) -> tuple[Integers, Integers]:
     """Return the rows (L,) of contrasts (K, C) that differ, and the number of each one's like among them (K,).
 
-    -1 stands for one that is all zero: the same run twice. Contrasts are to be `collapsed`.
+    -1 stands for one that is all zero: the same run twice. Contrasts are to be `merged_runs`.
     """
     rows: list[int] = []
     numbers: dict[bytes, int] = {}

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 ALPHA = 0.05  # 1 - confidence
-PSEUDO_IMAGES = 0.5  # images added, so that answers which all agree leave some doubt
+PSEUDO_IMAGES = 0.5  # images added, so that outcomes which all agree leave some doubt
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -29,7 +29,7 @@ class Estimates(NamedTuple):
 
     scale: Floats  # so that no answer adds more than 1: 1 for an accuracy or a pair
     mean: Floats
-    gained: Floats  # share of answers for which the contrast is above zero, each as much as it is: 0 to 1
+    gained: Floats  # share of outcomes for which the contrast is above zero, each as much as it is: 0 to 1
     lost: Floats  # and below zero; mean = gained - lost
     images_variance: Floats  # variance of the mean from images, with what is left counted below
     seeds_variance: Floats  # from seeds, and what is left: a training's own answer to an image
@@ -41,7 +41,7 @@ class Estimates(NamedTuple):
     groups: float
 
     def pseudo_variance(self) -> float:
-        """Return the variance that is added, so that answers which all agree leave some doubt."""
+        """Return the variance that is added, so that outcomes which all agree leave some doubt."""
         return PSEUDO_IMAGES / (self.images * self.groups)
 
     def variance_components(self) -> tuple[Floats, Floats]:
@@ -89,22 +89,22 @@ class Estimates(NamedTuple):
 def estimate(
     correct: NDArray[Any], contrasts: Floats, groups: Integers | None = None, weights: Floats | None = None
 ) -> Estimates:
-    """Return the estimates of contrasts (K, C) of answers `correct` (C, S, N), by groups (N,).
+    """Return the estimates of contrasts (K, C) of outcomes `correct` (C, S, N), by groups (N,).
 
     `weights` (N,) weighs images, e.g. so that classes count alike; without it all count alike. A contrast must not
-    be all zero: that is the same run twice (`contrasts.collapsed` tells).
+    be all zero: that is the same run twice (`contrasts.merged_runs` tells).
     """
-    answers = np.asarray(correct, np.float64)
-    _, seeds, images = answers.shape
+    outcomes = np.asarray(correct, np.float64)
+    _, seeds, images = outcomes.shape
     share = np.full(images, 1 / images) if weights is None else weights / weights.sum()
     scale = np.maximum(contrasts.clip(min=0).sum(axis=1), -contrasts.clip(max=0).sum(axis=1))
     unit = contrasts / scale[:, None]
-    by_seed = answers @ share  # (C, S)
-    sums = by_group((answers - by_seed[..., None]) * share, groups)  # (C, S, G)
+    by_seed = outcomes @ share  # (C, S)
+    sums = by_group((outcomes - by_seed[..., None]) * share, groups)  # (C, S, G)
     units = sums.shape[-1]
     mean = unit @ by_seed.mean(axis=1)
-    gained = (np.einsum("kc,csn->ksn", unit, answers).clip(min=0) @ share).mean(axis=1)
-    # one training's answers to single images have the binomial's own variance, as McNemar and Wilson have it
+    gained = (np.einsum("kc,csn->ksn", unit, outcomes).clip(min=0) @ share).mean(axis=1)
+    # one training's outcomes to single images have the binomial's own variance, as McNemar and Wilson have it
     simple = (seeds == 1) & (units == images) & (np.count_nonzero(unit, axis=1) <= 2)
     correction = np.where(simple, 1.0, units / max(1, units - 1))
     residual_variance = seeds_variance = np.zeros(len(unit))

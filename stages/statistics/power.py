@@ -22,7 +22,7 @@ def power(estimates: Estimates, gain: Floats, images: Floats, seeds: int, alpha:
     size = np.asarray(gain, np.float64) / estimates.scale
     more, trainings = estimates.images / images, estimates.seeds / seeds
     changed = np.maximum(estimates.gained + estimates.lost + PSEUDO_IMAGES / estimates.images, size)
-    # of answers that a pair has in common as many are changed as a gain needs
+    # of outcomes that a pair has in common as many are changed as a gain needs
     grown = (changed - size**2) / estimates.binomial_variance()
     seeds_variance = (
         np.maximum(estimates.seeds_variance - estimates.residual_variance, 0) * trainings
@@ -61,7 +61,7 @@ def power(estimates: Estimates, gain: Floats, images: Floats, seeds: int, alpha:
 
 
 def images_needed(estimates: Estimates, gain: float, seeds: int, alpha: float = ALPHA) -> Floats:
-    """Return the images (K,) that find a true gain four times of five with so many seeds; inf where 100,000 do not.
+    """Return the images (K,) that find a true gain four times out of five with so many seeds; inf where 100,000 do not.
 
     Infinite means that it takes more seeds: images do not tell a technique from differences between its trainings.
     """
@@ -80,7 +80,7 @@ def seeds_needed(estimates: Estimates, gain: float, images: float, alpha: float 
 
 
 def smallest_gain(estimates: Estimates, images: float, seeds: int, alpha: float = ALPHA) -> Floats:
-    """Return the smallest true gain (K,), a fraction, that so many images and seeds find four times of five; or inf."""
+    """Return the smallest true gain (K,), that so many images and seeds detect four times out of five; or inf."""
     of = np.full(len(estimates.mean), float(images))
     return _smallest(lambda gain: power(estimates, gain, of, seeds, alpha) >= POWER, 1e-4, 0.99, of)
 

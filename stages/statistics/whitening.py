@@ -18,12 +18,12 @@ class Whitening(NamedTuple):
     matrix: NDArray[np.float32]  # (d, d)
 
     @classmethod
-    def of(cls, features: Floats) -> Self:
+    def fit(cls, features: Floats) -> Self:
         """Return the one that these features ask for, regularised as in shrunk discriminant analysis.
 
         Source: Kessy, Lewin and Strimmer, Optimal whitening and decorrelation, 2018.
         """
-        x = powered(features)
+        x = raised_to_power(features)
         centre = x.mean(axis=0)
         x -= centre
         variances, axes = np.linalg.eigh(x.T @ x / len(x))
@@ -33,13 +33,13 @@ class Whitening(NamedTuple):
 
     def directions(self, features: Floats) -> NDArray[np.float32]:
         """Return whitened features (n, d) at length 1, or 0 where an image is like the mean of all."""
-        x = (powered(features) - self.centre).astype(np.float32)
+        x = (raised_to_power(features) - self.centre).astype(np.float32)
         x = np.where(np.abs(x) < 1e-6, 0, x) @ self.matrix
         lengths = np.linalg.norm(x, axis=1, keepdims=True)
         return np.asarray(x / np.where(lengths > 0, lengths, 1), np.float32)
 
 
-def powered(features: Floats, power: float = POWER) -> NDArray[np.float64]:
+def raised_to_power(features: Floats, power: float = POWER) -> NDArray[np.float64]:
     """Return sign(x) * |x| ** power of each feature, same shape."""
     x = np.asarray(features, np.float64)
     return x if power == 1 else np.sign(x) * (np.sqrt(np.abs(x)) if power == 0.5 else np.abs(x) ** power)

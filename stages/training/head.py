@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-from stages.statistics.whitening import Floats, powered
+from stages.statistics.whitening import Floats, raised_to_power
 
 Labels = NDArray[np.int64]
 
@@ -32,7 +32,7 @@ class HeadSettings(NamedTuple):
 
 
 class Head(NamedTuple):
-    """A linear layer: logits (n, classes) = powered(features, power) @ weight.T + bias."""
+    """A linear layer: logits (n, classes) = raised_to_power(features, power) @ weight.T + bias."""
 
     weight: NDArray[np.float32]  # (classes, features)
     bias: NDArray[np.float32]  # (classes,)
@@ -40,7 +40,7 @@ class Head(NamedTuple):
 
     def logits(self, features: Floats) -> NDArray[np.float32]:
         """Return logits (n, classes) of features (n, features)."""
-        return np.asarray(powered(features, self.power).astype(np.float32) @ self.weight.T + self.bias)
+        return np.asarray(raised_to_power(features, self.power).astype(np.float32) @ self.weight.T + self.bias)
 
 
 class CrossValidation(NamedTuple):
@@ -60,7 +60,7 @@ class _Moments(NamedTuple):
 
 def fit(features: Floats, labels: Labels, classes: int, settings: HeadSettings, scale: float) -> Head:
     """Return the head for features (n, features) and labels (n,); a cross-validated `scale` calibrates logits."""
-    x = powered(features, settings.power)
+    x = raised_to_power(features, settings.power)
     centre = x.mean(axis=0)
     sums = _moments(x - centre, labels, classes)
     weight, bias = _discriminants(sums, settings.shrinkage, x.shape[1])
@@ -80,7 +80,7 @@ def cross_validated(
     scores = {each: np.zeros((len(labels), classes)) for each in product(powers, shrinkages)}
     prior = np.zeros((len(labels), classes))
     for power in powers:
-        x = powered(features, power)
+        x = raised_to_power(features, power)
         x -= x.mean(axis=0)
         if len(x) < features.shape[1]:  # rotated into as many dimensions as there are rows, which changes no score
             x = np.asarray(np.linalg.qr(x.T, mode="r")).T
@@ -92,7 +92,7 @@ def cross_validated(
             for shrinkage in shrinkages:
                 weight, bias = _discriminants(rest, shrinkage, features.shape[1])
                 scores[power, shrinkage][folds == fold] = x[folds == fold] @ weight.T + bias
-    return [_reached(HeadSettings(*each), scores[each], prior, labels) for each in scores]
+    return [_cross_validation(HeadSettings(*each), scores[each], prior, labels) for each in scores]
 
 
 def assigned_folds(labels: Labels, groups: Labels | None = None, count: int = FOLDS, seed: int = 0) -> Labels:
@@ -124,7 +124,7 @@ def log_loss(logits: NDArray[np.float64], labels: Labels) -> float:
     return float(-log_softmax(logits, axis=1)[np.arange(len(labels)), labels].mean())
 
 
-def _reached(
+def _cross_validation(
     settings: HeadSettings, scores: NDArray[np.float64], prior: NDArray[np.float64], labels: Labels
 ) -> CrossValidation:
     scale = best_scale(scores, prior, labels, 1 / (2 * PRIOR_DEVIATION**2 * len(labels)))

@@ -17,7 +17,7 @@ from stages.images.shards import preparation_of
 from stages.networks.common import graph
 from stages.networks.common.features import FeatureSet, read_features
 from stages.networks.common.settings import TrainingSettings
-from stages.networks.common.starting_point import starting_point
+from stages.networks.common.starting_point import read_starting_point
 from stages.networks.common.weights import Metadata
 from stages.runtime.cores import available_cores
 from stages.runtime.files import write_json
@@ -83,7 +83,7 @@ def write_head(network: str, values: dict[str, Any], data: HeadData, folder: Pat
     settings = HeadSettings(values["head_power"], values["head_shrinkage"])
     (reached,) = cross_validate(data, [settings])
     head = fit(data.features, data.labels, len(data.class_names), settings, reached.scale)
-    start, backbone = starting_point(network), Path(f"data/weights/{network}")
+    start, backbone = read_starting_point(network), Path(f"data/weights/{network}")
     metadata = Metadata(
         network=network,
         settings={name: value for name, value in values.items() if name not in UNUSED},

@@ -5,7 +5,7 @@ from stages.hardware.torchrun import with_torchrun
 from stages.networks.common.contract import network_named
 from stages.networks.common.image_set import load_images
 from stages.networks.common.settings import config_from
-from stages.networks.common.starting_point import starting_point
+from stages.networks.common.starting_point import read_starting_point
 from stages.runtime.errors import UserError
 from stages.runtime.files import atomic_folder, read_json
 from stages.runtime.fingerprint import fingerprint
@@ -27,7 +27,7 @@ def train(network: str, hyperparameters: str, data: str, seed: str) -> None:
     config = config_from(chosen.schema, values)
     device.be_deterministic()
     device.keep_freed_memory()
-    start = starting_point(network)
+    start = read_starting_point(network)
     training, validation = (
         load_images(f"data/{name}", device.device(), start.image_size, start.normalisation)
         for name in (data, "validation")

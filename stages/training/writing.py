@@ -23,7 +23,7 @@ from stages.training.state import Task
 
 def hardware() -> tuple[str, str]:
     """Return what of the hardware decides about the bits of a training."""
-    return device.kind(), str(device.precision())
+    return device.device_type(), str(device.precision())
 
 
 def write_training(task: Task, result: TrainingResult, folder: Path) -> None:

@@ -14,7 +14,7 @@ from stages.networks.common.settings import TrainingConfig
 from stages.statistics.temperature import cross_entropies
 from stages.training.head import HeadSettings
 from stages.training.head_run import cross_validate, load_head_data, write_head
-from stages.tuning.results import CHANGED, REACHED, Found
+from stages.tuning.results import CHANGED, REACHED, SearchResult
 from stages.tuning.selection import best_expected
 
 POWERS = (1.0, 0.75, 0.5)
@@ -22,7 +22,7 @@ SHRINKAGES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 SPACE = {"head_power": FloatDistribution(0.25, 1.0), "head_shrinkage": FloatDistribution(0.01, 1.0)}
 
 
-def search_head(network: str, defaults: TrainingConfig, seed: int, folder: Path) -> Found:
+def search_head(network: str, defaults: TrainingConfig, seed: int, folder: Path) -> SearchResult:
     """Try a grid of settings around the defaults, and write the heads of the default and the best ones below a folder.
 
     The losses that are compared are those of images that had no part in a fit.
@@ -46,7 +46,7 @@ def search_head(network: str, defaults: TrainingConfig, seed: int, folder: Path)
         f" {losses[best].mean():.3f} ({losses[0].mean():.3f} with the defaults)",
         file=sys.stderr,
     )
-    return Found(changes[best], trials, trained)
+    return SearchResult(changes[best], trials, trained)
 
 
 def _changed(default: HeadSettings, settings: HeadSettings) -> dict[str, Any]:

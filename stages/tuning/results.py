@@ -21,7 +21,7 @@ FEWEST_TRIALS = 10  # complete ones, of which importances say anything
 LOSS, TRAINED_EPOCHS = "validation_temperature_scaled_loss", "trained_epochs"  # columns of trials.csv
 
 
-class Found(NamedTuple):
+class SearchResult(NamedTuple):
     """What a search has found: what `tuned` changes of the defaults, all trials, and folders of their trainings.
 
     Of the trainings there are `default` and `tuned`, if any of their trials has come to its end.
@@ -32,7 +32,9 @@ class Found(NamedTuple):
     trained: Mapping[str, Path]
 
 
-def write_hyperparameters(network: str, defaults: TrainingConfig, found: Found, seed: int, compared: list[str]) -> None:
+def write_hyperparameters(
+    network: str, defaults: TrainingConfig, found: SearchResult, seed: int, compared: list[str]
+) -> None:
     """Write the settings of default and tuned runs, what the search has tried, and what it has trained.
 
     `compared` are the study's hyperparameters: where both are, and the search has kept the defaults, tuned runs are

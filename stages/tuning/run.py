@@ -15,22 +15,31 @@ from stages.hardware import device
 from stages.networks.common.contract import NetworkDefinition
 from stages.networks.common.image_set import load_images
 from stages.networks.common.settings import Search, TrainingConfig
-from stages.networks.common.starting_point import starting_point
+from stages.networks.common.starting_point import read_starting_point
 from stages.runtime.errors import UserError
 from stages.runtime.files import atomic_folder, write_text
 from stages.runtime.fingerprint import fingerprint
 from stages.training.checkpoint import FOLDER
 from stages.training.loop import fit
 from stages.training.writing import hardware, write_training
-from stages.tuning.known import REMEDY, Known, Tuning
-from stages.tuning.results import CHANGED, Found, in_words
+from stages.tuning.results import CHANGED, SearchResult, in_words
 from stages.tuning.search import best_trials, run_search
-from stages.tuning.storage import DATABASE_ERRORS, VARIABLE, database, end, joined, journal, led, opened_alone
+from stages.tuning.storage import (
+    DATABASE_ERRORS,
+    VARIABLE,
+    database,
+    end_search,
+    join_search,
+    journal,
+    lead_search,
+    open_search,
+)
+from stages.tuning.trial_history import REMEDY, TrialHistory, Tuning
 
 
 def search_hyperparameters(
     network: NetworkDefinition[Any], defaults: TrainingConfig, search: Search, seed: int
-) -> Found:
+) -> SearchResult:
     """Search to the end, going on where an interrupted search has left, and return what was found.
 
     Where STUDY_STORAGE names a database, other processes may help. Raises UserError where it cannot be used.
@@ -40,17 +49,17 @@ def search_hyperparameters(
     prepare_checkpoint(network.name, name)
     with database_errors_in_words():
         if shared:
-            study = led(shared, name)
+            study = lead_search(shared, name)
         else:
-            study = opened_alone(journal(checkpoint_folder(network.name) / "journal.log"), name)
+            study = open_search(journal(checkpoint_folder(network.name) / "journal.log"), name)
         done = run_search(tuning, study)
-        trials = Known(tuning, study).study.trials
+        trials = TrialHistory(tuning, study).study.trials
         if shared:
-            end(shared, name)
+            end_search(shared, name)
     best = best_trials(tuning, done)
     changed = best["tuned"].user_attrs[CHANGED] if "tuned" in best else {}
     print(f"tune {network.name}: `tuned` is what is expected to be best: {in_words(changed)}", file=sys.stderr)
-    return Found(changed, trials, {kind: training_of(tuning, trial) for kind, trial in best.items()})
+    return SearchResult(changed, trials, {kind: training_of(tuning, trial) for kind, trial in best.items()})
 
 
 def help_search(network: NetworkDefinition[Any], defaults: TrainingConfig, search: Search, seed: int) -> None:
@@ -60,7 +69,7 @@ def help_search(network: NetworkDefinition[Any], defaults: TrainingConfig, searc
         raise UserError(f"a search is shared through a database: set {VARIABLE}, e.g. to sqlite:////tmp/search.db")
     tuning = load_tuning(network, defaults, search, seed)
     with database_errors_in_words():
-        study = joined(shared, name := search_name(tuning, ()))
+        study = join_search(shared, name := search_name(tuning, ()))
         if study is not None:
             prepare_checkpoint(network.name, name)  # now, for until then it may be that of who leads a search alone
             try:
@@ -76,7 +85,7 @@ def load_tuning(network: NetworkDefinition[Any], defaults: TrainingConfig, searc
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     device.be_deterministic()
     device.keep_freed_memory()
-    start = starting_point(network.name)
+    start = read_starting_point(network.name)
     images = [
         load_images(f"data/{name}", device.device(), start.image_size, start.normalisation)
         for name in ("original", "validation")

@@ -21,10 +21,10 @@ from stages.statistics.temperature import temperature_scaled_cross_entropies
 from stages.training.history import Epoch
 from stages.training.loop import DivergedError, fit
 from stages.training.writing import write_training
-from stages.tuning.known import LOSSES, Known, Tuning, ended, loss_of
 from stages.tuning.results import CHANGED, WORST_LOSS, in_words
 from stages.tuning.selection import TRAINING_LUCK, best_expected
 from stages.tuning.space import Values
+from stages.tuning.trial_history import LOSSES, TrialHistory, Tuning, ended_trials, loss_of
 
 ASK_EVERY = 1.0  # seconds, while other processes run the last trials
 
@@ -36,14 +36,14 @@ class EnoughTrialsError(Exception):
 def run_search(tuning: Tuning, study: optuna.Study) -> list[FrozenTrial]:
     """Run trials until enough have ended, those of other processes that share the study included; return them."""
     while True:
-        done = ended(tuning, study)
+        done = ended_trials(tuning, study)
         running = len(study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
         if len(done) + running < tuning.search.trials and is_budget_left(done, tuning.search):
             try:
                 study.optimize(lambda trial: run_trial(tuning, study, trial), n_trials=1, catch=EnoughTrialsError)
             except UpdateFinishedTrialError:
                 print(f"tune {tuning.network.name}: a trial was taken over by another process", file=sys.stderr)
-            remove_worse(tuning, ended(tuning, study))
+            remove_worse(tuning, ended_trials(tuning, study))
         elif running:
             time.sleep(ASK_EVERY)
             with warnings.catch_warnings():
@@ -61,10 +61,10 @@ def is_budget_left(done: list[FrozenTrial], search: Search) -> bool:
 
 def run_trial(tuning: Tuning, study: optuna.Study, trial: Trial) -> float:
     """Train what a trial tries; return its mean loss over folds, or raise TrialPruned where it is behind others."""
-    known = Known(tuning, study, trial.number)
-    if known.place >= tuning.search.trials:
+    history = TrialHistory(tuning, study, trial.number)
+    if history.place >= tuning.search.trials:
         raise EnoughTrialsError
-    changed = known.begin(trial)
+    changed = history.begin(trial)
     reached: list[list[float]] = []  # the losses of the epochs of each fold so far
 
     def after_epoch(epoch: Epoch) -> None:
@@ -73,10 +73,10 @@ def run_trial(tuning: Tuning, study: optuna.Study, trial: Trial) -> float:
         reached[-1].append(epoch.validation_temperature_scaled_loss)
         loss, done = mean([*(min(fold) for fold in reached[:-1]), reached[-1][-1]]), sum(map(len, reached))
         trial.report(loss, done)
-        if known.is_behind(loss, done) and changed:  # the defaults are never stopped
+        if history.is_behind(loss, done) and changed:  # the defaults are never stopped
             raise optuna.TrialPruned
 
-    attempt = Attempt(tuning, known.place + 1, changed, time.monotonic())
+    attempt = Attempt(tuning, history.place + 1, changed, time.monotonic())
     try:
         train_trial(attempt, trial, after_epoch)
     except optuna.TrialPruned:

@@ -94,7 +94,7 @@ def journal(path: Path) -> JournalStorage:
         return JournalStorage(JournalFileBackend(str(path)))
 
 
-def opened_alone(storage: BaseStorage, name: str) -> optuna.Study:
+def open_search(storage: BaseStorage, name: str) -> optuna.Study:
     """Return the study of a search that no other process takes part in: a trial that still runs was killed."""
     study = optuna.create_study(storage=storage, study_name=name, load_if_exists=True)
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
@@ -102,20 +102,20 @@ def opened_alone(storage: BaseStorage, name: str) -> optuna.Study:
     return study
 
 
-def led(storage: BaseStorage, name: str) -> optuna.Study:
+def lead_search(storage: BaseStorage, name: str) -> optuna.Study:
     """Return the study of a search that this process leads, and that others may join."""
     if (marker := name + ENDED) in optuna.get_all_study_names(storage):
         optuna.delete_study(study_name=marker, storage=storage)
     return optuna.create_study(storage=storage, study_name=name, load_if_exists=True)
 
 
-def end(storage: BaseStorage, name: str) -> None:
+def end_search(storage: BaseStorage, name: str) -> None:
     """Remove the study of a search that has ended, and leave a mark, by which one who comes late knows."""
     optuna.create_study(storage=storage, study_name=name + ENDED, load_if_exists=True)  # first: SQLite reuses numbers
     optuna.delete_study(study_name=name, storage=storage)
 
 
-def joined(storage: BaseStorage, name: str) -> optuna.Study | None:
+def join_search(storage: BaseStorage, name: str) -> optuna.Study | None:
     """Return the study of a search that another process leads, as soon as it does; None where the search has ended.
 
     Who leads it may have other stages to run first, for hours: a line says what is waited for.

@@ -150,12 +150,12 @@ def test_a_folder_that_was_fetched_from_may_be_missing(project, capsys):
     set_params(project, dataset__folder__path="../course-data")
     lock = "schema: '2.0'\nstages:\n  fetch:\n    cmd: fetch\n    deps:\n    - path: ../course-data\n"
     (project / "dvc.lock").write_text(lock, encoding="utf-8")
-    assert "../course-data does not exist" in lines()[0]
+    assert lines()[0].endswith("../course-data does not exist; `make pull` brings what was made of it")
     (project / "data/raw").mkdir()
     main()
     assert capsys.readouterr().out == "--allow-missing\n"
     set_params(project, dataset__folder__path="../other")
-    assert "../other does not exist" in lines()[0]
+    assert "../other does not exist; DVC watches it" in lines()[0]
 
 
 def test_files_at_which_dvc_would_stop_are_named(project):

@@ -97,7 +97,7 @@ def test_few_trainings_confirm_nothing(studies, capsys):
         {"right": {"own_cnn": 300, "resnet50": 550}} | for_one, {"right": {"own_cnn": 500, "resnet50": 600}} | for_one
     )
     main("birds-200")
-    assert "widens: seen in one training each" in capsys.readouterr().out
+    assert "widens: seen with one seed each" in capsys.readouterr().out
 
 
 def test_the_same_test_images_are_compared_in_pairs(project, capsys):
@@ -139,7 +139,7 @@ def test_other_numbers_of_seeds_are_compared_without_pairs(project, capsys):
     main("main")
     said = capsys.readouterr().out
     assert "The numbers of seeds differ: the studies are held for independent of each other." in said
-    assert "| better in one training each |" in said
+    assert "| better with one seed each |" in said
 
 
 def test_unequal_classes_count_alike_as_in_the_report(project, capsys):

@@ -10,7 +10,7 @@ from helpers.projects import copy_project, set_params
 from helpers.projects import run as command
 from stages import configure, weights
 from stages.commands.keep_weights import main
-from stages.networks.common.starting_point import new_network, starting_point
+from stages.networks.common.starting_point import new_network, read_starting_point
 from stages.networks.own_cnn import network as own_cnn
 from stages.runtime.errors import UserError
 from stages.runtime.runs import Run, refer_to
@@ -30,7 +30,7 @@ def test_a_run_becomes_a_file_that_another_study_starts_from(study_copy, capsys)
     set_params(study_copy, networks__own_cnn={"weights": str(path), "input_size": "weights"})
     configure.main()
     weights.main("own_cnn")
-    assert starting_point("own_cnn").image_size == 64
+    assert read_starting_point("own_cnn").image_size == 64
     model = new_network(own_cnn, network_settings("own_cnn", weights=str(path)), 5, 64)
     given = load_file(trained)
     assert all(torch.equal(model.state_dict()[name], given[name]) for name in given if not name.startswith("classes."))

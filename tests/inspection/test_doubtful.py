@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.special import softmax
 
-from stages.inspection.doubtful import Doubt, doubts
+from stages.inspection.doubtful import DoubtfulLabel, find_doubtful_labels
 from stages.training.head import assigned_folds, cross_validated
 
 
@@ -12,8 +12,8 @@ def test_a_label_is_doubted_where_another_is_far_more_probable():
     probabilities = np.array(
         [[0.97, 0.02, 0.01], [0.04, 0.9, 0.06], [0.01, 0.29, 0.7], [0.3, 0.6, 0.1], [0.05, 0.48, 0.47]]
     )
-    found = doubts(probabilities, np.array([0, 2, 0, 0, 0]))
-    assert found == [Doubt(2, 2, 0.01, 0.7), Doubt(1, 1, 0.06, 0.9)]
+    found = find_doubtful_labels(probabilities, np.array([0, 2, 0, 0, 0]))
+    assert found == [DoubtfulLabel(2, 2, 0.01, 0.7), DoubtfulLabel(1, 1, 0.06, 0.9)]
 
 
 def test_changed_labels_are_found():
@@ -27,7 +27,7 @@ def test_changed_labels_are_found():
     (reached,) = cross_validated(features, labels, 6, assigned_folds(labels), ((0.5,), (0.5,)))
     probabilities = softmax(reached.logits, axis=1)
     order = np.argsort(probabilities[np.arange(600), labels])[:60]
-    found = doubts(probabilities, labels)
+    found = find_doubtful_labels(probabilities, labels)
     assert len({*order.tolist()} & {*changed.tolist()}) >= 28
     assert len({each.row for each in found} & {*changed.tolist()}) >= 20
     assert sum(each.likelier == actual[each.row] for each in found) >= 20
@@ -39,5 +39,5 @@ def test_one_image_a_class_and_a_thousand_classes_are_no_trouble():
     labels = np.arange(1000)
     features = rng.uniform(0, 1, (1000, 8))
     (reached,) = cross_validated(features, labels, 1000, assigned_folds(labels), ((0.5,), (0.5,)))
-    assert doubts(softmax(reached.logits, axis=1), labels) == []
-    assert doubts(np.empty((0, 3)), np.empty(0, np.int64)) == []
+    assert find_doubtful_labels(softmax(reached.logits, axis=1), labels) == []
+    assert find_doubtful_labels(np.empty((0, 3)), np.empty(0, np.int64)) == []

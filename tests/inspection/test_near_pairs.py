@@ -16,7 +16,7 @@ def test_copies_in_another_split_are_found_also_mirrored():
     features[40] = 0.98 * features[3]
     mirrored[50] = features[7]
     features[9] = features[8]
-    found = same_scene(Whitening.of(features), features, mirrored, splits, 0.9)
+    found = same_scene(Whitening.fit(features), features, mirrored, splits, 0.9)
     assert [(pair.one, pair.other) for pair in found] == [(7, 50), (3, 40)]
     assert found[0].similarity >= found[1].similarity > 0.9
 
@@ -26,21 +26,21 @@ def test_images_that_many_are_like_are_no_pairs():
     features, kinds = features_of(200), np.repeat([0, 1], [20, 2])  # of the first rows
     features[:22] = features[kinds] + np.random.default_rng(1).normal(0, 0.1, (22, 256))
     splits = np.arange(200) % 2
-    whitening = Whitening.of(features)
+    whitening = Whitening.fit(features)
     assert [pair[:2] for pair in same_scene(whitening, features, features, splits, 0.9)] == [(20, 21)]
 
 
 def test_images_that_are_all_the_same_have_no_pairs():
     """Else each would be a pair with each."""
     features = np.ones((50, 8), np.float32)
-    assert same_scene(Whitening.of(features), features, features, np.arange(50) % 2) == []
+    assert same_scene(Whitening.fit(features), features, features, np.arange(50) % 2) == []
 
 
 def test_images_are_compared_with_all_others(monkeypatch):
     """However many are compared at a time."""
     features, splits = features_of(50), np.arange(50) % 3
     features[49] = features[0]
-    whitening = Whitening.of(features)
+    whitening = Whitening.fit(features)
     whole = same_scene(whitening, features, features, splits, 0.2)
     monkeypatch.setattr("stages.inspection.near_pairs.BLOCK", 7)
     assert [pair[:2] for pair in same_scene(whitening, features, features, splits, 0.2)] == [pair[:2] for pair in whole]

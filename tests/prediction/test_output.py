@@ -2,7 +2,7 @@
 
 import pytest
 
-from stages.prediction.output import inert, printable
+from stages.prediction.output import printable, without_formula
 
 
 @pytest.mark.parametrize(
@@ -17,4 +17,4 @@ def test_names_do_not_steer_a_terminal(text, shown):
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@sum", "=\n"])
 def test_names_are_no_formulas(text):
     """As a spreadsheet would take them from a CSV file."""
-    assert inert(text) == f"'{printable(text)}"
+    assert without_formula(text) == f"'{printable(text)}"

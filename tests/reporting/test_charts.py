@@ -23,14 +23,14 @@ def test_classes_that_are_taken_for_each_other_stand_together():
     counts = np.eye(6, dtype=int) * 10
     for one, other in ((0, 5), (1, 3), (2, 4)):
         counts[one, other] = counts[other, one] = 8
-    order = charts.clustered(counts)
+    order = charts.cluster_order(counts)
     assert sorted(order) == list(range(6))
     assert {frozenset(order[at : at + 2]) for at in (0, 2, 4)} == {frozenset(pair) for pair in ((0, 5), (1, 3), (2, 4))}
 
 
 def test_a_class_without_images_does_no_harm():
     """Divided by nothing, it would."""
-    assert sorted(charts.clustered(np.zeros((40, 40), int))) == list(range(40))
+    assert sorted(charts.cluster_order(np.zeros((40, 40), int))) == list(range(40))
 
 
 def test_a_verdict_has_the_same_colour_in_every_study():

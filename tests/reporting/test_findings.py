@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stages.evaluation.metrics import numbers
-from stages.reporting.comparisons import Interval, answers_of, judge_all
+from stages.reporting.comparisons import Interval, judge_all, outcomes_of
 from stages.reporting.findings import epochs_p_value, findings, formatted, leads
 from stages.runtime.seeding import stream
 from stages.runtime.study import Study
@@ -49,8 +49,8 @@ def found(study: Study = FULL, epochs: tuple[int, int] = (10, 10), needed: dict 
             {"epochs": given, "epochs_to_95_percent": number}
             for number in needed[configuration.network][: len(study.seeds)]
         ]
-    answers = answers_of(records)
-    judged, p_values = judge_all(answers, leads(records, answers), epochs_p_value(costs))
+    outcomes = outcomes_of(records)
+    judged, p_values = judge_all(outcomes, leads(records, outcomes), epochs_p_value(costs))
     return findings(records, costs, judged, p_values)
 
 
@@ -119,7 +119,7 @@ def test_a_technique_that_does_harm_makes_a_difference_too(network, augmentation
     assert found(network=network, tuning=-60, augmentation=augmentation)[TOPOLOGY].verdict != "confirmed"
 
 
-@pytest.mark.parametrize(("seeds", "limits"), [([1], "in one training each"), ([1, 2], "in two trainings each")])
+@pytest.mark.parametrize(("seeds", "limits"), [([1], "with one seed each"), ([1, 2], "with two seeds each")])
 def test_of_few_trainings_a_finding_is_seen_and_not_confirmed(seeds, limits):
     """Another training may say otherwise."""
     few = FULL.model_copy(update={"seeds": seeds})

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from stages.statistics.contrasts import collapsed, distinct, gain_difference, mean_gain, pair_contrasts
+from stages.statistics.contrasts import distinct, gain_difference, mean_gain, merged_runs, pair_contrasts
 
 
 def test_pairs_that_were_never_tried_are_left_out():
@@ -11,7 +11,7 @@ def test_pairs_that_were_never_tried_are_left_out():
     assert mean_gain([(0, 1), (2, 3)], runs).tolist() == [0, 0, -1, 1]
     assert mean_gain([(0, 1)], runs) is None
     assert not pair_contrasts([(0, 1)], runs).any()
-    assert distinct(collapsed(np.array([[-1.0, 1, 0, 0], [0, -1, 1, 0], [-1, 0, 1, 0]]), runs))[1].tolist() == [
+    assert distinct(merged_runs(np.array([[-1.0, 1, 0, 0], [0, -1, 1, 0], [-1, 0, 1, 0]]), runs))[1].tolist() == [
         -1,
         0,
         0,

@@ -10,9 +10,9 @@ from optuna.trial import TrialState, create_trial
 from stages.networks.common.contract import network_named
 from stages.networks.common.settings import OnlineAugmentation, Search, TrainingConfig
 from stages.runtime.errors import UserError
-from stages.tuning.known import Tuning
 from stages.tuning.run import database_errors_in_words
 from stages.tuning.search import run_search
+from stages.tuning.trial_history import Tuning
 from tests.conftest import network_settings
 from tests.training.test_loop import coloured
 

@@ -21,7 +21,7 @@ NAME, FOLDER = "efficientnet_lite0", Path("data/hyperparameters/efficientnet_lit
 TIMES = ("timings", "timing")
 
 
-def searched(monkeypatch, shuffled: bool) -> tuple[head_search.Found, dict[str, dict[str, object]]]:
+def searched(monkeypatch, shuffled: bool) -> tuple[head_search.SearchResult, dict[str, dict[str, object]]]:
     """Search from defaults that hardly shrink; return what was found, and the settings of the heads that are written.
 
     Of shuffled labels nothing can be learnt.

@@ -7,7 +7,7 @@ import pytest
 from optuna.trial import TrialState
 
 from stages.runtime.errors import UserError
-from stages.tuning.storage import database, end, joined, journal, led, opened_alone
+from stages.tuning.storage import database, end_search, join_search, journal, lead_search, open_search
 
 FILE = Path("tune/journal.log")
 
@@ -20,12 +20,12 @@ def _in_an_empty_folder(tmp_path, monkeypatch):
 
 
 def states() -> list[str]:
-    return [trial.state.name for trial in opened_alone(journal(FILE), "search").trials]
+    return [trial.state.name for trial in open_search(journal(FILE), "search").trials]
 
 
 def two_trials() -> bytes:
     """Run one trial to its end and leave another one running; return the journal."""
-    study = opened_alone(journal(FILE), "search")
+    study = open_search(journal(FILE), "search")
     study.tell(study.ask(), 0.5)
     study.ask()
     return FILE.read_bytes()
@@ -102,8 +102,8 @@ def test_processes_that_share_a_database_find_the_search_by_its_name(monkeypatch
     """What a lost process ran is tried again."""
     monkeypatch.setenv("STUDY_STORAGE", f"sqlite:///{tmp_path}/a@b.db")
     shared = database()
-    study = led(shared, "search")
-    assert joined(shared, "search").study_name == "search"
+    study = lead_search(shared, "search")
+    assert join_search(shared, "search").study_name == "search"
     study.optimize(lambda trial: trial.set_user_attr("changed", {"batch_size": 16}) or 1.0, n_trials=1)
     shared.get_heartbeat_stale_trial_callback()(study, study.trials[0])
     assert [each.state for each in study.trials] == [TrialState.COMPLETE, TrialState.WAITING]
@@ -114,15 +114,15 @@ def test_a_helper_waits_with_words_until_the_search_begins(monkeypatch, tmp_path
     """As long as that takes: who leads it may train other networks first. The line comes once, not every second."""
     monkeypatch.setenv("STUDY_STORAGE", f"sqlite:///{tmp_path}/search.db")
     shared = database()
-    led(shared, "another")
+    lead_search(shared, "another")
     waits = iter(range(1000))
 
     def begin_at_last(_: float) -> None:
         if next(waits) == 900:
-            led(shared, "search")
+            lead_search(shared, "search")
 
     monkeypatch.setattr("stages.tuning.storage.time.sleep", begin_at_last)
-    assert joined(shared, "search").study_name == "search"
+    assert join_search(shared, "search").study_name == "search"
     assert next(waits) == 901
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("waiting until `dvc repro` begins this search; there are 1 of other settings, images")
@@ -132,20 +132,20 @@ def test_a_helper_that_comes_late_has_nothing_to_do(monkeypatch, tmp_path):
     """Nor does it begin the search anew; one that is led again, as by `dvc repro -f`, it joins."""
     monkeypatch.setenv("STUDY_STORAGE", f"sqlite:///{tmp_path}/search.db")
     shared = database()
-    led(shared, "search").optimize(lambda _: 1.0, n_trials=1)
-    end(shared, "search")
-    assert joined(shared, "search") is None
-    assert led(shared, "search").trials == []
-    assert joined(shared, "search").study_name == "search"
+    lead_search(shared, "search").optimize(lambda _: 1.0, n_trials=1)
+    end_search(shared, "search")
+    assert join_search(shared, "search") is None
+    assert lead_search(shared, "search").trials == []
+    assert join_search(shared, "search").study_name == "search"
 
 
 def test_the_number_of_a_study_that_has_ended_is_no_other_s(monkeypatch, tmp_path):
     """SQLite would give it to the next: a helper that still has it would run trials of that."""
     monkeypatch.setenv("STUDY_STORAGE", f"sqlite:///{tmp_path}/search.db")
     shared = database()
-    led(shared, "search")
-    late = joined(shared, "search")
-    end(shared, "search")
-    led(shared, "next")
+    lead_search(shared, "search")
+    late = join_search(shared, "search")
+    end_search(shared, "search")
+    lead_search(shared, "next")
     with pytest.raises(KeyError):
         late.get_trials()

@@ -117,15 +117,15 @@ def download(url: Url, checksum: Checksum, section: str, limits: Limits = DEFAUL
     to, a web page, or has another checksum: it is removed, so that nothing can use it.
     """
     file = DOWNLOADS / file_name(url)
-    if _is_kept(file, url, checksum):
+    if _is_downloaded(file, url, checksum):
         return file
-    unfinished = _beside(file, UNFINISHED)
+    unfinished = _sidecar(file, UNFINISHED)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         _receive(url, unfinished, _Progress(limits))
     except (_RetryableError, _PermanentError) as error:
         if not 0 < _size(unfinished) <= limits.unpacked_gigabytes * 1e9:
-            forget(unfinished)
+            remove_download(unfinished)
         kept = "; what has come is kept, and the next run goes on from there" if _size(unfinished) else ""
         raise UserError(
             f"params.yaml: {section}.url = {url} cannot be downloaded: {error}{kept}", manual_hint(file, checksum)
@@ -133,20 +133,20 @@ def download(url: Url, checksum: Checksum, section: str, limits: Limits = DEFAUL
     except OSError as error:
         raise UserError(f"{error.filename or file}: cannot be written: {error.strerror or error}") from None
     if _is_web_page(unfinished):
-        forget(unfinished)
+        remove_download(unfinished)
         raise UserError(
             f"params.yaml: {section}.url = {url}: a web page came instead of the file; open it in a browser, which may"
             " ask you to log in or to agree to something",
             manual_hint(file, checksum),
         )
     if (received := _digest(unfinished, checksum)) != checksum:
-        forget(unfinished)
+        remove_download(unfinished)
         raise UserError(
             f"params.yaml: {section}.checksum = {checksum}, but {url} has {received}; it was removed:"
             " run again, or correct the checksum if you trust what the server has now"
         )
     unfinished.replace(file)
-    _beside(unfinished, ORIGIN).replace(_beside(file, ORIGIN))
+    _sidecar(unfinished, ORIGIN).replace(_sidecar(file, ORIGIN))
     return file
 
 
@@ -162,14 +162,14 @@ def wait_before_retry(failures: int, requested: float = 0.0) -> None:
     time.sleep(max(requested, min(LONGEST_WAIT, FIRST_WAIT * 2 ** (failures - 1))))
 
 
-def _is_kept(file: Path, url: str, checksum: str) -> bool:
+def _is_downloaded(file: Path, url: str, checksum: str) -> bool:
     if not file.is_file():
         return False
     if checksum != "none":
         return _digest(file, checksum) == checksum
     if _origin(file).get("url", url) == url:  # none is noted for a file that was placed by hand
         return True
-    forget(file)  # it has the name, but came from elsewhere
+    remove_download(file)  # it has the name, but came from elsewhere
     return False
 
 
@@ -183,7 +183,7 @@ def _receive(url: str, unfinished: Path, progress: _Progress) -> None:
     failures, furthest = 0, _size(unfinished)
     while True:
         try:
-            return _try(url, unfinished, progress)
+            return _try_once(url, unfinished, progress)
         except _RetryableError as error:
             # measured against the most there ever was: a server that knows no ranges starts again each time
             failures = 1 if _size(unfinished) > furthest else failures + 1
@@ -193,7 +193,7 @@ def _receive(url: str, unfinished: Path, progress: _Progress) -> None:
             wait_before_retry(failures, error.wait)
 
 
-def _try(url: str, unfinished: Path, progress: _Progress) -> None:
+def _try_once(url: str, unfinished: Path, progress: _Progress) -> None:
     origin = _origin(unfinished)
     version = origin.get("version", "") if origin.get("url") == url else ""
     received = _size(unfinished) if version else 0
@@ -206,7 +206,7 @@ def _try(url: str, unfinished: Path, progress: _Progress) -> None:
         with requests.get(url, headers=headers, stream=True, timeout=timeout) as response:
             _check_answer(url, response)
             if response.status_code != 206 or not received:
-                _start(url, response, unfinished)
+                _begin_download(url, response, unfinished)
             _append(response, unfinished, progress)
     except (requests.RequestException, HTTPError) as error:
         reason = next((reason for kind, reason in REASONS.items() if isinstance(error, kind)), str(error))
@@ -227,22 +227,22 @@ def _check_answer(url: str, response: requests.Response) -> None:
         raise _PermanentError(status)
 
 
-def _start(url: str, response: requests.Response, unfinished: Path) -> None:
+def _begin_download(url: str, response: requests.Response, unfinished: Path) -> None:
     """Forget what an earlier try brought, and note which version of the file now comes."""
-    forget(unfinished)
+    remove_download(unfinished)
     if response.status_code == 416:
         raise _RetryableError("the server has less than what had come")
     tag = response.headers.get("ETag", "")
     # a weak tag may stand for two files that differ in bytes
     version = tag if tag.startswith('"') else response.headers.get("Last-Modified", "")
-    write_json(_beside(unfinished, ORIGIN), {"url": url, "version": version})
+    write_json(_sidecar(unfinished, ORIGIN), {"url": url, "version": version})
 
 
 def _append(response: requests.Response, unfinished: Path, progress: _Progress) -> None:
     received = _size(unfinished)
     first, total = _range(response)
     if first != received:
-        forget(unfinished)
+        remove_download(unfinished)
         raise _RetryableError("the server sent another part than the one asked for")
     progress.add(0, total or 0)
     bar = partial(tqdm, desc=file_name(response.url), unit="B", unit_scale=True, unit_divisor=1024, disable=None)
@@ -266,20 +266,20 @@ def _range(response: requests.Response) -> tuple[int, int | None]:
     return int(first), int(total) if total.isdigit() else None
 
 
-def _beside(file: Path, suffix: str) -> Path:
+def _sidecar(file: Path, suffix: str) -> Path:
     return file.with_name(file.name + suffix)
 
 
 def _origin(file: Path) -> dict[str, str]:
     """Return what is noted about a download: its `url`, and the `version` that a server knows it by."""
     with contextlib.suppress(OSError, UserError):
-        return dict(read_json(_beside(file, ORIGIN)))
+        return dict(read_json(_sidecar(file, ORIGIN)))
     return {}
 
 
-def forget(file: Path) -> None:
+def remove_download(file: Path) -> None:
     """Remove a download, and the note on where it came from."""
-    for path in (file, _beside(file, ORIGIN)):
+    for path in (file, _sidecar(file, ORIGIN)):
         path.unlink(missing_ok=True)
 
 

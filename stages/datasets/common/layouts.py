@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from stages.datasets.common.folders import SourceFile, access_error, is_image_name, list_folder, subfolders, walk_files
 from stages.runtime.errors import UserError
-from stages.runtime.names import case_clashes, folded, spelled
+from stages.runtime.names import case_clashes, distinguishable, folded
 
 SPLIT_WORDS = {  # how people call what this project calls train, val and test
     "train": ("train", "training"),
@@ -67,8 +67,8 @@ def refuse_clashes(names: list[str], source: Path, what: str) -> None:
     if pairs := case_clashes(names):
         raise UserError(
             *(
-                f"{source}: {what} {spelled(one, other)} and {spelled(other, one)} are one where case or how"
-                " accents are composed does not count; rename or merge them"
+                f"{source}: {what} {distinguishable(one, other)} and {distinguishable(other, one)} are one where case"
+                " or how accents are composed does not count; rename or merge them"
                 for one, other in pairs
             )
         )

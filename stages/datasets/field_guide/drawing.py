@@ -101,7 +101,7 @@ def draw(seed: int, species: Species, number: int, image_size: int) -> Pixels:
     fine = max(2, -(-192 // image_size))  # drawn this many times larger, then averaged
     bird = cv2.resize(_bird(rng, species, fine * image_size), size, interpolation=cv2.INTER_AREA).astype(np.float32)
     cover = bird[..., 3:] / 255
-    image: Array = bird[..., :3] * _light(rng, cover) + _scene(rng, image_size) * (1 - cover)
+    image: Array = bird[..., :3] * _shading(rng, cover) + _scene(rng, image_size) * (1 - cover)
     image = cv2.GaussianBlur(image, (0, 0), 0.1 + rng.uniform(*BLUR) * image_size)
     gain = np.exp(rng.normal(0, COLOUR_CAST, 3) + rng.normal(0, EXPOSURE)).astype(np.float32)
     exposed = 300 * (1 - np.exp(-1.4 / 255 * gain * image))  # like film, bright parts saturate softly
@@ -109,7 +109,7 @@ def draw(seed: int, species: Species, number: int, image_size: int) -> Pixels:
     return np.asarray(exposed + noise).clip(0, 255).astype(np.uint8)
 
 
-def _light(rng: Generator, cover: Array) -> Array:
+def _shading(rng: Generator, cover: Array) -> Array:
     """Return how strongly each pixel is lit, (H, W, 1): the slope of the blurred outline makes the bird look round."""
     side = len(cover)
     relief = cv2.GaussianBlur(cover, (0, 0), 0.055 * side)

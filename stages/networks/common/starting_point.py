@@ -32,7 +32,7 @@ class StartingPoint(Section):
         return Normalisation(self.mean, self.standard_deviation)
 
 
-def starting_point(network: str) -> StartingPoint:
+def read_starting_point(network: str) -> StartingPoint:
     """Return what the stage weights found for a network."""
     return StartingPoint(**read_json(f"{FOLDER}/{network}/start.json"))
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from stages.inspection.seen import MIXTURES, MOST_FEATURES, randomly_projected
+from stages.inspection.image_features import MIXTURES, MOST_FEATURES, randomly_projected
 
 
 def test_features_of_usual_width_stay_as_they_are():

@@ -20,7 +20,7 @@ TEST = SPLITS.index("test")
 MOST_FEATURES, MIXTURES = 4_096, 512
 
 
-class Seen(NamedTuple):
+class FeatureTable(NamedTuple):
     """Features (N, D) of images and of their mirror images, and of each image its label, split, path and group."""
 
     features: NDArray[np.float32]
@@ -32,12 +32,12 @@ class Seen(NamedTuple):
     class_names: list[str]
 
     @property
-    def learned(self) -> NDArray[np.int64]:
+    def training_rows(self) -> NDArray[np.int64]:
         """The rows (n,) that trained or chose: all but the test images."""
         return np.flatnonzero(self.splits != TEST)
 
     @property
-    def tested(self) -> NDArray[np.int64]:
+    def test_rows(self) -> NDArray[np.int64]:
         """The rows (n,) of test images."""
         return np.flatnonzero(self.splits == TEST)
 
@@ -46,10 +46,10 @@ class Seen(NamedTuple):
         return (self.features + self.mirrored) / 2 if flip_tta else self.features
 
 
-def seen_by_backbone(network: str) -> Seen:
+def backbone_features(network: str) -> FeatureTable:
     """Return the images as the frozen backbone of a network sees them, which never saw their labels."""
     sets = [read_features(f"data/features/{network}/{name}") for name in SPLITS]
-    return Seen(
+    return FeatureTable(
         *randomly_projected(
             np.concatenate([each.features for each in sets]), np.concatenate([each.mirrored for each in sets])
         ),
@@ -61,7 +61,7 @@ def seen_by_backbone(network: str) -> Seen:
     )
 
 
-def seen_by_run(folder: Path, metadata: Metadata) -> Seen:
+def run_features(folder: Path, metadata: Metadata) -> FeatureTable:
     """Return the images as the last hidden layer of a trained network sees them, which learned from their labels."""
     runner, features, mirrored, rows, splits = runner_for(folder), [], [], [], []
     for number, name in enumerate(SPLITS):
@@ -70,7 +70,7 @@ def seen_by_run(folder: Path, metadata: Metadata) -> Seen:
             mirrored += runner.run(np.ascontiguousarray(images[:, :, ::-1]), "features")
             rows += [row._replace(encoded=b"") for row in batch]
             splits += [number] * len(batch)
-    return Seen(
+    return FeatureTable(
         *randomly_projected(np.concatenate(features), np.concatenate(mirrored)),
         np.array([row.label for row in rows], np.int64),
         np.array(splits),
@@ -109,20 +109,22 @@ class Heads(NamedTuple):
         return np.asarray(softmax(head.logits(others).astype(np.float64), axis=1))
 
 
-def probabilities_of(seen: Seen, views: Floats, settings: HeadSettings, seed: int) -> tuple[Floats, Heads]:
+def out_of_fold_probabilities(
+    table: FeatureTable, views: Floats, settings: HeadSettings, seed: int
+) -> tuple[Floats, Heads]:
     """Return probabilities (N, classes) by heads that did not learn the image in question, and what fits such heads.
 
     Of training and validation images they are out of fold, images of a group together; of test images by a head
     fitted to all others.
     """
-    rows, classes = seen.learned, len(seen.class_names)
-    named = [seen.groups[row] or f"\0{row}" for row in rows]
+    rows, classes = table.training_rows, len(table.class_names)
+    named = [table.groups[row] or f"\0{row}" for row in rows]
     groups = np.unique(named, return_inverse=True)[1]
-    features, labels = views[rows], seen.labels[rows]
+    features, labels = views[rows], table.labels[rows]
     folds = assigned_folds(labels, groups, seed=seed)
     (reached,) = cross_validated(features, labels, classes, folds, ((settings.power,), (settings.shrinkage,)))
     heads = Heads(settings, classes, reached.scale)
     probabilities = np.empty((len(views), classes))
     probabilities[rows] = softmax(reached.logits, axis=1)
-    probabilities[seen.tested] = heads.fitted_probabilities(features, labels, views[seen.tested])
+    probabilities[table.test_rows] = heads.fitted_probabilities(features, labels, views[table.test_rows])
     return probabilities, heads

@@ -66,7 +66,7 @@ class Tuning(NamedTuple):
         return epoch * epochs // int(changed.get("epochs", epochs))
 
 
-class Known:
+class TrialHistory:
     """The trials that have ended, replayed in memory: from them a trial is drawn, and by them it is judged.
 
     Trials that were killed are not among them, so that a search that goes on after a kill draws and stops as one that
@@ -82,7 +82,7 @@ class Known:
         sampler = optuna.samplers.TPESampler(n_startup_trials=search.startup_trials, seed=seed)
         pruner = optuna.pruners.SuccessiveHalvingPruner(search.min_resource, search.reduction_factor)
         self.study = optuna.create_study(sampler=sampler, pruner=pruner)
-        for each in ended(tuning, study):
+        for each in ended_trials(tuning, study):
             self._replay(each)
 
     def begin(self, trial: Trial) -> Values:
@@ -136,7 +136,7 @@ def _is_pruned(trial: Trial, loss: float, resource: int) -> bool:
     return trial.should_prune()
 
 
-def ended(tuning: Tuning, study: optuna.Study) -> list[FrozenTrial]:
+def ended_trials(tuning: Tuning, study: optuna.Study) -> list[FrozenTrial]:
     """Return the trials that have come to an end, those that were stopped early as well."""
     return checked_trials(tuning, study, ENDED)
 
