@@ -14,8 +14,8 @@ PAGES = {  # folder, heading, and the programs whose tables stand there; none: a
     "docs/results.md": (
         "experiments",
         "# Results\n\nThe measured worth of networks, tuning and training images. Each table is printed by the command"
-        " below it. Its arguments are archives in the folder where it runs: Caltech-UCSD Birds as published (or its first"
-        " 20 classes, `cub20`; or all 200 at 128 pixels, `cub200`) and 20 classes of Tiny ImageNet (`tiny20`)."
+        " below it. Its arguments are archives in the folder where it runs: Caltech-UCSD Birds as published (or its"
+        " first 20 classes, `cub20`; or all 200 at 128 pixels, `cub200`) and 20 classes of Tiny ImageNet (`tiny20`)."
         " [Evidence](evidence.md) shows what these claims rest on.",
         ("pretrained_heads", "fine_tuning", "tuning_gain", "augmentation_strength", "insight"),
     ),
