@@ -69,7 +69,7 @@ def test_unequal_classes_are_the_first_images_of_every_second_one():
 
 def test_what_tuning_wins_from_bad_defaults_stands_beside_what_they_lose():
     """From 20 % to 50 % where good defaults have 60 %."""
-    assert recovered([Gain(0.2, 0.5, {})], [Gain(0.6, 0.7, {})]) == "+30.0, where +40.0 were lost"
+    assert recovered([Gain(0.2, 0.5, {})], [Gain(0.6, 0.7, {})]) == "+30.0, where 40.0 were lost"
     assert recovered([Gain(0.6, 0.7, {})], [Gain(0.5, 0.7, {})]) == "+10.0, where nothing was lost"
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from stages.runtime.errors import UserError
-from stages.runtime.names import case_clashes, has_control_characters, natural_order, printable, spelled
+from stages.runtime.names import case_clashes, has_control_characters, natural_order, printable, distinguishable
 
 
 @pytest.mark.parametrize(
@@ -34,9 +34,9 @@ def test_names_that_some_systems_hold_for_one_are_found():
 
 def test_names_that_look_the_same_are_shown_apart():
     """Letters alone would not tell a person what differs."""
-    assert spelled("Cat", "cat") == "'Cat'"
-    assert spelled("caf\u00e9", "cafe\u0301") == "'caf\u00e9' (caf\\xe9)"
-    assert spelled("cafe\u0301", "caf\u00e9") == "'cafe\u0301' (cafe\\u0301)"
+    assert distinguishable("Cat", "cat") == "'Cat'"
+    assert distinguishable("caf\u00e9", "cafe\u0301") == "'caf\u00e9' (caf\\xe9)"
+    assert distinguishable("cafe\u0301", "caf\u00e9") == "'cafe\u0301' (cafe\\u0301)"
 
 
 @pytest.mark.parametrize(
