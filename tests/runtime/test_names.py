@@ -3,7 +3,7 @@
 import pytest
 
 from stages.runtime.errors import UserError
-from stages.runtime.names import case_clashes, has_control_characters, natural_order, printable, distinguishable
+from stages.runtime.names import case_clashes, distinguishable, has_control_characters, natural_order, printable
 
 
 @pytest.mark.parametrize(
