@@ -220,7 +220,7 @@ def test_the_report_says_what_a_person_asks(runs):
         "| jay | crow | 14 of 20 | 71.8 % | 51.4–87.7 |",
         "`classify --none-of-these` rejects images whose evidence is below 0.30. About one in twenty images that do",
         " The answer says 8",
-        " % where the table has 85.0 %: the best of 8 runs owes a part of its lead to luck with these test images.",
+        " % where the table has 85.0 %: the best of 8 runs owes part of its lead to luck with these test images.",
     ):
         assert row in text
     assert text.count("**85.0 %**") == text.count(" %** |") == 1  # one is the best
@@ -468,7 +468,7 @@ def test_unequal_classes_count_alike(runs):
     assert "It must beat always naming the same class (50.0 %)." in text
     assert "| run | balanced accuracy | interval | accuracy |" in text
     assert re.search(r"\| own_cnn-default-original \| \*\*91.7 %\*\* \| [\d.]+–[\d.]+ \| 85.0 % \|", text)
-    assert "runs are ranked by balanced accuracy, in which classes count alike" in text
+    assert "runs are ranked by balanced accuracy, in which each class counts the same" in text
 
 
 def test_pre_trained_weights_are_a_technique(runs):

@@ -73,13 +73,13 @@ def doubtful_section(insight: Insight) -> list[str]:
         for row in insight.doubtful[:LISTED]
     ]
     honest = (
-        f"Judged by heads on the features of {found['run']}, each of which did not learn the label that it judges."
+        f"Judged by heads on the features of {found['run']}; none judges a label that it learned from."
         if found["frozen"]
-        else f"Judged by the features of {found['run']}, which has learned from these labels, for no network of the"
-        " study is pre-trained and frozen: of its training images it doubts too few."
+        else f"Judged by the features of {found['run']}, because no network of the study is pre-trained and frozen. It"
+        " has learned from these labels, so it doubts too few of its training images."
     )
-    said = f"Labels that are probably not so: {doubtful_share(found)}. {honest} A doubt is a reason to look, no proof."
-    after = "data/doubtful.csv has all; `make labels` makes a table of them to decide on."
+    said = f"Labels that are probably wrong: {doubtful_share(found)}. {honest} A doubt is a reason to look, not proof."
+    after = "data/doubtful.csv lists all; `make labels` makes a table to decide on."
     return [
         "## Doubtful labels",
         said,
@@ -107,7 +107,7 @@ def more_images_section(insight: Insight) -> list[str]:
     """Return what more images would bring, in all and to which classes."""
     heading, curves = "## Would more photographs help?", insight.curves()
     if not curves:
-        return [heading, "There are too few of a class to tell."]
+        return [heading, "Some class has too few images to tell."]
     several = int(len(curves) > 1)  # then a column says what learned
     rows = [
         [*[name] * several, f"{each['images']:,}", percent(mean(each["accuracy"])), str(len(each["accuracy"]))]
@@ -124,8 +124,8 @@ def curve_sentence(name: str, curve: Mapping[str, Any]) -> str:
     expected = f"{percent(prediction['accuracy'])} ({bounds(prediction['low'], prediction['high'])})"
     return (
         f"**Twice the photographs would change the accuracy by {gain(curve)}.** {name[0].upper()}{name[1:]} has"
-        f" {percent(accuracy_now(curve))} now. With {prediction['images']:,} images to learn from {expected} is to be"
-        " expected, by how it went with parts of them."
+        f" {percent(accuracy_now(curve))} now. With {prediction['images']:,} images to learn from, {expected} is"
+        " expected, judging by parts of them."
     )
 
 
@@ -134,8 +134,8 @@ def gaining_classes(found: Mapping[str, Any]) -> list[str]:
     gains = sorted(found["curve"]["gains"].items(), key=lambda pair: -pair[1]) if found and found["curve"] else []
     named = [f"{escaped(name)} ({points(gained)})" for name, gained in gains[:GAINING] if gained > 0]
     best = (
-        "Most gained, in the mean probability of the actual class, from the second half of the images, and would gain"
-        f" from more: {', '.join(named)}."
+        "These classes gained most, in the mean probability of the actual class, from the second half of the images,"
+        f" and would gain from more: {', '.join(named)}."
     )
     return [best] if named else []
 
@@ -147,7 +147,7 @@ def same_scene_section(found: Mapping[str, Any]) -> list[str]:
         return []
     share = scenes["with_test"] / max(1, found["images"]["test"])
     advice = (
-        " Where so many are of one scene, scores are too good: say by `prepare.group_by` which images belong together."
+        " Where so many show one scene, scores are too good: `prepare.group_by` says which images belong together."
         if share > MANY_SCENES
         else ""
     )

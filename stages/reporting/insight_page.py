@@ -91,7 +91,7 @@ def photograph_map(insight: Insight, names: Sequence[str]) -> Iterator[Block]:
     """Yield all images as points, those alike near each other; hovering shows the image."""
     yield titled("A map of the photographs")
     described = (
-        "Each point an image: near each other lie those that the network finds alike. Crosses are doubtful labels."
+        "Each point is an image; those that the network finds alike lie near each other. Crosses are doubtful labels."
         " Hover to see an image, turn the wheel to zoom."
     )
     yield Block(chart=map_chart(insight.places, names), description=described)
@@ -141,7 +141,7 @@ def confused(insight: Insight, names: Sequence[str]) -> Iterator[Block]:
     yield from said(insight, "confused")
     pairs = [pair for each in insight.found["confused"] for pair in each["pairs"]]
     if images := paired(insight, pairs):
-        yield Block(text=html("Of each pair of classes the images that are most alike, side by side:"))
+        yield Block(text=html("The most similar images of each pair of classes, side by side:"))
         yield Block(images=images, paired=True)
 
 

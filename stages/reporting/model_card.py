@@ -34,7 +34,7 @@ def model_card(records: Records, costs: Costs, analysis: Analysis, images: DataS
             f" a study it had the highest test {analysis.outcomes.measure}. metrics/report.md has all of them.",
             "## Trained on",
             f"{_learned(images, head=head)}. Licence of the images: {escaped(images.licence)}."
-            + (f" Labels that are doubted: {doubtful_share(insight.found)}." if insight.found else ""),
+            + (f" Doubtful labels: {doubtful_share(insight.found)}." if insight.found else ""),
             f"{'A head' if head else _epochs(took['epochs'])}, {duration(took['seconds'])} on {took['device']} in"
             f" {took['precision']}; {took['parameters'] / 1e6:.2f} million parameters. Settings: params.yaml;"
             f" hyperparameters: data/hyperparameters/{best.network}/{best.hyperparameters}.json.",

@@ -146,8 +146,8 @@ def pareto(evidence: Evidence) -> Iterator[Block]:
         front = ", ".join(str(row["run"]) for row in rows if row["front"] == "yes")
         yield titled("Accuracy against training time")
         description = (
-            f"Runs that no other beats at once in {evidence.analysis.outcomes.measure} and time: {front}. Time includes"
-            " a frozen network's features."
+            f"Runs that no other run beats in both {evidence.analysis.outcomes.measure} and time: {front}. Time"
+            " includes a frozen network's features."
         )
         yield Block(chart=charts.pareto(rows, evidence.analysis.outcomes.measure), description=description)
 
@@ -228,7 +228,7 @@ def calibration(evidence: Evidence) -> Iterator[Block]:
     yield Block(text=html(heading))
     description = (
         f"{best}: stated probability against the share that is correct, with its 95 % interval; on the dashed line they"
-        f" are equal. Each point is of {FEWEST_A_POINT} images or more."
+        f" are equal. Each point stands for {FEWEST_A_POINT} images or more."
     )
     if len(rows) > 1:
         yield Block(chart=charts.reliability(rows), description=description)

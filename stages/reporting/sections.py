@@ -81,7 +81,7 @@ def results_note(records: Records, analysis: Analysis) -> str:
     if (corrected := percent(analysis.corrected.mean)) != percent(best.mean):
         said += (
             f"The answer says {corrected} where the table has {percent(best.mean)}: the best of"
-            f" {len(analysis.distinct())} runs owes a part of its lead to luck with these test images. "
+            f" {len(analysis.distinct())} runs owes part of its lead to luck with these test images. "
         )
     said += f"The interval holds the {outcomes.measure} of {of} on all images of the same kind, in 95 % of studies."
     if outcomes.groups is not None:
@@ -89,12 +89,14 @@ def results_note(records: Records, analysis: Analysis) -> str:
     if outcomes.seeds > 1:
         said += " The deviation is that between seeds."
     if outcomes.weights is not None:
-        said += " Classes are unequal, so that runs are ranked by balanced accuracy, in which classes count alike."
-    said += " The loss is that of the probabilities which `classify` gives."
+        said += " Classes are unequal, so runs are ranked by balanced accuracy, in which each class counts the same."
+    said += " The loss is that of the probabilities that `classify` gives."
     if any(map(is_head, records.values())):
-        said += " Of a frozen network a head is fitted at once, without epochs; its time includes that of the features."
+        said += (
+            " A frozen network's head is fitted in one step, without epochs; its time includes computing the features."
+        )
     if any(len(outcomes.same_run(key)) > 1 for key in outcomes.configurations):
-        said += " Runs that came out the same stand in one row."
+        said += " Identical runs share a row."
     names = dict.fromkeys(key.network for key in records if is_pretrained(records[key]))
     if names:
         said += f" Pre-trained ({', '.join(names)}): their weights may have seen some of the test photographs before."
@@ -111,7 +113,7 @@ def worth_section(costs: Costs, analysis: Analysis) -> list[str]:
     over = "seeds and test images" if outcomes.seeds > 1 else "test images"
     what = "techniques" if outcomes.seeds >= SEEDS else "trained networks"
     weights = (
-        " Pre-trained and random weights are of different networks, which differ in more than weights."
+        " Pre-trained and random weights belong to different networks, which differ in more than weights."
         if PRETRAINED in judged
         else ""
     )
@@ -119,10 +121,10 @@ def worth_section(costs: Costs, analysis: Analysis) -> list[str]:
         "## What each technique was worth",
         worth_table(judged),
         f"Differences in {outcomes.measure}, in percentage points, all else equal. The intervals, over {over}, hold all"
-        " together in 95 % of studies; p is how probable a difference as large would be if these"
+        " together in 95 % of studies; p is the probability of a difference this large if these"
         f" {what} were equally good, adjusted for all comparisons (Holm). No difference worth a point means that the"
-        " true one is surely less than a point, either way. Pairs that are the same run are left out of"
-        f" means.{weights}",
+        " true one is surely less than a point, either way. Pairs of identical runs are left out of means."
+        f"{weights}",
         tuning_line(judged),
         longer_line(costs),
     ]
@@ -280,7 +282,7 @@ def classes_section(records: Records, analysis: Analysis) -> list[str]:
     worst = table(["class", "most taken for", "correct", "estimate", "interval"], rows[:10], left=2)
     return [
         "## Classes",
-        f"The classes that the best run, {analysis.best}, knows worst. Few images of a class say little: the fewer they"
-        " are, the nearer is its estimate to the accuracy of all classes.",
+        f"The classes that the best run, {analysis.best}, knows worst. Few images of a class say little: the fewer, the"
+        " closer is its estimate to the accuracy over all classes.",
         worst,
     ]

@@ -36,13 +36,13 @@ def test_the_report_says_what_was_found(looked_at):
     assert "1 of 2 training and validation images (50.0 %) and 0 of 2 test images (0.0 %)" in text
     assert "| crow/1.jpg | crow | jay | 1.0 % |" in text
     assert "**Twice the photographs would change the accuracy by +1.0 to +8.0 points.** A head" in text
-    assert "has 75.0 % now. With 80 images to learn from 80.0 % (76.0–83.0) is to be expected" in text
+    assert "has 75.0 % now. With 80 images to learn from, 80.0 % (76.0–83.0) is expected" in text
     assert "would gain from more: jay (+25.0)." in text
     assert "| 10 | 55.0 % | 2 |" in text  # one curve's table does not name it in each row
-    assert "be crops of one photograph: 1, of them 1 with a test image. Where so many are of one scene" in text
+    assert "be crops of one photograph: 1, of them 1 with a test image. Where so many show one scene" in text
     assert "| crow | jay | 7 |" in text
     card = " ".join(Path("metrics/model-card.md").read_text(encoding="utf-8").split())
-    assert "Labels that are doubted: 1 of 2 training and validation images (50.0 %)" in card
+    assert "Doubtful labels: 1 of 2 training and validation images (50.0 %)" in card
 
 
 def test_the_answer_says_what_more_photographs_would_bring(looked_at):
@@ -115,7 +115,7 @@ def test_too_few_images_have_no_curve(looked_at):
     write_json(FOUND, read_json(FOUND) | {"curve": None, "same_scene": scenes, "confused": []})
     insight = read_insight()
     sections = insight_sections(insight)
-    assert sections["more-images"][1:] == ["There are too few of a class to tell."]
+    assert sections["more-images"][1:] == ["Some class has too few images to tell."]
     assert sections["same-scene"] == sections["confused"] == []
     assert gain_of(insight.found) == gain_of({}) == doubtful_share({}) == ""
     report.main()
