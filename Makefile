@@ -23,6 +23,7 @@ study: repository install ## Install, run what changed of the study, and show th
 	@echo && sed -n '3,/^## /{/^\*\*/p;/^- /p;}' metrics/report.md
 	@echo && sed -n '/^## Results/,/^[[:alpha:]]/{/^|/p;}' metrics/report.md
 	@echo && echo "To look at: data/report/index.html   All tables: metrics/report.md   Numbers: metrics/metrics.json, cost.json"
+	@echo "On photographs of your own: $(VENV)/bin/classify photo.jpg folder/"
 	@echo "Code: $$(git rev-parse -q --verify --short HEAD || echo no commit), edited since: $$(git status --porcelain \
 		-- $(CODE) | cut -c 4- | paste -s -d ' ' - | sed 's/^$$/nothing/')"
 

@@ -195,29 +195,29 @@ def _refuse_other_weights(run: str, file: Path) -> None:
 
 
 def best_run() -> str:
-    """Return the run with the highest test accuracy: the first seed's of the study's best configuration.
+    """Return the first seed's run of the study's best configuration, as the report has it.
 
-    Where classes are unequal it is the balanced accuracy. Known from metrics alone, so that it is found after an edit
+    Known from metrics alone, so that it is found after an edit
     of params.yaml as well; of those of a network that left the study, of other images perhaps, metrics.json has none.
     """
-    from stages.reporting.records import read_record
+    from stages.reporting.records import Records, best_of, read_record
     from stages.runtime.files import read_json
+    from stages.runtime.study import Configuration
 
     summary = Path("metrics/metrics.json")
     nested = read_json(summary) if summary.is_file() else {}
     known = {f"{network}-{tuned}-{data}" for network, of in nested.items() for tuned, by in of.items() for data in by}
-    accuracies: dict[str, list[float]] = {}
-    runs: dict[str, str] = {}
-    for file in sorted(Path("metrics/runs").glob("*.json")):
-        configuration = file.stem.rpartition("-")[0]
-        if known and configuration not in known:
+    records: Records = {}
+    runs: dict[Configuration, str] = {}
+    for file in sorted(Path("metrics/runs").glob("*-*-*-*.json")):
+        configuration = Configuration(*file.stem.split("-")[:3])
+        if known and str(configuration) not in known:
             continue
-        record = read_record(str(file.with_suffix("")))
-        accuracies.setdefault(configuration, []).append(record[record["ranked_by"]])
+        records.setdefault(configuration, []).append(read_record(str(file.with_suffix(""))))
         runs.setdefault(configuration, file.stem)
     if not runs:
         raise UserError("metrics/runs holds no scores; `make` or `dvc repro` makes them")
-    return runs[max(accuracies, key=lambda name: sum(accuracies[name]) / len(accuracies[name]))]
+    return runs[best_of(records)]
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ class Prediction(NamedTuple):
 
     path: str
     classes: tuple[tuple[str, float], ...] = ()  # names and probabilities
-    is_none: bool = False  # it is unlike anything that the network learned from
+    is_none: bool | None = None  # it is unlike anything that the network learned from; None: not asked, or not known
     error: str = ""
     image: ImageArray | None = None
 
@@ -63,7 +63,8 @@ class Classifier(NamedTuple):
     ) -> Prediction:
         best = np.argsort(-shares, kind="stable")[:top]
         classes = tuple((self.metadata.class_names[label], float(shares[label])) for label in best)
-        return Prediction(path, classes, bool(is_none), image=image)
+        is_known = self.metadata.none_of_these_below is not None
+        return Prediction(path, classes, bool(is_none) if is_known else None, image=image)
 
 
 def load_classifier(file: Path) -> Classifier:

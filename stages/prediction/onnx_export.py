@@ -43,22 +43,19 @@ def write_onnx(file: Path, run: Path) -> str:
 
 
 def write_int8(file: Path, run: Path) -> str:
-    """Write the network with weights and features in 8 bits; return what that costs on the study's validation images.
+    """Write the network with weights and features in 8 bits; return what that costs on the study's test images.
 
     Raises UserError where there are none.
     """
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    if not Path("data/validation").is_dir():
-        raise UserError("--int8 takes the study's validation images, and data/validation is missing: `dvc checkout`")
-    size, rows = _metadata(run).image_size, list(read_rows("data/validation"))
-    images = np.stack([at_size(decode(row.encoded), size) for row in rows])
-    labels = np.array([row.label for row in rows])
+    size = _metadata(run).image_size
+    (calibrating, _), (images, labels) = _images("validation", size), _images("test", size)
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no types
         def __init__(self) -> None:
-            self.rest = iter(images[:CALIBRATION_IMAGES])
+            self.rest = iter(calibrating[:CALIBRATION_IMAGES])
 
         def get_next(self) -> Any:
             return {"images": image[None]} if (image := next(self.rest, None)) is not None else None
@@ -78,9 +75,17 @@ def write_int8(file: Path, run: Path) -> str:
     _write(file, quantised)
     write_text(file.with_name(SCRIPT), preparation_script())
     return (
-        f"{file}: in 8 bits, {file.stat().st_size / 1e6:.1f} MB; {100 * after:.1f} % of {len(rows)} validation images"
+        f"{file}: in 8 bits, {file.stat().st_size / 1e6:.1f} MB; {100 * after:.1f} % of {len(labels)} test images"
         f" correct, in 32 bits {100 * before:.1f} %"
     )
+
+
+def _images(name: str, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the study's images of a split, uint8 (n, size, size, 3), and their labels (n,)."""
+    if not Path(f"data/{name}").is_dir():
+        raise UserError(f"--int8 takes the study's {name} images, and data/{name} is missing: `dvc checkout`")
+    rows = list(read_rows(f"data/{name}"))
+    return np.stack([at_size(decode(row.encoded), size) for row in rows]), np.array([row.label for row in rows])
 
 
 def preparation_script() -> str:

@@ -16,7 +16,7 @@ from stages.reporting.comparisons import (
     interval_at,
     judge_all,
 )
-from stages.reporting.records import Records
+from stages.reporting.records import Records, complexity
 from stages.runtime.seeding import stream
 from stages.runtime.study import Configuration
 from stages.statistics.accuracies import accuracies, no_information_rate
@@ -77,10 +77,12 @@ def analyse(
     named = [one for one in both.values() if one is not None]
     tests = len(_distinct(outcomes, named)) + len(others)
     correct, groups, weights = outcomes.correct, outcomes.groups, outcomes.weights
-    best = best_configuration(correct, stream(0, "best"), groups, weights=weights)
+    keys = outcomes.configurations
+    order = sorted(range(len(keys)), key=lambda row: complexity(keys[row]))  # the first of several is the best
+    best = best_configuration(correct[order], stream(0, "best"), groups, weights=weights)
+    best = best._replace(configuration=order[best.configuration])
     may_be_best = model_confidence_set(correct, outcomes.runs, groups, weights=weights)
     balanced = accuracies(correct, groups, weights)
-    keys = outcomes.configurations
     alike = outcomes.same_run(keys[best.configuration])
     analysis = Analysis(
         outcomes,

@@ -48,7 +48,8 @@ def answer(records: Records, costs: Costs, analysis: Analysis, images: DataSumma
     lines += [f"To try next: {line}." for line in next_steps(records, costs, analysis, images, gain_of_twice)]
     took = costs[analysis.best]
     memory = f"{took['peak_memory_megabytes']:,.0f} MB of memory"
-    cost = f"Training it once takes {duration(took['seconds'])} and {memory}."
+    trained = "Its features and head take" if is_head(records[analysis.best]) else "Training it once takes"
+    cost = f"{trained} {duration(took['seconds'])} and {memory}."
     opening = " ".join([headline(records, analysis), *copies_line(images.splits), cost])
     used = "Use it on photographs of your own:\n\n```\n.venv/bin/classify photo.jpg folder/\n```"
     return [opening, "\n".join(f"- {line}" for line in lines), used]
@@ -224,7 +225,7 @@ def next_steps(
     elif is_pretrained(records[best]) and is_head(records[best]):
         lines.append("a larger pre-trained network, by a file of three lines: docs/guides/networks.md")
     if per_class < FEW_IMAGES:
-        bring = f"; twice as many bring {gain_of_twice} to a head on frozen features" if gain_of_twice else ""
+        bring = f"; with twice as many, a head on frozen features would gain {gain_of_twice}" if gain_of_twice else ""
         lines.append(f"more photographs of each class: {per_class:.0f} for training are few{bring}")
     return lines
 

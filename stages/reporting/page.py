@@ -77,11 +77,12 @@ def report_section(evidence: Evidence, name: str) -> Iterator[Block]:
 def results(evidence: Evidence) -> Iterator[Block]:
     """Yield the runs as a table, with their intervals as bars."""
     names = [*metric_names(evidence.records), "temperature_scaled_loss"]
-    rows = []
+    rows, only_heads = list[dict[str, Any]](), all(map(is_head, evidence.records.values()))
     for configuration in evidence.analysis.distinct():
         records, took = evidence.records[configuration], evidence.costs[configuration]
         sure = evidence.analysis.balanced[configuration]
-        cost = {"seconds": took["seconds"], "time": duration(took["seconds"]), "epochs": best_epoch(records, took)}
+        cost = {"seconds": took["seconds"], "time": duration(took["seconds"])}
+        cost |= {} if only_heads else {"epochs": best_epoch(records, took)}
         bounds = {"measured": sure.mean, "low": 100 * sure.low, "high": 100 * sure.high}
         named = {"run": evidence.analysis.label(configuration), "best": configuration == evidence.analysis.best}
         rows.append({**named, **means(records, names), **bounds, **cost})

@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 
 from stages.images.shards import class_names
 
-NAMES = {"shift_x": "right", "shift_y": "down", "hue": "hue", "gamma": "gamma", "rotation": "turned"}
+NAMES = {"hue": "hue", "rotation": "turned"}
+DIRECTIONS = {"shift_x": ("left", "right"), "shift_y": ("up", "down")}  # below and above 0
 
 
 SAMPLES = 12  # images of training that the page shows
@@ -47,10 +48,10 @@ def transform_caption(drawn: Mapping[str, float]) -> str:
     """Return the drawn values in words: shifts in per cent of the image, angles in degrees."""
     parts = []
     for name, value in drawn.items():
-        if name.startswith("shift"):
-            parts.append(f"{NAMES[name]} {100 * value:+.0f}\u00a0%")
+        if name in DIRECTIONS:
+            parts.append(f"{DIRECTIONS[name][value >= 0]} {abs(100 * value):.0f}\u00a0%")
         elif name == "gamma":
             parts.append(f"gamma {value:.2f}")
         else:
-            parts.append(f"{NAMES.get(name, name)} {value:+.0f}°")
+            parts.append(f"{NAMES.get(name, name)} {round(value):+}°")
     return ", ".join(parts)

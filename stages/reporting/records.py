@@ -63,9 +63,18 @@ def classes_of(records: Records) -> list[str]:
 
 
 def best_of(records: Records) -> Configuration:
-    """Return the first configuration with the highest accuracy, the balanced one where classes are unequal."""
+    """Return the configuration with the highest accuracy, the balanced one where classes are unequal.
+
+    Of several that have it, it is the simplest.
+    """
     measure = next(iter(records.values()))[0]["ranked_by"]
-    return max(records, key=lambda configuration: round(means(records[configuration], [measure])[measure], 9))
+    accuracies = {key: round(means(each, [measure])[measure], 9) for key, each in records.items()}
+    return min(records, key=lambda key: (-accuracies[key], complexity(key)))
+
+
+def complexity(configuration: Configuration) -> tuple[bool, bool, str]:
+    """Return what equally accurate configurations are sorted by: default before tuned, original before augmented."""
+    return configuration.hyperparameters != "default", configuration.data != "original", configuration.network
 
 
 def means(records: list[dict[str, Any]], names: Sequence[str]) -> dict[str, float]:

@@ -43,6 +43,7 @@ def results_section(records: Records, costs: Costs, analysis: Analysis) -> list[
     """Return quality and time of each run, the best one in bold."""
     names, outcomes = metric_names(records), analysis.outcomes
     several, unequal = outcomes.seeds > 1, outcomes.weights is not None
+    only_heads = all(map(is_head, records.values()))
     measure = "balanced_accuracy" if unequal else "accuracy"
     rows = []
     for key in analysis.distinct():
@@ -58,13 +59,14 @@ def results_section(records: Records, costs: Costs, analysis: Analysis) -> list[
                 *([percent(averaged["top5_accuracy"])] if "top5_accuracy" in names else []),
                 f"{averaged['macro_f1']:.3f}",
                 f"{averaged['temperature_scaled_loss']:.3f}",
-                best_epoch(records[key], costs[key]),
+                *([] if only_heads else [best_epoch(records[key], costs[key])]),
                 duration(costs[key]["seconds"]),
             ]
         )
     columns = ["run", outcomes.measure, "interval", *(["deviation"] if several else [])]
     columns += ["accuracy"] if unequal else []
-    columns += [*(["top-5"] if "top5_accuracy" in names else []), "macro F1", "loss", "best epoch", "training"]
+    columns += [*(["top-5"] if "top5_accuracy" in names else []), "macro F1", "loss"]
+    columns += [*([] if only_heads else ["best epoch"]), "training"]
     return ["## Results", table(columns, rows), results_note(records, analysis)]
 
 

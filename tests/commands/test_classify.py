@@ -173,14 +173,14 @@ def test_a_file_of_weights_answers_without_a_study(study, tmp_path, monkeypatch,
         assert one == {"name": other["name"], "probability": pytest.approx(other["probability"], abs=1e-4)}
 
 
-@pytest.mark.parametrize(("below", "expected"), [(-1e9, False), (None, False), (1e9, True)])
+@pytest.mark.parametrize(("below", "expected"), [(-1e9, False), (None, None), (1e9, True)])
 def test_an_image_of_little_evidence_is_none_of_these(study_copy, monkeypatch, capsys, below, expected):
     """Below the threshold that is in the file; only if asked."""
     file = Path("it.safetensors")
     trained = f"data/trained/{OWN}/weights.safetensors"
     described = required_metadata(trained).model_copy(update={"none_of_these_below": below})
     save_file(load_file(trained), file, {METADATA: described.as_json()})
-    for words, none in (("--none-of-these",), expected), ((), False):
+    for words, none in (("--none-of-these",), expected), ((), None):
         found = answers(monkeypatch, capsys, JAYS, "--weights", file, *words)
         assert {each["none_of_these"] for each in found} == {none}
 

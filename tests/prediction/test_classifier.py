@@ -27,7 +27,7 @@ class Said:
         return [shares, np.log(shares)]
 
 
-@pytest.mark.parametrize(("below", "is_none"), [(1.1, False), (None, False), (1.2, True)])
+@pytest.mark.parametrize(("below", "is_none"), [(1.1, False), (None, None), (1.2, True)])
 def test_answers_come_in_order_the_most_probable_class_first(at_study, below, is_none):
     """With a reason in place of each that cannot be read; those of little evidence are none of these."""
     metadata = required_metadata(TRAINED / "weights.safetensors").model_copy(update={"none_of_these_below": below})

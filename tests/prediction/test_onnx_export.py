@@ -54,17 +54,17 @@ def test_the_guide_s_lines_name_a_photograph(at_study, tmp_path):
 
 
 def test_int8_is_smaller_and_says_what_it_costs(at_study, tmp_path):
-    """On the study's validation images, as measured."""
+    """On the study's test images, as measured."""
     line = write_int8(tmp_path / "small.onnx", TRAINED)
     write_onnx(tmp_path / "large.onnx", TRAINED)
     assert (tmp_path / "small.onnx").stat().st_size < 0.4 * (tmp_path / "large.onnx").stat().st_size
-    rows = list(read_rows("data/validation"))
+    rows = list(read_rows("data/test"))
     session = onnxruntime.InferenceSession(tmp_path / "small.onnx", providers=["CPUExecutionProvider"])
     assert METADATA in session.get_modelmeta().custom_metadata_map
     images = np.stack([at_size(decode(row.encoded), 64) for row in rows])
     named = session.run(["logits"], {"images": images})[0].argmax(1)
     right = 100 * (named == np.array([row.label for row in rows])).mean()
-    assert f"{right:.1f} % of {len(rows)} validation images" in line
+    assert f"{right:.1f} % of {len(rows)} test images" in line
 
 
 @pytest.mark.parametrize("write", [write_onnx, write_int8])

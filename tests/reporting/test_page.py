@@ -65,7 +65,7 @@ def test_images_say_what_they_are(content):
     assert [each["alt"] for each in shown if each["alt"].startswith("crow")] == crows
     assert "crow/1.jpg" in content.text()
     assert "Files are named as in data/raw." in content.text()  # where val/ is a person's folder valid/
-    assert "right +10\u00a0%, down -5\u00a0%, hue +10°, gamma 1.25, turned -15°" in [each["alt"] for each in shown]
+    assert "right 10\u00a0%, up 5\u00a0%, hue +10°, gamma 1.25, turned -15°" in [each["alt"] for each in shown]
     assert sum(each.get("class") == "map" for each in shown) == 1
     assert "The hardest classes" not in content.text()  # their images are named correctly
     assert all(each["src"].startswith(("data:image/jpeg;base64,", "data:image/png;base64,")) for each in shown)
@@ -89,8 +89,8 @@ def test_the_same_records_give_the_same_bytes(content):
 def test_what_was_drawn_is_said_in_words():
     """Shifts in per cent, angles in degrees."""
     assert (
-        transform_caption({"shift_x": -0.031, "gamma": 0.8, "rotation": 4.4})
-        == "right -3\u00a0%, gamma 0.80, turned +4°"
+        transform_caption({"shift_x": -0.031, "gamma": 0.8, "rotation": 4.4, "hue": -0.3})
+        == "left 3\u00a0%, gamma 0.80, turned +4°, hue +0°"
     )
 
 

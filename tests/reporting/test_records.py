@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from stages.commands.classify import best_run
+from stages.reporting.analysis import analyse
+from stages.reporting.comparisons import outcomes_of
 from stages.reporting.costs import costs_of_study
 from stages.reporting.data_summary import read_composition
-from stages.reporting.records import records_of_study
+from stages.reporting.records import best_of, records_of_study
 from stages.runtime.errors import UserError
 from stages.runtime.runs import Run
 from stages.runtime.study import Study
@@ -82,6 +84,17 @@ def test_so_are_costs_and_what_splits_are_of(file, read, damaged):
     Path(file).write_text(json.dumps(json.loads(Path(file).read_bytes()) | damaged), encoding="utf-8")
     with pytest.raises(UserError, match=f"^{file}: .*makes it anew$"):
         read()
+
+
+def test_of_equally_accurate_configurations_the_simplest_is_best_for_all_who_ask():
+    """Default before tuned, original before augmented, whatever order the study names them in; classify agrees."""
+    study = Study(networks=["own_cnn"], hyperparameters=["tuned", "default"], data=["augmented", "original"], seeds=[1])
+    for configuration in study.configurations():
+        write_run(Run(*configuration, 1), 30, accuracy=0.75)
+    records = records_of_study(study)
+    assert str(best_of(records)) == "own_cnn-default-original"
+    assert str(analyse(records, {}, {}, outcomes_of(records))[0].best) == "own_cnn-default-original"
+    assert best_run() == "own_cnn-default-original-1"
 
 
 def test_records_of_different_test_images_are_no_study():
