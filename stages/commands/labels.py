@@ -37,7 +37,7 @@ def main() -> None:
     rows = list(table_rows(folder, settings.labels, read_csv(doubtful)))
     write_csv(TABLE, COLUMNS, rows)
     count = sum(bool(row.get("likelier")) for row in rows)
-    print(f"{TABLE}: {count} doubtful labels first; in its column decision say {KEEP}, {CHANGE}CLASS or {REMOVE}.")
+    print(f"{TABLE}: doubtful labels first ({count}); in its column decision say {KEEP}, {CHANGE}CLASS or {REMOVE}.")
     print(f"Then: mv {TABLE} {shlex.quote(str(folder))}")
     print(f"Set dataset.folder.labels: {TABLE.name} in params.yaml, and run `make`; all images keep their splits.")
     if read_section("prepare", PrepareSettings).group_by != "none":

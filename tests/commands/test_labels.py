@@ -75,7 +75,7 @@ def test_wrong_labels_are_found_decided_on_and_set_right(mislabelled, capsys):
         "crow",
     ]
     said = capsys.readouterr().out
-    assert "1 doubtful labels first" in said
+    assert "doubtful labels first (1)" in said
     assert "Then: mv data/decided-labels.csv mine\n" in said
     kept = splits()
     put(mislabelled, crow003="Change to crow", jay007="remove")
