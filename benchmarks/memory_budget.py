@@ -77,7 +77,7 @@ def compare(count: int, pixels: int) -> None:
             for budget, rounds in seconds.items():
                 ENVIRONMENT["STUDY_MEMORY"] = budget
                 shutil.rmtree(folder / "data/checkpoints", ignore_errors=True)
-                remove_download(folder / "data/decoded")
+                forget(folder / "data/decoded")
                 training(folder)
                 rounds.append(read_json(next(folder.glob("data/trained/*/timing.json")))["seconds"])
     pairs = list(zip(*seconds.values(), strict=True))[1:]  # the first decodes
@@ -85,7 +85,7 @@ def compare(count: int, pixels: int) -> None:
     print(f"\n{count:,} images: with the budget {ratio:.2f} times as fast as without; rounds {pairs} seconds")
 
 
-def remove_download(folder: Path) -> None:
+def forget(folder: Path) -> None:
     """Have the system drop what it holds of files in its cache."""
     for path in folder.glob("*"):
         with path.open("rb") as file:

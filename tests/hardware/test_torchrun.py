@@ -52,7 +52,7 @@ def test_after_the_death_of_a_process_all_go_on_from_the_last_epoch(tmp_path):
     for folder in folders:
         folder.mkdir()
     (folders[1] / "die").touch()
-    calm, deadly = (train(folder, "own_cnn", 2) for folder in folders)
+    calm, deadly = (train(folder, "own_cnn", 4) for folder in folders)
     assert not (folders[1] / "die").exists()
     assert deadly["epochs"] == [2]  # of the processes that came after
     assert deadly["weights"] == pytest.approx(calm["weights"], rel=1e-6)

@@ -75,8 +75,10 @@ def trainers(study: Path) -> list[psutil.Process]:
     ("number", "target"),
     [
         (signal.SIGINT, "group"),  # Ctrl-C in a terminal
+        (signal.SIGTERM, "trainer"),
         (signal.SIGTERM, "dvc"),
         (signal.SIGKILL, "trainer"),
+        (signal.SIGKILL, "dvc"),
         (signal.SIGKILL, "group"),
     ],
 )
