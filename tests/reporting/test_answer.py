@@ -57,7 +57,7 @@ def test_a_head_has_no_epochs(study):
     """Neither in the table of results, nor among the curves of the page and of DVC, nor in the model card."""
     text = reported()
     assert re.search(r"\| efficientnet_lite0-default-original \| \*\*85.0 %\*\* \| [^%]* \| – \| 1 min 00 s \|", text)
-    assert "its time includes that of the features" in text
+    assert "its time includes computing the features" in text
     with Path("data/report/plots/curves.csv").open(encoding="utf-8", newline="") as rows:
         assert {each["run"] for each in csv.DictReader(rows)} == {"own_cnn-default-original-1"}
     card = " ".join(Path("metrics/model-card.md").read_text(encoding="utf-8").split())
