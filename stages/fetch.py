@@ -12,6 +12,7 @@ from pydantic import AfterValidator, NonNegativeInt, create_model
 from stages import datasets
 from stages.datasets.common.archives import Limits
 from stages.datasets.common.selection import Classes, MaxImages, Selection
+from stages.images.raw_folder import SMALL_CLASSES, files_by_class
 from stages.runtime.command import run_stage
 from stages.runtime.config import Section, read_section
 from stages.runtime.files import atomic_folder, write_csv
@@ -35,23 +36,22 @@ def main() -> None:
         source.fetch(settings, selection, read_section("seed", NonNegativeInt), folder)
         if selection.left_out:
             rows = ({"class": name, "images": count} for name, count in selection.left_out.items())
-            write_csv(folder / "small_classes.csv", ["class", "images"], rows)
+            write_csv(folder / SMALL_CLASSES, ["class", "images"], rows)
         print(*summary(folder), sep="\n")
 
 
 def summary(folder: Path) -> list[str]:
     """Return in two lines how many files each split has, and how many each class."""
-    paths = [file.relative_to(folder).parts for file in folder.glob("*/**/*") if file.is_file()]
-    tops = {path[0] for path in paths}
-    has_splits = "train" in tops and len(tops) > 1 and tops <= {"train", "val", "test"}
-    splits = Counter(path[0] if has_splits else "all" for path in paths)
-    classes = Counter(path[1 if has_splits else 0] for path in paths)
+    splits, classes = Counter[str](), Counter[str]()
+    for (split, name), files in files_by_class(folder).items():
+        splits[split] += len(files)
+        classes[name] += len(files)
     shown = [f"{name} {classes[name]:,}" for name in natural_order(classes)[:SHOWN_CLASSES]]
     more = [f"{len(classes) - len(shown)} more"] if len(classes) > len(shown) else []
     if more and len(set(classes.values())) == 1:
         shown, more = [f"{classes.most_common(1)[0][1]:,}"], []
-    files = ", ".join(f"{split}/ {count:,}" if has_splits else f"{count:,}" for split, count in splits.items())
-    lines = [f"fetched {len(classes)} classes; files: {files}", f"files of each class: {', '.join(shown + more)}"]
+    counts = ", ".join(f"{split} {count:,}".strip() for split, count in splits.items())
+    lines = [f"fetched {len(classes)} classes; files: {counts}", f"files of each class: {', '.join(shown + more)}"]
     return [printable(line) for line in lines]
 
 

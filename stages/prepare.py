@@ -13,10 +13,11 @@ import cv2
 from pydantic import Field, NonNegativeInt
 
 from stages.datasets.splits.duplicates import COLUMNS, Duplicates, Policy
-from stages.datasets.splits.splitting import SPLITS, ImageFile, SplitSettings, fetch_table, origins, split
+from stages.datasets.splits.splitting import SPLITS, ImageFile, SplitSettings, origins, split
 from stages.images import shards
 from stages.images.perceptual_hash import MAX_DISTANCE, perceptual_hash
 from stages.images.preparation import PIXEL_LIMIT, Preparation
+from stages.images.raw_folder import BAD_FILES, SMALL_CLASSES, fetch_table
 from stages.images.reading import INTERPOLATION, FitMode, UnreadableImage, load, width_and_height
 from stages.images.shards import Row, ShardWriter, class_names, read_rows, row_count
 from stages.images.white_level import find_white_level
@@ -80,7 +81,7 @@ def main() -> None:
 
 def unreadable_files() -> tuple[dict[Path, str], list[Skipped]]:
     """Return why fetch could not read which files, and apart from them what belongs to no class."""
-    rows = fetch_table(RAW, "bad_files")
+    rows = fetch_table(RAW, BAD_FILES)
     of_no_class = [Skipped(ImageFile(RAW / row["file"], "", ""), row["reason"]) for row in rows if not row["class"]]
     return {RAW / row["file"]: row["reason"] for row in rows if row["class"]}, of_no_class
 
@@ -184,7 +185,7 @@ def composition(
     return {
         "white_level": preparation.white_level,
         "image_size": preparation.image_size,
-        "left_out_classes": {row["class"]: int(row["images"]) for row in fetch_table(RAW, "small_classes")},
+        "left_out_classes": {row["class"]: int(row["images"]) for row in fetch_table(RAW, SMALL_CLASSES)},
         "splits": splits,
     }
 
@@ -194,7 +195,10 @@ def check(files: list[ImageFile], skipped: list[Skipped], duplicates: Duplicates
     lines = []
     if skipped and settings.on_bad_image == "error":
         lines += [f"{bad.file.path}: {bad.reason}" for bad in skipped]
-        lines.append("mend or remove these files at their source, or set prepare.on_bad_image: skip")
+        lines.append(
+            "data/raw is a copy: mend or remove these files at their source (of your own, by the same path below"
+            " dataset.folder.path), or set prepare.on_bad_image: skip"
+        )
     if refused := duplicates.refused():
         lines += [str(duplicate) for duplicate in refused]
         lines.append("remove these copies at their source, or set prepare.duplicates: drop")

@@ -19,6 +19,7 @@ from stages.datasets.common.folders import SourceFile, list_folder, read_error, 
 from stages.datasets.common.label_tables import TableName, files_in_table
 from stages.datasets.common.layouts import files_in_folders, refuse_clashes, top_folder
 from stages.datasets.common.selection import Selection
+from stages.images.raw_folder import BAD_FILES, LABEL_COLUMNS, LABELS, TABLES
 from stages.runtime.config import Section
 from stages.runtime.errors import UserError
 from stages.runtime.files import missing, write_csv
@@ -52,7 +53,8 @@ class Settings(Section):
 def fetch(settings: Settings, selection: Selection, seed: int, folder: Path) -> None:
     """Copy the images of the chosen classes to folder/<class>/, or folder/train/<class>/ and so on for val and test.
 
-    Beside them, bad_files.csv lists what cannot be read, and labels.csv what a table of labels says beyond classes.
+    Beside them, bad_files.csv lists what cannot be read. Where a table has the labels, labels.csv holds them, whatever
+    the folders are called.
     Raises UserError where the path is missing, no archive that can be read, or a class has no file, and where the URL
     cannot be downloaded.
     """
@@ -98,9 +100,9 @@ def _copy_chosen(here: Path, settings: Settings, selection: Selection, folder: P
     wanted = _chosen_classes(files, classes, names, selection, source)
     chosen = list(_chosen_files(files, wanted, selection))
     _copy(chosen, folder)
-    if settings.labels != "none" and any(file.split or file.group for file in chosen):
-        rows = ({"file": file.target, "split": file.split, "group": file.group} for file in chosen if file.class_name)
-        write_csv(folder / "labels.csv", ["file", "split", "group"], rows)
+    if settings.labels != "none":
+        rows = ([file.target, file.class_name, file.split, file.group] for file in chosen if file.class_name)
+        write_csv(folder / LABELS, LABEL_COLUMNS, (dict(zip(LABEL_COLUMNS, row, strict=True)) for row in rows))
 
 
 def _chosen_classes(
@@ -172,10 +174,14 @@ def _chosen_files(files: list[SourceFile], wanted: list[str], selection: Selecti
 
 def _copy(files: list[SourceFile], folder: Path) -> None:
     """Copy the files that can be read, and write the table of those that cannot."""
-    errors = {file: file.error or _copy_file(file.path, folder / file.target) for file in files}
+    errors = {file: file.error or _taken(file) or _copy_file(file.path, folder / file.target) for file in files}
     bad = [{"file": file.target, "class": file.class_name, "reason": why} for file, why in errors.items() if why]
     if bad:
-        write_csv(folder / "bad_files.csv", ["file", "class", "reason"], bad)
+        write_csv(folder / BAD_FILES, ["file", "class", "reason"], bad)
+
+
+def _taken(file: SourceFile) -> str:
+    return "has the name of a table of this project; call it otherwise" if str(file.target) in TABLES else ""
 
 
 def _copy_file(file: Path, copy: Path) -> str:

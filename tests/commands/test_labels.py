@@ -94,6 +94,33 @@ def test_wrong_labels_are_found_decided_on_and_set_right(mislabelled, capsys):
     assert [row["file"] for row in read_csv(labels.TABLE) if row["decision"] == "remove"] == ["jay/jay007.png"]
 
 
+@pytest.mark.parametrize("layout", ["folders", "splits"])
+def test_a_table_without_a_change_changes_nothing(mislabelled, layout):
+    """Every shard has the same bytes, so no feature is computed again, and studies before and after can be compared."""
+    if layout == "splits":
+        for name in ("crow", "jay", "owl"):
+            for split in ("training", "test"):
+                shutil.copytree(mislabelled / name, mislabelled / split / name)
+                for odd in sorted((mislabelled / split / name).iterdir())[split == "test" :: 2]:
+                    odd.unlink()
+            shutil.rmtree(mislabelled / name)
+        fetch.main()
+        prepare.main()
+    before = shards()
+    insight_of_nothing()
+    labels.main()
+    put(mislabelled)
+    fetch.main()
+    prepare.main()
+    assert len(before) == 3
+    assert shards() == before
+
+
+def shards() -> dict[str, bytes]:
+    files = [file for name in ("original", "validation", "test") for file in Path("data", name).iterdir()]
+    return {file.as_posix(): file.read_bytes() for file in files}
+
+
 def test_a_decision_that_is_none_is_refused(mislabelled):
     """With its line, and what may stand there; nothing is fetched."""
     insight_of_nothing()

@@ -21,19 +21,14 @@ NO_FILE = {stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR
 
 
 class SourceFile(NamedTuple):
-    """A file of a person's: where it lies, where it belongs below data/raw, and why it cannot be used, if so."""
+    """A file of a person's: where it lies, where fetch puts it, what it is, and why it cannot be used, if so."""
 
     path: Path
+    target: PurePosixPath  # below data/raw
     split: str = ""  # train, val or test where the source says so
     class_name: str = ""  # "": of no class
-    path_in_class: PurePosixPath = PurePosixPath()
     group: str = ""
     error: str = ""
-
-    @property
-    def target(self) -> PurePosixPath:
-        """The path below data/raw."""
-        return PurePosixPath(self.split, self.class_name, self.path_in_class)
 
 
 def is_hidden(path: Path) -> bool:

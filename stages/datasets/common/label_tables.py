@@ -11,7 +11,7 @@ from typing import Annotated, NamedTuple
 from pydantic import AfterValidator
 
 from stages.datasets.common.folders import SourceFile, access_error, is_image_name, subfolders, walk_files
-from stages.datasets.common.layouts import SPLIT_WORDS, split_named
+from stages.datasets.common.layouts import SPLIT_WORDS, files_in_folders, split_named, top_folder
 from stages.runtime.errors import UserError
 from stages.runtime.names import has_control_characters, natural_order
 
@@ -63,6 +63,7 @@ class Line(NamedTuple):
 def files_in_table(here: Path, name: str, source: Path) -> tuple[list[SourceFile], dict[str, list[str]]]:
     """Return a file for each row and for each image without one, and the names of the classes of each split.
 
+    Each goes to where it would go without the table: what a table changes of an image is its class, not its name.
     Raises UserError where the table is missing, cannot be read, or contradicts itself.
     """
     table = next((folder / name for folder in _wrapped(here) if (folder / name).is_file()), None)
@@ -80,11 +81,14 @@ def files_in_table(here: Path, name: str, source: Path) -> tuple[list[SourceFile
         raise UserError(*(f"{source / name}, {mistake}" for mistake in mistakes))
     index.print_guesses(source / name)
     named = {path: line for line, path in paths.items() if isinstance(path, Path)}
-    found = [_source_file(line, path, table) for path, line in named.items() if not line.removed]
-    for path, error in index.files.items():
-        if path not in named and path != table and (error or is_image_name(path)):
-            within = PurePosixPath(path.relative_to(table.parent))
-            found.append(SourceFile(path, path_in_class=within, error=error or f"{table.name} has no row for it"))
+    others = {
+        path: error or f"{table.name} has no row for it: add one, which may say {REMOVE} in a column decision"
+        for path, error in index.files.items()
+        if path not in named and path != table and (error or is_image_name(path))
+    }
+    targets = _targets(here, table.parent, [*named, *others])
+    found = [_source_file(line, path, targets[path], table) for path, line in named.items() if not line.removed]
+    found += [SourceFile(path, targets[path], error=error) for path, error in others.items()]
     classes: dict[str, list[str]] = {split: [] for split in ("", *SPLIT_WORDS)}
     for split, label in {(file.split, file.class_name) for file in found if file.class_name}:
         classes[split].append(label)
@@ -243,11 +247,22 @@ def _mistake(line: Line) -> str:
     return ""
 
 
-def _source_file(line: Line, path: Path, table: Path) -> SourceFile:
-    within, where = PurePosixPath(path.relative_to(table.parent)), f"line {line.number} of {table.name}"
+def _targets(here: Path, beside: Path, paths: list[Path]) -> dict[Path, PurePosixPath]:
+    """Return where each file goes: as its folders would have it, or by its path from the table on."""
+    own = {path: PurePosixPath(path.relative_to(beside)) for path in paths}
+    try:
+        of_folders = {file.path: file.target for file in files_in_folders(top_folder(here), here)[0]}
+    except UserError:  # folders that are no classes, which is what most tables are for
+        return own
+    found = {path: of_folders.get(path, within) for path, within in own.items()}
+    return found if len(set(found.values())) == len(found) else own
+
+
+def _source_file(line: Line, path: Path, target: PurePosixPath, table: Path) -> SourceFile:
+    where = f"line {line.number} of {table.name}"
     if not line.label:
-        return SourceFile(path, path_in_class=within, error=f"{where} gives it no label")
+        return SourceFile(path, target, error=f"{where} gives it no label")
     error = access_error(path) or ("a folder, no file" if path.is_dir() else "")
     if not (path.exists() or path.is_symlink()):
         error = f"{where} names it, but there is no such file"
-    return SourceFile(path, split_named(line.split), line.label, within, line.group, error)
+    return SourceFile(path, target, split_named(line.split), line.label, line.group, error)

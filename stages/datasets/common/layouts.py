@@ -48,8 +48,8 @@ def files_in_folders(top: Path, source: Path) -> tuple[list[SourceFile], dict[st
         found += _outside_classes(folder, split)
         for of_class in subfolders(folder):
             for path, error in walk_files(of_class):
-                within = PurePosixPath(path.relative_to(of_class))
-                found.append(SourceFile(path, split, of_class.name, within, error=error))
+                target = PurePosixPath(split, of_class.name, path.relative_to(of_class))
+                found.append(SourceFile(path, target, split, of_class.name, error=error))
     return found, {split: [of_class.name for of_class in subfolders(folder)] for split, folder in splits.items()}
 
 
@@ -58,8 +58,7 @@ def _outside_classes(folder: Path, split: str) -> Iterator[SourceFile]:
     for path in list_folder(folder):
         error = access_error(path)
         if error or (is_image_name(path) and not path.is_dir()):
-            within = PurePosixPath(path.name)
-            yield SourceFile(path, split, path_in_class=within, error=error or "lies in no class's folder")
+            yield SourceFile(path, PurePosixPath(split, path.name), split, error=error or "lies in no class's folder")
 
 
 def refuse_clashes(names: list[str], source: Path, what: str) -> None:

@@ -28,7 +28,7 @@ GroupBy = Annotated[str, AfterValidator(_pattern)]
 
 
 class Member(NamedTuple):
-    """An image to be split: its path below the splits, which starts with its class, its class, and its file."""
+    """An image to be split: its path from the folder of its class on, its class, and its file."""
 
     path: str
     class_name: str

@@ -1,16 +1,14 @@
 """Which images are trained on, which choose the best epoch, and which are the test."""
 
-from collections import defaultdict
-from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from pydantic import Field
 
 from stages.datasets.splits.groups import GroupBy, Member, check_groups, group_names, split_by_group
+from stages.images.raw_folder import LABELS, FilesByClass, fetch_table, files_by_class, official_splits
 from stages.runtime.config import Section
 from stages.runtime.errors import UserError
-from stages.runtime.files import read_csv
 from stages.runtime.seeding import derived_seed
 
 # Folders below data/; `original` is what networks train on. The test set comes first: of two images that are alike,
@@ -50,22 +48,20 @@ def split(raw: Path, settings: SplitSettings, seed: int) -> list[ImageFile]:
     Which ones depends on the seed and each file's name, not on the order of files. Files that fetch could not read
     count like any other. Raises UserError where a class is too small for that.
     """
-    files = _files_by_class(raw)
-    by_group = settings.group_by != "none" or any(row["group"] for row in fetch_table(raw, "labels"))
+    files = files_by_class(raw)
+    by_group = settings.group_by != "none" or any(row["group"] for row in fetch_table(raw, LABELS))
     found = (_split_by_group if by_group else _split_by_class)(raw, files, settings, seed)
     return sorted(found, key=lambda file: SPLITS.index(file.split))
-
-
-FilesByClass = Mapping[tuple[str, str], list[Path]]  # by the source's own split, or "", and class
 
 
 def _split_by_class(raw: Path, files: FilesByClass, settings: SplitSettings, seed: int) -> list[ImageFile]:
     official, found, problems = official_splits(raw), [], []
     for (own, name), paths in files.items():
-        if own in FIXED:
-            found += [ImageFile(path, name, OFFICIAL_SPLITS[own]) for path in paths]
-            continue
+        # in one order whether the source fixes the split or not: a table of the same splits gives the same bytes
         shuffled = sorted(paths, key=lambda path: derived_seed(seed, "split", path.relative_to(raw).as_posix()))
+        if own in FIXED:
+            found += [ImageFile(path, name, OFFICIAL_SPLITS[own]) for path in shuffled]
+            continue
         test = 0 if "test" in official else _share(len(paths), settings.test_fraction)
         validation = 0 if "val" in official else _share(len(paths) - test, settings.validation_fraction)
         if test + validation >= len(paths):
@@ -82,11 +78,11 @@ def _split_by_group(raw: Path, files: FilesByClass, settings: SplitSettings, see
     """Return where each file goes, a group's files together."""
     official = official_splits(raw)
     members = {
-        Member(path.relative_to(raw / own).as_posix(), name, path): own
+        Member(_below_class(path.relative_to(raw), own, name), name, path): own
         for (own, name), paths in files.items()
         for path in paths
     }
-    of_table = {raw / row["file"]: row["group"] for row in fetch_table(raw, "labels")}
+    of_table = {raw / row["file"]: row["group"] for row in fetch_table(raw, LABELS)}
     groups = group_names(list(members), settings.group_by, of_table)
     splits = {member: OFFICIAL_SPLITS[own] for member, own in members.items() if own in FIXED}
     test = 0 if "test" in official else settings.test_fraction
@@ -98,16 +94,10 @@ def _split_by_group(raw: Path, files: FilesByClass, settings: SplitSettings, see
     return [ImageFile(each.file, each.class_name, splits[each], groups[each]) for each in members]
 
 
-def official_splits(raw: Path) -> set[str]:
-    """Return which of train, val and test the source has; none where `raw` holds a folder per class."""
-    names = {entry.name for entry in raw.iterdir() if entry.is_dir()}
-    return names if "train" in names and len(names) > 1 and names <= set(OFFICIAL_SPLITS) else set()
-
-
 def origins(raw: Path, settings: SplitSettings) -> dict[str, str]:
     """Return where the images of each split come from, in words."""
     official, own = official_splits(raw), "the source's own {}/"
-    if any(row["split"] for row in fetch_table(raw, "labels")):
+    if any(row["split"] for row in fetch_table(raw, LABELS)):
         own = "what the source's table calls {}"
     source = own.format("train") if official else "each class"
     if settings.group_by != "none":
@@ -122,14 +112,13 @@ def origins(raw: Path, settings: SplitSettings) -> dict[str, str]:
     return drawn | {OFFICIAL_SPLITS[name]: own.format(name) for name in fixed}
 
 
-def fetch_table(raw: Path, name: str) -> list[dict[str, str]]:
-    """Return the rows of a table that fetch left beside the images; none where it left none.
-
-    labels: each file's split and group, where the source has a table that tells them. bad_files: each one's reason and
-    class, "" where it has none. small_classes: each one's class and number of images. Files are named from `raw` on.
-    """
-    table = raw / f"{name}.csv"
-    return read_csv(table) if table.exists() else []
+def _below_class(path: PurePath, own: str, name: str) -> str:
+    """Return the name of a class and the path without the folders of its split and of the class, where it has such."""
+    parts = list(path.parts)
+    for folder in (own, name):
+        if parts[0] == folder and len(parts) > 1:
+            del parts[0]
+    return "/".join([name, *parts])
 
 
 def _too_few(name: str, count: int, settings: SplitSettings, official: set[str]) -> str:
@@ -142,17 +131,6 @@ def _too_few(name: str, count: int, settings: SplitSettings, official: set[str])
         f" {settings.test_fraction}, validation_fraction = {settings.validation_fraction}); add images, set smaller"
         f" fractions, or leave such classes out (dataset.min_images_per_class: {needed})"
     )
-
-
-def _files_by_class(raw: Path) -> FilesByClass:
-    """Return the files of each class, in order."""
-    official = bool(official_splits(raw))
-    bad = {raw / row["file"] for row in fetch_table(raw, "bad_files") if row["class"]}
-    found: dict[tuple[str, str], list[Path]] = defaultdict(list)
-    for file in sorted({file for file in raw.glob("*/**/*") if file.is_file()} | bad):
-        top, below, *_ = (*file.relative_to(raw).parts, "")
-        found[(top, below) if official else ("", top)].append(file)
-    return found
 
 
 def _share(count: int, fraction: float) -> int:

@@ -7,6 +7,7 @@ import pytest
 from helpers.projects import set_params
 from stages import prepare
 from stages.datasets.splits.splitting import SplitSettings, origins, split
+from stages.images.raw_folder import LABEL_COLUMNS, LABELS
 from stages.images.shards import class_names, read_rows
 from stages.runtime.errors import UserError
 from stages.runtime.files import read_csv, read_json, write_csv
@@ -126,8 +127,10 @@ def test_where_each_split_comes_from_is_said(tmp_path, splits, expected):
 def test_a_split_that_a_table_tells_is_called_so(tmp_path):
     """Its folders are ours, not the source's."""
     raw(tmp_path, train=2, test=1)
-    rows = [{"file": f"{part}/crow/000.png", "split": part, "group": ""} for part in ("train", "test")]
-    write_csv(tmp_path / "labels.csv", ["file", "split", "group"], rows)
+    rows = [
+        [path.relative_to(tmp_path), path.parts[-2], path.parts[-3], ""] for path in sorted(tmp_path.rglob("*.png"))
+    ]
+    write_csv(tmp_path / LABELS, LABEL_COLUMNS, (dict(zip(LABEL_COLUMNS, row, strict=True)) for row in rows))
     assert origins(tmp_path, SETTINGS)["test"] == "what the source's table calls test"
     assert counted(tmp_path) == {("test", "test"): 2, ("train", "validation"): 2, ("train", "original"): 2}
 
