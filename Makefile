@@ -19,10 +19,13 @@ GIVEN = $(wildcard data/*.dvc data/pretrained/*/*.dvc)
 	check lock upgrade clean help
 
 study: repository install ## Install, run what changed of the study, and show the results (plain `make`)
-	@options=$$(python -m stages.commands.check) && $(or $(RUN_BY),dvc repro -q $$options)
+	@options=$$(python -m stages.commands.check) && locked=$$(cksum dvc.lock 2>&1 || :) && \
+		$(or $(RUN_BY),dvc repro -q $$options) && \
+		{ [ "$$locked" != "$$(cksum dvc.lock 2>&1)" ] || echo "Nothing has changed since the last run: no stage ran."; }
 	@echo && sed -n '3,/^## /{/^\*\*/p;/^- /p;}' metrics/report.md
 	@echo && sed -n '/^## Results/,/^[[:alpha:]]/{/^|/p;}' metrics/report.md
 	@echo && echo "To look at: data/report/index.html   All tables: metrics/report.md   Numbers: metrics/metrics.json, cost.json"
+	@echo "What every stage has printed: .dvc/tmp/study.log"
 	@echo "On photographs of your own: $(VENV)/bin/classify photo.jpg folder/"
 	@echo "Code: $$(git rev-parse -q --verify --short HEAD || echo no commit), edited since: $$(git status --porcelain \
 		-- $(CODE) | cut -c 4- | paste -s -d ' ' - | sed 's/^$$/nothing/')"

@@ -20,8 +20,9 @@ from stages.runtime.errors import UserError
 from stages.runtime.files import missing
 from stages.runtime.guard import PARAMS, PIPELINE
 from stages.runtime.lock_file import mend_lock_file, mend_locked_paths
-from stages.runtime.pipeline import remove_leftovers
+from stages.runtime.pipeline import remove_leftovers, stage_names, time_left
 from stages.runtime.study import Study
+from stages.runtime.study_log import seconds_of_stages
 from stages.runtime.yaml_files import read_yaml
 
 LOCK, RAW = Path("dvc.lock"), Path("data/raw")
@@ -60,7 +61,10 @@ def main() -> None:
     lines += error_lines(check_contradictions) if not lines else []
     if lines:
         raise UserError(*dict.fromkeys(lines))
-    remove_leftovers(read_yaml(PIPELINE)["stages"], read_yaml(PARAMS))
+    stages, params = read_yaml(PIPELINE)["stages"], read_yaml(PARAMS)
+    remove_leftovers(stages, params)
+    if left := time_left(names := stage_names(stages, params), seconds_of_stages()):
+        print(f"{len(names)} stages: {left} if all of them run, going by their last times here", file=sys.stderr)
     watched = Path(read_section("dataset.folder.path", str))
     for line in [*filter(None, [unwatched(watched)]), *warnings_about(size_of_study())]:
         print(f"warning: {line}", file=sys.stderr)

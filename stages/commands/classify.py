@@ -108,6 +108,11 @@ def _answer(files: dict[str, str], weights: Path, options: argparse.Namespace, e
             explainer.write(explained_to, number, prediction)
     output.close()
     sys.stdout.flush()
+    if explainer:
+        print(
+            f"explained in {explained_to}: what spoke for the class, and the training images most like it",
+            file=sys.stderr,
+        )
     if unreadable:
         print(f"error: {unreadable} of {len(files)} files could not be answered", file=sys.stderr)
     return SOME_UNREADABLE if unreadable else 0

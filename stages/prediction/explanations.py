@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from PIL import Image, ImageDraw, ImageFont
 from torch import nn
 
 from stages.explanation.grad_cam import grad_cam
@@ -17,9 +18,11 @@ from stages.networks.common.weights import restore
 from stages.prediction.classifier import Classifier, Prediction
 from stages.prediction.nearest import COUNT, TrainingImages
 from stages.runtime.files import atomic_file
+from stages.runtime.names import printable
 
 MIN_SIDE = 384  # pixels, so that there is something to see
 HEAT_MAP_OPACITY = 0.5
+CAPTION_HEIGHT, CAPTION_GAP = 20, 4  # pixels
 NAME_BYTES = 120  # of an image's name that its file begins with: a name may have 255, with what stands around it
 
 
@@ -34,7 +37,7 @@ class Explainer:
     def write(self, folder: Path, number: int, prediction: Prediction) -> Path:
         """Write a prediction's image with the heat map of its most probable class over it; return the file.
 
-        Below it stand the nearest training photographs, where the study is there.
+        Below it stand the nearest training photographs with their classes, where the study is there.
         """
         image = prediction.image
         if image is None:
@@ -50,12 +53,24 @@ class Explainer:
         shown = cv2.addWeighted(bgr, 1 - HEAT_MAP_OPACITY, coloured, HEAT_MAP_OPACITY, 0)
         if self.training:
             (features,) = self.runner.run(image[None], "features")
-            shown = np.concatenate([shown, _row(self.training.nearest(features), side)])
+            neighbours = self.training.nearest(features)
+            shown = np.concatenate([shown, _row([one.image for one in neighbours], side)])
+            shown = np.concatenate([shown, _captions([one.class_name for one in neighbours], side)])
         name = os.fsencode(Path(prediction.path).stem)[:NAME_BYTES].decode(errors="ignore")
         file = folder / f"{number:05}-{name}.png"
         with atomic_file(file) as unfinished:
             unfinished.write_bytes(bytes(cv2.imencode(".png", shown)[1]))
         return file
+
+
+def _captions(texts: list[str], width: int) -> ImageArray:
+    """Return texts side by side, white on black, each cut off where the next begins."""
+    strip = Image.new("RGB", (width, CAPTION_HEIGHT))
+    for place, text in enumerate(texts):
+        cell = Image.new("RGB", (width // COUNT - CAPTION_GAP, CAPTION_HEIGHT))
+        ImageDraw.Draw(cell).text((0, 1), printable(text), font=ImageFont.load_default(CAPTION_HEIGHT - 6))
+        strip.paste(cell, (place * (width // COUNT), 0))
+    return np.asarray(strip)
 
 
 def _row(images: list[ImageArray], width: int) -> ImageArray:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.images.reading import ImageArray, decode
-from stages.images.shards import read_rows, row_count
+from stages.images.shards import class_names, read_rows, row_count
 from stages.networks.common.features import FILE, read_features
 from stages.networks.common.runner import Runner, decoded_batches
 from stages.networks.common.weights import Metadata
@@ -15,6 +15,13 @@ from stages.statistics.whitening import Whitening
 
 SHARDS = Path("data/original")
 COUNT = 3
+
+
+class Neighbour(NamedTuple):
+    """A training image, and the class that it is of."""
+
+    image: ImageArray
+    class_name: str
 
 
 class TrainingImages(NamedTuple):
@@ -37,9 +44,9 @@ class TrainingImages(NamedTuple):
         whitening = Whitening.fit(features)
         return cls(whitening, whitening.directions(features))
 
-    def nearest(self, features: NDArray[np.float32]) -> list[ImageArray]:
+    def nearest(self, features: NDArray[np.float32]) -> list[Neighbour]:
         """Return those most like an image by its features (1, d), the most similar first."""
         (similarity,) = self.whitening.directions(features) @ self.directions.T
         order = np.argsort(-similarity, kind="stable")[:COUNT].tolist()
-        encoded = {at: row.encoded for at, row in enumerate(read_rows(SHARDS)) if at in order}
-        return [decode(encoded[at]) for at in order]
+        rows, names = {at: row for at, row in enumerate(read_rows(SHARDS)) if at in order}, class_names(SHARDS)
+        return [Neighbour(decode(rows[at].encoded), names[rows[at].label]) for at in order]

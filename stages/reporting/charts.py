@@ -92,7 +92,13 @@ def pareto(rows: Rows, measure: str) -> Chart:
     time, axis = {"type": "log", "nice": False, "padding": 20}, {"format": PERCENT}
     encoding = {
         "x": {"field": "seconds", "type": "quantitative", "title": "seconds of training", "scale": time},
-        "y": {"field": "accuracy", "type": "quantitative", "title": f"test {measure}", "axis": axis, "scale": FREE},
+        "y": {
+            "field": "accuracy",
+            "type": "quantitative",
+            "title": f"test {measure}",
+            "axis": axis,
+            "scale": FREE | {"padding": 10},
+        },
     }
     front = {"filter": "datum.front === 'yes'"}
     return full_width_chart(

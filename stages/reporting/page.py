@@ -63,9 +63,8 @@ def title(records: Records) -> str:
     axes = [list(dict.fromkeys(values)) for values in zip(*records, strict=True)]
     networks = " or ".join(map(network_name, axes[0]))
     others = [" or ".join(values) for values in axes[1:] if len(values) > 1]
-    of = f"{len(classes_of(records))} classes of images"
     compared = ", ".join([networks[0].upper() + networks[1:], *others])
-    return f"{compared}: {of}{'?' if len(records) > 1 else ''}"
+    return f"{compared}{'?' if len(records) > 1 else ':'} {len(classes_of(records))} classes of images"
 
 
 def report_section(evidence: Evidence, name: str) -> Iterator[Block]:

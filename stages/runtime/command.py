@@ -15,6 +15,7 @@ from stages.runtime.errors import UserError
 from stages.runtime.fast_exit import leave
 from stages.runtime.guard import guard_stage
 from stages.runtime.runs import check_words, parse_address
+from stages.runtime.study_log import logged
 
 INTERRUPTED, TERMINATED = 130, 143  # as shells report them: 128 + the signal's number
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -41,13 +42,23 @@ def run_stage(main: Callable[..., None]) -> None:
         # who watches through a pipe sees each line at once; a terminal that lacks a letter ends no stage
         sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
-    address, start = os.environ.get("DVC_STAGE"), time.monotonic()
+    address = os.environ.get("DVC_STAGE", "")
+    stage = address.rpartition("dvc.yaml:")[2]
+    with logged(stage) if stage else nullcontext():
+        _run(main, address, stage)
+    if main is not called:
+        leave()
+
+
+def _run(main: Callable[..., None], address: str, stage: str) -> None:
+    """Call `main` with its words, guarded where it is a stage's; end the process with words where it fails."""
+    start = time.monotonic()
     try:
-        words = _words(main, sys.argv[1:] or parse_address(address or "")[1])
+        words = _words(main, sys.argv[1:] or parse_address(address)[1])
         with guard_stage(address) if address else nullcontext():
             main(*words)
-        if address:
-            print(f"{address.rpartition('dvc.yaml:')[2]}: {time.monotonic() - start:.0f} s", file=sys.stderr)
+        if stage:
+            print(f"{stage}: {time.monotonic() - start:.0f} s", file=sys.stderr)
     except UserError as problem:
         _fail(*problem.lines)
     except OSError as error:
@@ -55,12 +66,10 @@ def run_stage(main: Callable[..., None]) -> None:
     except KeyboardInterrupt:
         print(
             "interrupted; `make` (or `dvc repro`) goes on: tuning after its last finished trial, training after its"
-            " last epoch",
+            " last epoch, any other stage from its beginning",
             file=sys.stderr,
         )
         sys.exit(INTERRUPTED)
-    if main is not called:
-        leave()
 
 
 def _words(main: Callable[..., None], words: list[str]) -> list[str]:

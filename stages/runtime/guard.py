@@ -19,6 +19,7 @@ from stages.runtime.lock_file import keep_lock_file
 from stages.runtime.parent import POLL_SECONDS, age, end_with_parent
 from stages.runtime.pipeline import at, beginning, remove_leftovers, resolve
 from stages.runtime.runs import parse_address
+from stages.runtime.study_log import seconds_of_stages
 from stages.runtime.yaml_files import read_yaml
 
 LOCK_TIMEOUT = 15.0  # seconds that a dying stage may take to let go of its lock
@@ -39,7 +40,7 @@ def guard_stage(address: str) -> Iterator[None]:
         keep_lock_file()
         stages, params = read_yaml(PIPELINE)["stages"], read_yaml(PARAMS)
         remove_leftovers(stages, params)
-        print(beginning(stages, params, stage), file=sys.stderr)
+        print(beginning(stages, params, stage, seconds_of_stages()), file=sys.stderr)
         before = fingerprints(name, words)
         late = edited_since_start(before)
         yield

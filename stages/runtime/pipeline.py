@@ -2,12 +2,15 @@
 
 import re
 import shutil
+from collections.abc import Mapping
 from itertools import product
+from math import ceil
 from pathlib import Path
 from typing import Any
 
 from stages.runtime.files import UNFINISHED
 
+DVC_SECONDS = 2  # a stage, for its start and for hashing what it wrote
 VALUE = re.compile(r"\$\{([\w.]+)\}")
 
 
@@ -28,16 +31,34 @@ def axes_of(stage: dict[str, Any], params: dict[str, Any]) -> list[Any]:
     return [at(params, axis[2:-1]) if isinstance(axis, str) else axis for axis in stage.get("matrix", {}).values()]
 
 
-def beginning(stages: dict[str, Any], params: dict[str, Any], name: str) -> str:
-    """Return what is said when a stage begins: its place among all, as DVC runs them, and its task."""
-    names = [
+def stage_names(stages: dict[str, Any], params: dict[str, Any]) -> list[str]:
+    """Return the names of all stages, such as train@own_cnn-default-original-1, as DVC runs them."""
+    return [
         "@".join([stage, *(["-".join(map(str, item))] if item else [])])
         for stage, declared in stages.items()
         for item in product(*axes_of(declared, params))
     ]
+
+
+def beginning(stages: dict[str, Any], params: dict[str, Any], name: str, seconds: Mapping[str, int]) -> str:
+    """Return what is said when a stage begins: its place among all, the time left, and its task.
+
+    `seconds` says how long stages took the last time.
+    """
+    names = stage_names(stages, params)
     place = f"{names.index(name) + 1} of {len(names)}, " if name in names else ""
+    if name in names and (left := time_left(names[names.index(name) :], seconds)):
+        place += f"{left} left, "
     task = stages.get(name.partition("@")[0], {}).get("desc", "")  # which a dvc.yaml may leave out
     return f"stage {place}{name}" + (f": {task}" if task else "")
+
+
+def time_left(names: list[str], seconds: Mapping[str, int]) -> str:
+    """Return in words how long stages take that all run, by their last times; "" where one has none."""
+    if not all(name in seconds for name in names):
+        return ""
+    minutes = ceil(sum(seconds[name] + DVC_SECONDS for name in names) / 60)
+    return f"about {minutes // 60} h {minutes % 60:02} min" if minutes >= 60 else f"about {minutes} min"
 
 
 def remove_leftovers(stages: dict[str, Any], params: dict[str, Any]) -> list[Path]:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from safetensors.numpy import load_file, save_file
@@ -186,12 +187,14 @@ def test_an_image_of_little_evidence_is_none_of_these(study_copy, monkeypatch, c
 
 
 def test_an_explanation_is_an_image_for_each_answer(at_study, tmp_path, monkeypatch, capsys):
-    """Large enough to look at; below it stand the three nearest training photographs."""
-    said(monkeypatch, capsys, "data/pictures/owl", "--explain", tmp_path / "seen", "--run", OWN)
+    """Large enough to look at; below it stand the three nearest training photographs, and their classes."""
+    _, _, err = said(monkeypatch, capsys, "data/pictures/owl", "--explain", tmp_path / "seen", "--run", OWN)
+    assert f"explained in {tmp_path / 'seen'}: " in err
     images = sorted((tmp_path / "seen").iterdir())
     assert len(images) == 12
     with Image.open(images[0]) as image:
-        assert (image.format, image.size) == ("PNG", (384, 512))
+        assert (image.format, image.size) == ("PNG", (384, 532))
+        assert np.asarray(image)[512:].any(axis=(0, 2)).sum() > 30  # letters
 
 
 def test_any_name_is_explained_and_what_the_system_refuses_is_said(at_study, tmp_path, monkeypatch, capsys):

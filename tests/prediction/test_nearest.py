@@ -7,7 +7,7 @@ import pytest
 
 from stages.images.preparation import at_size
 from stages.images.reading import decode
-from stages.images.shards import read_rows
+from stages.images.shards import class_names, read_rows
 from stages.networks.common.runner import runner_for
 from stages.networks.common.weights import required_metadata
 from stages.prediction.nearest import TrainingImages
@@ -23,7 +23,8 @@ def test_a_training_photograph_is_nearest_to_itself(at_study, run):
     (features,) = runner.run(at_size(fourth, metadata.image_size)[None], "features")
     found = training.nearest(features)
     assert len(found) == 3
-    assert np.array_equal(found[0], fourth)
+    assert np.array_equal(found[0].image, fourth)
+    assert found[0].class_name in class_names("data/original")
 
 
 def test_without_a_study_there_are_none(tmp_path, monkeypatch):

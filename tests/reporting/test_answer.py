@@ -130,7 +130,7 @@ def test_the_title_names_what_was_compared(study):
     report.main()
     title = re.compile("<title>(.*)</title>")
     page = PAGE.read_text(encoding="utf-8")
-    assert title.search(page)[1] == "EfficientNet-Lite0 or own CNN: 2 classes of images?"
+    assert title.search(page)[1] == "EfficientNet-Lite0 or own CNN? 2 classes of images"
     set_params(study, study__networks=["own_cnn"])
     report.main()
     assert title.search(PAGE.read_text(encoding="utf-8"))[1] == "Own CNN: 2 classes of images"

@@ -84,7 +84,7 @@ def test_an_interruption_says_that_work_is_kept(capsys):
     assert code == 130
     assert text == (
         "interrupted; `make` (or `dvc repro`) goes on: tuning after its last finished trial, training after its last"
-        " epoch\n"
+        " epoch, any other stage from its beginning\n"
     )
 
 
