@@ -20,8 +20,8 @@ PAGES_ELSEWHERE = {
 }
 LINES_ELSEWHERE = {
     "make test": "this is it",
+    "git clone": "the study here is one",
     "source ": "PATH leads to the environment already",
-    'git add -A && git commit -m "My photographs"': "the study here is committed",
     **dict.fromkeys(["dvc remote", 'git commit -m "Share', "dvc push", "git pull"], "test_sharing.py, with servers"),
 }
 FOLLOWED = {  # lines, so that none is lost
@@ -73,6 +73,15 @@ def type_in(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
     author = {f"GIT_{who}_{what}": "t" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
     words = ("bash", "-c", line.replace("~/birds", "."))
     return subprocess.run(words, cwd=folder, env=ENVIRONMENT | author, capture_output=True, text=True, check=False)
+
+
+def test_a_second_make_says_that_nothing_ran(study):
+    """And shows the results again, with where the log of the first one lies."""
+    restore(study, "main")
+    done = type_in("make study", study)
+    assert "Nothing has changed since the last run: no stage ran." in done.stdout
+    assert " stages: about " in done.stderr
+    assert "\nreport: " in (study / ".dvc/tmp/study.log").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("page", FOLLOWED)
