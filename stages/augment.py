@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from pydantic import AfterValidator, Field, NonNegativeInt, PositiveFloat
 
 from stages.images.reading import ImageArray, decode, encode
-from stages.images.shards import Row, ShardWriter, class_names, preparation, read_rows, row_count
+from stages.images.shards import Row, ShardWriter, class_names, path_of_copy, preparation, read_rows, row_count
 from stages.runtime.command import run_stage
 from stages.runtime.config import Section, read_section
 from stages.runtime.dask_cluster import cluster_map
@@ -87,7 +87,7 @@ def augmented(original: Row, settings: AugmentSettings, seed: int) -> list[Row]:
     for copy in range(1, settings.copies + 1):
         transform = draw_transform(settings, seed, original.path, copy)
         encoded = encode(apply_transform(image, transform), settings.jpeg_quality)
-        rows.append(Row(encoded, f"{original.path}#{copy}", original.label, transform, original.group))
+        rows.append(Row(encoded, path_of_copy(original.path, copy), original.label, transform, original.group))
     return rows
 
 

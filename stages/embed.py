@@ -20,7 +20,8 @@ def main(network: str, images: str) -> None:
     with atomic_folder(f"data/features/{network}/{images}") as folder:
         if start.frozen and read_json(f"data/settings/{network}/{images}.json")["used"]:
             runner = OnnxRunner(Path(f"data/weights/{network}/graph.onnx"))
-            count = write_features(folder, runner, f"data/{images}", start.image_size)
+            copies = images == "augmented"  # whose originals have features of their own
+            count = write_features(folder, runner, f"data/{images}", start.image_size, copies_alone=copies)
             timing = {"seconds": round(time.perf_counter() - began, 3), "images": count}
         else:
             write_no_features(folder, f"data/{images}")

@@ -14,7 +14,7 @@ from stages import augment, configure, embed
 from stages.images.preparation import at_size
 from stages.images.reading import decode
 from stages.images.shards import read_rows, row_count
-from stages.networks.common.features import read_features
+from stages.networks.common.features import read_features, with_copies
 from stages.networks.common.prediction import normalised
 from stages.networks.common.runner import OnnxRunner
 from stages.networks.common.starting_point import read_starting_point
@@ -58,15 +58,29 @@ def test_networks_of_different_sizes_share_the_images(at_study):
     assert read_json("data/features/own_cnn/original.json") == {"seconds": 0.0, "images": 0}
 
 
-def test_altered_copies_are_marked(study_copy):
-    """Behind the image they are of; where no run of the study takes them, they cost nothing."""
+def test_of_altered_copies_alone_features_are_computed(study_copy):
+    """Those of the images they are of are there; where no run of the study takes copies, they cost nothing.
+
+    Together they are what the network gives for each image of data/augmented, in its order, to the bit.
+    """
     augment.main()
     embed.main("efficientnet_lite0", "augmented")
     assert pq.read_table(FOLDER / "augmented/features.parquet").num_rows == 0
     set_params(study_copy, study__data=["original", "augmented"])
     configure.main()
     embed.main("efficientnet_lite0", "augmented")
-    assert read_features(FOLDER / "augmented").are_copies.tolist() == [False, True] * row_count("data/original")
+    copies, count = read_features(FOLDER / "augmented"), row_count("data/original")
+    assert copies.are_copies.tolist() == [True] * count
+    assert read_json(f"{FOLDER}/augmented.json")["images"] == count
+    together, rows = with_copies(read_features(FOLDER / "original"), copies), list(read_rows("data/augmented"))
+    assert together.are_copies.tolist() == [False, True] * count
+    assert (together.paths, together.labels.tolist(), together.groups) == tuple(
+        map(list, zip(*((row.path, row.label, row.group) for row in rows), strict=True))
+    )
+    images = np.stack([at_size(decode(row.encoded), 80) for row in rows])
+    runner = OnnxRunner(Path("data/weights/efficientnet_lite0/graph.onnx"))
+    assert np.array_equal(together.features, runner.run(images, "features")[0])
+    assert np.array_equal(together.mirrored, runner.run(np.ascontiguousarray(images[:, :, ::-1]), "features")[0])
 
 
 def test_who_is_killed_leaves_nothing_and_ends_in_the_same_bytes(study_copy, monkeypatch):

@@ -19,8 +19,8 @@ from stages.runtime.config import Section, read_merged_section, read_section, se
 from stages.runtime.errors import UserError
 from stages.runtime.files import missing
 from stages.runtime.guard import PARAMS, PIPELINE
-from stages.runtime.lock_file import mend_lock_file, mend_locked_paths
-from stages.runtime.pipeline import remove_leftovers, stage_names, time_left
+from stages.runtime.lock_file import forget_stages, mend_lock_file, mend_locked_paths
+from stages.runtime.pipeline import left_in_study, remove_leftovers, stage_names, time_left
 from stages.runtime.study import Study
 from stages.runtime.study_log import seconds_of_stages
 from stages.runtime.yaml_files import read_yaml
@@ -44,7 +44,8 @@ def main() -> None:
     """Read every section through its schema, look at networks and files; raise one UserError with all mistakes.
 
     What a kill has left of dvc.lock and of DVC's list of locked paths is mended first, for DVC would stop at it. Where
-    all is well, outputs of runs that the study no longer names are removed, and options that `dvc repro` needs printed.
+    all is well, what is left in data/ and dvc.lock of runs that the study no longer names is removed, and options that
+    `dvc repro` needs are printed.
     """
     mend_locked_paths()
     if mended := mend_lock_file():
@@ -63,6 +64,7 @@ def main() -> None:
         raise UserError(*dict.fromkeys(lines))
     stages, params = read_yaml(PIPELINE)["stages"], read_yaml(PARAMS)
     remove_leftovers(stages, params)
+    forget_stages(partial(left_in_study, stages, params))
     if left := time_left(names := stage_names(stages, params), seconds_of_stages()):
         print(f"{len(names)} stages: {left} if all of them run, going by their last times here", file=sys.stderr)
     watched = Path(read_section("dataset.folder.path", str))

@@ -32,6 +32,16 @@ class Row(NamedTuple):
     group: str = ""  # images of one group (of one animal, burst, patient) are no independent observations
 
 
+def path_of_copy(original: str, copy: int) -> str:
+    """Return the path of an altered copy, the first of which is 1."""
+    return f"{original}#{copy}"
+
+
+def path_of_original(copy: str) -> str:
+    """Return the path of the image that an altered copy is of."""
+    return copy.rpartition("#")[0]
+
+
 class ShardWriter:
     """Write rows to 00000.parquet, 00001.parquet, ... in a folder, holding no more than a row group in memory."""
 

@@ -53,7 +53,8 @@ def with_timing(cost: dict[str, Any], configuration: Configuration) -> dict[str,
 
 def with_features(cost: dict[str, Any], configuration: Configuration) -> dict[str, Any]:
     """Return a cost with the seconds in which the features of a frozen network were computed."""
-    files = [Path(f"data/features/{configuration.network}/{name}.json") for name in (configuration.data, "validation")]
+    sets = {"original", configuration.data, "validation"}
+    files = [Path(f"data/features/{configuration.network}/{name}.json") for name in sets]
     seconds = sum(read_json(file)["seconds"] for file in files if file.is_file())
     return cost | {"seconds": cost["seconds"] + seconds}
 

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import time
+from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
 
@@ -61,15 +62,36 @@ def mend_locked_paths() -> None:
         LOCKED_PATHS.unlink(missing_ok=True)
 
 
+def forget_stages(are_left: Callable[[str], bool]) -> None:
+    """Remove from dvc.lock the stages that are not left in the study; not while a DVC works here.
+
+    DVC keeps them for ever, and reads and writes all of the file after each stage.
+    """
+    text = _text(LOCK)
+    if not is_whole() or _is_in_conflict(text) or any(map(_is_dvc, _locked_by() or [])):
+        return
+    entries = re.split(r"^(?=  \S.*:$)", text, flags=re.MULTILINE)
+    kept = [entry for entry in entries if not (found := recorded(entry)) or are_left(found[0])]
+    if len(kept) < len(entries):
+        BACKUP.parent.mkdir(parents=True, exist_ok=True)
+        for file in (BACKUP, LOCK):  # the copy first: a lock file that begins as its copy does counts as cut
+            write_text(file, "".join(kept))
+
+
 def is_whole() -> bool:
     """Say whether dvc.lock ends where DVC ends it: a cut one may end with a line, even with a stage's last."""
     text = _text(LOCK)
-    if text.startswith("<<<<<<< ") or "\n<<<<<<< " in text:
-        return True  # two branches' are in it, which DVC and Git say
+    if _is_in_conflict(text):
+        return True  # which DVC and Git say
     if not text.endswith("\n") or text.endswith(":\n"):
         return False
     stages, known = recorded(text), recorded(_text(BACKUP))
     return stages == known or stages != known[: len(stages)] or text == _committed()
+
+
+def _is_in_conflict(text: str) -> bool:
+    """Say whether two branches' versions are in a file, with Git's marks."""
+    return text.startswith("<<<<<<< ") or "\n<<<<<<< " in text
 
 
 def recorded(text: str) -> list[str]:

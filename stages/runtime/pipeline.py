@@ -40,6 +40,13 @@ def stage_names(stages: dict[str, Any], params: dict[str, Any]) -> list[str]:
     ]
 
 
+def left_in_study(stages: dict[str, Any], params: dict[str, Any], name: str) -> bool:
+    """Say whether a stage of dvc.lock is one of the study's, or may be: not one whose network, seed ... has left it."""
+    axes = axes_of(stages.get(name.partition("@")[0], {}), params)
+    known = bool(axes) and all(isinstance(values, list) for values in axes)
+    return not known or name in stage_names(stages, params)
+
+
 def beginning(stages: dict[str, Any], params: dict[str, Any], name: str, seconds: Mapping[str, int]) -> str:
     """Return what is said when a stage begins: its place among all, the time left, and its task.
 

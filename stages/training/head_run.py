@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save
 from stages.hardware.memory import peak_resident_megabytes
 from stages.images.shards import preparation_of
 from stages.networks.common import graph
-from stages.networks.common.features import FeatureSet, read_features
+from stages.networks.common.features import FeatureSet, read_features, with_copies
 from stages.networks.common.settings import TrainingSettings
 from stages.networks.common.starting_point import read_starting_point
 from stages.networks.common.weights import Metadata
@@ -45,13 +45,15 @@ class HeadData(NamedTuple):
 
 def load_head_data(network: str, data: str, seed: int, *, flip_tta: bool) -> HeadData:
     """Return training and validation images' features together: cross-validation takes the place of a fixed split."""
-    sets = [read_features(f"data/features/{network}/{name}") for name in (data, "validation")]
+    names = dict.fromkeys(["original", data, "validation"])
+    images, *copies, validation = (read_features(f"data/features/{network}/{name}") for name in names)
+    sets = [with_copies(images, *copies) if copies else images, validation]
     features = np.concatenate([views(each, flip_tta=flip_tta) for each in sets])
     labels = np.concatenate([each.labels for each in sets])
-    images = np.cumsum(~np.concatenate([each.are_copies for each in sets])) - 1
+    numbers = np.cumsum(~np.concatenate([each.are_copies for each in sets])) - 1
     first_of: dict[str, int] = {}  # image of each group
-    names = [name for each in sets for name in each.groups]
-    together = [first_of.setdefault(name, image) if name else image for name, image in zip(names, images, strict=True)]
+    belongs = [group for each in sets for group in each.groups]
+    together = [first_of.setdefault(group, at) if group else at for group, at in zip(belongs, numbers, strict=True)]
     groups = np.array(together)
     return HeadData(features, labels, groups, assigned_folds(labels, groups, seed=seed), sets[0].class_names)
 

@@ -12,7 +12,16 @@ from dvc.schema import COMPILED_LOCKFILE_SCHEMA
 
 from helpers.projects import ROOT, run
 from stages.runtime import lock_file
-from stages.runtime.lock_file import BACKUP, CUT, LOCK, LOCKED_PATHS, keep_lock_file, mend_lock_file, mend_locked_paths
+from stages.runtime.lock_file import (
+    BACKUP,
+    CUT,
+    LOCK,
+    LOCKED_PATHS,
+    forget_stages,
+    keep_lock_file,
+    mend_lock_file,
+    mend_locked_paths,
+)
 
 WHOLE = "schema: '2.0'\nstages:\n  fetch:\n    cmd: a\n"
 
@@ -46,6 +55,36 @@ def test_without_a_copy_git_has_one_or_dvc_does_without(tmp_path):
     run("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "lock", folder=tmp_path)
     LOCK.write_text(WHOLE[:-3], encoding="utf-8")
     assert "the one that Git has" in mend_lock_file()
+    assert LOCK.read_text(encoding="utf-8") == WHOLE
+
+
+ENTRIES = {
+    name: f"  {name}:\n    cmd: {name}\n    deps:\n    - path: a\n" for name in ("fetch", "train@a-1", "train@b-1")
+}
+
+
+def test_stages_that_have_left_the_study_leave_the_lock():
+    """And the copy of it; of the others every byte stays, and a lock that is cut or in conflict stays as it is."""
+    header = "schema: '2.0'\nstages:\n"
+    LOCK.write_text(header + "".join(ENTRIES.values()), encoding="utf-8")
+    keep_lock_file()
+    forget_stages(lambda name: name != "train@b-1")
+    expected = header + ENTRIES["fetch"] + ENTRIES["train@a-1"]
+    assert LOCK.read_text(encoding="utf-8") == BACKUP.read_text(encoding="utf-8") == expected
+    assert mend_lock_file() == ""
+    for odd in (expected[:-1], f"<<<<<<< HEAD\n{expected}=======\n>>>>>>> other\n"):
+        LOCK.write_text(odd, encoding="utf-8")
+        forget_stages(lambda _: False)
+        assert LOCK.read_text(encoding="utf-8") == odd
+
+
+def test_a_lock_that_a_running_dvc_writes_stays(monkeypatch):
+    """DVC reads it again after each stage: what is gone would come back in part."""
+    monkeypatch.setattr(lock_file, "_is_dvc", lambda number: number == 7)
+    LOCK.write_text(WHOLE, encoding="utf-8")
+    LOCKED_PATHS.parent.mkdir(parents=True)
+    LOCKED_PATHS.write_text(json.dumps({"read": {"data": [{"pid": 7}]}}), encoding="utf-8")
+    forget_stages(lambda _: False)
     assert LOCK.read_text(encoding="utf-8") == WHOLE
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.runtime.pipeline import beginning, remove_leftovers, resolve
+from stages.runtime.pipeline import beginning, left_in_study, remove_leftovers, resolve
 
 TRAINED, SCORES = "data/trained/${item.network}-${item.seed}", "metrics/${item.network}-${item.seed}.json"
 MATRIX = {"network": "${study.networks}", "seed": "${study.seeds}"}
@@ -84,3 +84,12 @@ def test_a_stage_that_begins_says_its_place_and_its_task():
     assert beginning(stages, {"study": STUDY}, "train@vit-10", last) == (
         "stage 7 of 7, about 2 min left, train@vit-10: Do train."
     )
+
+
+def test_what_has_left_the_study_is_told_from_what_may_be_anybody_elses():
+    """Of a matrix whose values are known, names that these do not give; of others, and without a matrix, none."""
+    params = {"study": STUDY}
+    names = ["train@vit-10", "train@old-1", "embed@cnn-10", "prepare", "mine", "mine@1"]
+    left = [name for name in names if left_in_study(STAGES, params, name)]
+    assert left == ["train@vit-10", "prepare", "mine", "mine@1"]
+    assert left_in_study(STAGES, {}, "train@old-1")  # whose axes nothing says

@@ -11,14 +11,15 @@ from tests.conftest import network_settings
 
 @pytest.fixture
 def sets(monkeypatch) -> dict[str, FeatureSet]:
-    """Twelve training images with a copy of each, and six validation images; every three in a row are of one animal."""
+    """Twelve training images, a copy of each, and six validation images; every three in a row are of one animal."""
     made = {}
-    for name, count, copies in ("augmented", 12, 1), ("validation", 6, 0):
-        rows = np.arange(count).repeat(1 + copies)
-        features = np.random.default_rng(count).normal(size=(len(rows), 4)).astype(np.float32)
+    for number, (name, count) in enumerate({"original": 12, "augmented": 12, "validation": 6}.items()):
+        rows = np.arange(count)
+        features = np.random.default_rng(number).normal(size=(count, 4)).astype(np.float32)
+        images, is_copy = "original" if number < 2 else name, name == "augmented"
         made[name] = FeatureSet(
-            features, -features, rows // 3 % 2, [f"{name}/{row}" for row in rows],
-            [f"{name} {row // 3}" for row in rows], np.arange(len(rows)) % (1 + copies) > 0, ["crow", "jay"],
+            features, -features, rows // 3 % 2, [f"{images}/{row}" + "#1" * is_copy for row in rows],
+            [f"{images} {row // 3}" for row in rows], np.full(count, is_copy), ["crow", "jay"],
         )  # fmt: skip
     monkeypatch.setattr(head_run, "read_features", lambda folder: made[folder.rpartition("/")[2]])
     return made
@@ -42,7 +43,8 @@ def test_what_belongs_together_is_in_one_fold(sets, grouped):
 def test_mirror_images_count_where_they_are_asked(sets, flip_tta, share):
     """As the mean of both features."""
     data = load_head_data("own_cnn", "augmented", 1, flip_tta=flip_tta)
-    expected = np.concatenate([each.features for each in sets.values()]) * share
+    images, copies, validation = (each.features for each in sets.values())
+    expected = np.concatenate([np.stack([images, copies], axis=1).reshape(24, 4), validation]) * share
     assert np.array_equal(data.features, expected)
 
 

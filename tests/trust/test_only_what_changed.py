@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 from collections.abc import Iterable
 from itertools import product
 from pathlib import Path
@@ -280,6 +281,8 @@ def test_a_network_left_out_leaves_the_results(originals):
     assert repro(originals) == ["configure", *SUMMARY]
     assert metrics(originals) == {"own_cnn": before["own_cnn"]}
     assert not sections_that_name("resnet50", originals)
+    run(sys.executable, "-m", "stages.commands.check", folder=originals)  # as `make` does
+    assert "@resnet50" not in (originals / "dvc.lock").read_text(encoding="utf-8")
     set_params(originals, study__networks=["own_cnn", "resnet50"])
     scored = {f"evaluate@resnet50-{each}-original-1" for each in HYPERPARAMETERS}
     assert set(repro(originals)) - scored == {"configure", *SUMMARY}

@@ -1,7 +1,8 @@
 """Folders of features: what a frozen backbone gives for each image of a folder of shards, and for its mirror image.
 
 One Parquet file with the columns path: string, label: int64, group: string, is_copy: bool, features and mirrored: lists
-of float32 of one length; a row for each image, in the order of the shards. Empty where the backbone is not frozen.
+of float32 of one length; a row for each image, in the order of the shards. Empty where the backbone is not frozen. Of
+data/augmented the altered copies alone: the features of what they were made from are those of data/original.
 """
 
 import json
@@ -13,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from stages.images.shards import class_names, read_rows
+from stages.images.shards import class_names, path_of_original, read_rows
 from stages.networks.common.runner import OnnxRunner, decoded_batches
 
 FILE = "features.parquet"
@@ -31,10 +32,11 @@ class FeatureSet(NamedTuple):
     class_names: list[str]
 
 
-def write_features(folder: Path, runner: OnnxRunner, shards: str, size: int) -> int:
-    """Write the features of a folder of shards; return of how many images."""
+def write_features(folder: Path, runner: OnnxRunner, shards: str, size: int, *, copies_alone: bool = False) -> int:
+    """Write the features of a folder of shards, or of the altered copies in it; return of how many images."""
     writer, count = None, 0
-    for rows, images in decoded_batches(read_rows(shards), size):
+    asked = (row for row in read_rows(shards) if row.transform is not None or not copies_alone)
+    for rows, images in decoded_batches(asked, size):
         mirrored = np.ascontiguousarray(images[:, :, ::-1])
         table = pa.table(
             {
@@ -78,6 +80,26 @@ def read_features(folder: str | Path) -> FeatureSet:
         table["is_copy"].to_numpy(),
         json.loads(table.schema.metadata[b"class_names"]),
     )
+
+
+def with_copies(originals: FeatureSet, copies: FeatureSet) -> FeatureSet:
+    """Return the features of images and of their altered copies, each image before its own."""
+    sets, place = (originals, copies), {path: at for at, path in enumerate(originals.paths)}
+    places = [*place.values(), *(place[path_of_original(path)] for path in copies.paths)]
+    order = np.argsort(places, kind="stable")
+    return FeatureSet(
+        np.concatenate([each.features for each in sets])[order],
+        np.concatenate([each.mirrored for each in sets])[order],
+        np.concatenate([each.labels for each in sets])[order],
+        _ordered([path for each in sets for path in each.paths], order),
+        _ordered([group for each in sets for group in each.groups], order),
+        np.concatenate([each.are_copies for each in sets])[order],
+        originals.class_names,
+    )
+
+
+def _ordered(names: list[str], order: NDArray[np.int64]) -> list[str]:
+    return [names[at] for at in order]
 
 
 def _lists(values: NDArray[np.float32]) -> pa.FixedSizeListArray:
