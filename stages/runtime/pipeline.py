@@ -10,7 +10,7 @@ from typing import Any
 
 from stages.runtime.files import UNFINISHED
 
-DVC_SECONDS = 2  # a stage, for its start and for hashing what it wrote
+DVC_SECONDS = 1  # a stage, for its start and for dvc.lock
 VALUE = re.compile(r"\$\{([\w.]+)\}")
 
 
