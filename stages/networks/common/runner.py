@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import cv2
 import numpy as np
@@ -25,6 +25,10 @@ from stages.runtime.cores import available_cores
 from stages.runtime.errors import UserError
 
 BATCH_SIZE = 32  # images; larger batches are no faster and take more memory
+CACHED_PIXELS = (
+    2 * 224**2
+)  # of the images that a core answers at a time; measured with five networks of 64 to 224 pixels
+MOST_IMAGES = 16  # likewise, however small they are: more would leave cores without work
 Item = TypeVar("Item")
 Images = NDArray[np.uint8]  # (n, size, size, 3), RGB
 
@@ -46,19 +50,37 @@ class Runner(Protocol):
 
 
 class OnnxRunner:
-    """An ONNX graph of networks/common/graph.py, ready to run. The same images give the same bits on one machine."""
+    """An ONNX graph of networks/common/graph.py, ready to run. The same images give the same bits on one machine.
+
+    Each core answers a few images at a time, whose intermediate values its cache holds: up to 1.4 times as fast as all
+    cores on one batch.
+    """
 
     def __init__(self, model: Path | onnx.ModelProto) -> None:
         self.model = model
+        self.cores = available_cores()
 
     @cached_property
     def session(self) -> object:
-        """The session of ONNX Runtime, which takes a moment to start. Raises UserError where a file is damaged."""
-        import onnxruntime
+        """The session of ONNX Runtime in which each call takes one core. Raises UserError where a file is damaged."""
+        return self._session(1)
+
+    @cached_property
+    def session_of_all_cores(self) -> object:
+        """The one in which a call takes all cores: for fewer images than there are cores."""
+        return self._session(self.cores)
+
+    @cached_property
+    def pool(self) -> ThreadPoolExecutor:
+        """A thread for each core: while it computes, ONNX Runtime holds no lock of Python's."""
+        return ThreadPoolExecutor(self.cores)
+
+    def _session(self, threads: int) -> object:
+        import onnxruntime  # takes a moment
 
         onnxruntime.set_default_logger_severity(3)
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = available_cores()
+        options.intra_op_num_threads = threads
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # decoding threads need the cores
         try:
             if isinstance(self.model, Path):
@@ -85,8 +107,14 @@ class OnnxRunner:
 
     def run(self, images: Images, *names: str) -> list[NDArray[np.float32]]:
         """Return the named outputs for images (n, size, size, 3)."""
-        found: list[NDArray[np.float32]] = self.session.run(list(names), {"images": images})  # type: ignore[attr-defined]
-        return found
+        started = "session" in vars(self)
+        session: Any = self.session if started or len(images) >= self.cores else self.session_of_all_cores
+        count = min(MOST_IMAGES, max(1, CACHED_PIXELS // (images.shape[1] * images.shape[2])))
+        parts = [images[start : start + count] for start in range(0, len(images), count)]
+        if len(parts) < 2:
+            return list(session.run(list(names), {"images": images}))
+        found = self.pool.map(lambda part: session.run(list(names), {"images": part}), parts)
+        return [np.concatenate(outputs) for outputs in zip(*found, strict=True)]
 
 
 def runner_for(folder: Path) -> Runner:

@@ -50,6 +50,19 @@ def test_an_accelerator_gives_what_the_graph_gives(at_study, monkeypatch):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-4)
 
 
+@pytest.mark.parametrize("cores", [1, 3, 64])
+def test_the_number_of_cores_changes_no_bit(at_study, monkeypatch, cores):
+    """Whether each answers some of the images, or all of them an image; none at all are answered by nothing."""
+    images = np.random.default_rng(0).integers(0, 256, (37, 64, 64, 3), np.uint8)
+    expected = [runner_for(Path("trained")).run(images[[at]], "logits")[0].tobytes() for at in range(37)]
+    monkeypatch.setattr(runner, "available_cores", lambda: cores)
+    graph = runner_for(Path("trained"))
+    for count in (1, 2, 37, 2):
+        (logits,) = graph.run(images[:count], "logits")
+        assert [row.tobytes() for row in logits[:, None]] == expected[:count]
+    assert graph.run(images[:0], "logits")[0].shape == (0, 2)
+
+
 def test_outputs_are_of_all_images_in_their_order(at_study):
     """The same images that an eye sees, resized to the network's input, whatever else is in a batch."""
     runner = runner_for(Path("trained"))
