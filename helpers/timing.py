@@ -23,6 +23,7 @@ import psutil
 from helpers.projects import ENVIRONMENT, ROOT, run
 
 SAMPLED_EVERY = 0.2  # seconds; more often would take time from what is measured
+KINDS = {"amx_bf16": "AMX", "avx512_bf16": "AVX-512 with bfloat16", "avx512f": "AVX-512", "avx2": "AVX2"}  # best first
 PACKAGES = ("torch", "torchvision", "lightning", "timm", "albumentations", "dvc")
 
 Held = Callable[[Any], int]  # of what psutil knows of a process's memory, the bytes that count
@@ -170,8 +171,10 @@ def machine() -> str:
     """Return date, processor, cores and versions, for the line above a table."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    processor = names[0] if names else platform.processor()
+    said = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    processor = said.get("model name", platform.processor())
+    kinds = [kind for flag, kind in KINDS.items() if flag in said.get("flags", "").split()]
+    processor += f" (family {said['cpu family']}, {kinds[0]})" if kinds else ""  # what virtual machines call alike
     packages = [f"{name} {version(name)}" for name in PACKAGES if find_spec(name)]
     parts = [f"{datetime.now(UTC):%Y-%m-%d}", f"{os.cpu_count()} cores of {processor}", platform.system()]
     return ", ".join([*parts, f"Python {platform.python_version()}", *packages])
