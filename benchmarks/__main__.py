@@ -18,6 +18,7 @@ MINUTES = {  # about, on two cores without a GPU
     "dask_cluster": "3",
     "distributed": "10",
     "features": "2",
+    "inference": "5",
     "memory_budget": "8",
     "pipeline": "7",
     "preparing": "8",
