@@ -45,7 +45,7 @@ def main() -> None:
     print(f"{machine()}\n")
     networks: dict[str, tuple[NetworkDefinition[Any], int]] = {
         **{name: (network_named(name), size) for name, size in OWN.items()},
-        **{name: (network, network.weights_image_size) for name in OF_TIMM if (network := Timm(name))},
+        **{name: (Timm(name), Timm(name).weights_image_size) for name in OF_TIMM},
     }
     sizes, rates = {name: size for name, (_, size) in networks.items()}, {}
     for name, (network, size) in networks.items():

@@ -10,7 +10,7 @@ from pathlib import Path
 from helpers.catalogue import summary
 from helpers.projects import ROOT
 
-PAGES = {  # folder, heading, and the programs whose tables stand there; none: all of the folder
+PAGES = {  # folder, heading, and the programs whose tables stand there
     "docs/results.md": (
         "experiments",
         "# Results\n\nThe measured worth of networks, tuning and training images. Each table is printed by the command"
@@ -28,7 +28,7 @@ PAGES = {  # folder, heading, and the programs whose tables stand there; none: a
     "docs/speed.md": (
         "benchmarks",
         "# Speed\n\nHow long things take. Each table is printed by the command below it.",
-        (),
+        ("classify", "features", "inference"),
     ),
 }
 
@@ -37,16 +37,18 @@ def page(folder: str, heading: str, programs: Sequence[str]) -> str:
     """Return a page with the table of each program of a folder that has kept one, in the order of `programs`."""
     parts, kept = [heading], {}
     results = ROOT / folder / "results"
-    for name in programs or sorted(file.stem for file in results.glob("*.json")):
+    for name in programs:
         file = results / f"{name}.json"
         content = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
         if content.get("table"):
             kept[name] = content
-    machines = {content["machine"] for content in kept.values()}
-    if len(machines) == 1:
-        parts.append(f"All were made on {machines.pop()}.")
+    machines = {name: content["machine"].split(", ") for name, content in kept.items()}
+    alike = [part for part in next(iter(machines.values()), []) if all(part in each for each in machines.values())]
+    if alike:
+        parts.append(f"All tables: {', '.join(alike)}.")
     for name, content in kept.items():
-        machine = f" {content['machine']};" if machines else ""
+        machine = " " + ", ".join(part for part in machines[name] if part not in alike) + ";"
+        machine = "" if machine == " ;" else machine
         command = content.get("command", f"python -m {folder}.{name}")
         made = f"`{command}`;{machine} commit {content['commit']}."
         what = summary(ROOT / folder / f"{name}.py")
