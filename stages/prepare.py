@@ -72,6 +72,8 @@ def main() -> None:
         duplicates.find_near()
         check(files, skipped, duplicates, settings)
         finish_shards(folders, files, duplicates)
+    if skipped:
+        print(f"left out {len(skipped):,} bad files: data/skipped.csv")
     left = set(files) - {bad.file for bad in skipped} - duplicates.dropped()
     rows = ({"file": bad.file.path, "reason": bad.reason} for bad in skipped)
     write_csv("data/skipped.csv", ["file", "reason"], rows)
@@ -196,8 +198,7 @@ def check(files: list[ImageFile], skipped: list[Skipped], duplicates: Duplicates
     if skipped and settings.on_bad_image == "error":
         lines += [f"{bad.file.path}: {bad.reason}" for bad in skipped]
         lines.append(
-            "data/raw is a copy: mend or remove these files at their source (of your own, by the same path below"
-            " dataset.folder.path), or set prepare.on_bad_image: skip"
+            "data/raw is a copy: mend or remove these files where it was copied from, or set prepare.on_bad_image: skip"
         )
     if refused := duplicates.refused():
         lines += [str(duplicate) for duplicate in refused]

@@ -19,7 +19,7 @@ from stages.reporting.data_summary import (
 )
 from stages.reporting.dvc_plots import write_plots
 from stages.reporting.findings import epochs_p_value, findings, leads
-from stages.reporting.insight import Insight, gain_of, insight_sections, read_insight
+from stages.reporting.insight import Insight, insight_sections, read_insight
 from stages.reporting.model_card import model_card
 from stages.reporting.page import Evidence, page
 from stages.reporting.page_images import copies_of, counts_of, examples_of, samples_of
@@ -143,7 +143,7 @@ def report(records: Records, costs: Records, images: DataSummary, insight: Insig
     found = findings(records, trained, judged, p_values) if published else []
     sections = {
         "answer": [
-            *answer(records, taken, analysis, images, gain_of(insight.found)),
+            *answer(records, taken, analysis, images, insight),
             *([SYNTHETIC] if images.source == "synthetic" else []),
         ],
         "images": [

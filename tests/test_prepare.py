@@ -172,8 +172,7 @@ def test_every_bad_file_is_named_at_once_or_skipped_and_listed(raw, project):
     }
     assert refused(project) == (
         *(f"{file}: {reason}" for file, reason in reasons.items()),
-        "data/raw is a copy: mend or remove these files at their source (of your own, by the same path below"
-        " dataset.folder.path), or set prepare.on_bad_image: skip",
+        "data/raw is a copy: mend or remove these files where it was copied from, or set prepare.on_bad_image: skip",
     )
     set_params(project, prepare__on_bad_image="skip")
     assert len(list(chain(*prepared().values()))) == 19

@@ -129,8 +129,9 @@ def test_the_report_opens_with_the_answer(runs):
         "on 40 test images (of these trained networks; corrected for being the best of several)",
         " It must beat always naming the commonest class (50.0 %).",
         "- Cannot be told from the best: own_cnn-default-augmented, resnet50-default-augmented, resnet50-tuned-",
-        "- Such a study (40 test images, one seed for each run) detects a gain of ",
-        " points four times out of five, and smaller gains less often. To detect those as often, a gain of 5 points",
+        "- Such a study (40 test images, one seed for each run) shows differences of ",
+        " points four times out of five; the best run leaves 2",
+        " to gain. To detect smaller ones as often, a gain of 5 points takes about ",
         " test images and a gain of 2 points takes about ",
         "- Probabilities, as `classify` gives them: off by 4.1 % on average, no more than chance alone explains (up to"
         " 6.0 %, in 95 of 100 cases).",
@@ -270,7 +271,7 @@ def test_whether_tuning_paid_is_said_of_test_images(runs, tuned, says):
         )
     said = reported()
     assert f"On test images they {says}" in said
-    chance = said.partition("the chance that they are better is ")[2].partition(" %")[0]
+    chance = said.partition("they are better with a chance of ")[2].partition(" %")[0]
     assert chance == {38: "over 99", 30: "50", 31: "84", 22: "below 1"}[tuned]
 
 

@@ -76,6 +76,9 @@ def main(revision: str = "") -> None:
         )
     studies = {HERE: here, revision: there}
     print(described(studies))
+    if count := different_labels(here.records, there.records):
+        print(f"\n{count:,} test labels differ: both studies are judged by those here.")
+        there = there._replace(records=relabelled(there.records, here.records))
     if not same_images(here.records, there.records):
         print(f"\n{OTHER_IMAGES}")
     print("\n" + different_settings(studies))
@@ -209,10 +212,24 @@ def _told(judgement: Judgement) -> list[str]:
 
 
 def same_images(first: Records, second: Records) -> bool:
-    """Return whether studies have the same test images, with the same classes."""
+    """Return whether studies have the same test images, and the same classes to name them by."""
     heads = [next(iter(records.values())) for records in (first, second)]
-    alike = [{(record["test_images_sha256"], record["labels"]) for record in records} for records in heads]
-    return alike[0] == alike[1]
+    alike = [{record["test_images_sha256"] for record in records} for records in heads]
+    return alike[0] == alike[1] and classes_of(first) == classes_of(second)
+
+
+def different_labels(first: Records, second: Records) -> int:
+    """Return how many of the same test images have another label in the second study, as after `make labels`."""
+    if not same_images(first, second):
+        return 0
+    labels = [next(iter(records.values()))[0]["labels"].split() for records in (first, second)]
+    return sum(one != other for one, other in zip(*labels, strict=True))
+
+
+def relabelled(records: Records, others: Records) -> Records:
+    """Return a study's records as if its test images had the labels of another one's."""
+    labels = next(iter(others.values()))[0]["labels"]
+    return {key: [record | {"labels": labels} for record in of_seeds] for key, of_seeds in records.items()}
 
 
 def paired(here: Records, there: Records, keys: list[Configuration]) -> dict[Configuration, Judgement]:

@@ -39,7 +39,11 @@ def test_outputs(network: str, folder: Path, metadata: Metadata) -> Outputs:
 
 
 def record_of(outputs: Outputs, metadata: Metadata, folder: Path) -> dict[str, Any]:
-    """Return the record of a run for metrics/runs: scores, calibration, settings, history, digest of the weights."""
+    """Return the record of a run for metrics/runs: scores, calibration, settings, history, digest of the weights.
+
+    Images stand in the order of their paths, whatever their labels: after labels were mended, they are still the same.
+    """
+    outputs = in_order_of_paths(outputs)
     logits = outputs.logits.astype(np.float64)
     groups = np.array(codes) if (codes := numbered(outputs.groups)) else None
     rows = read_csv(folder / "history.csv")
@@ -47,12 +51,19 @@ def record_of(outputs: Outputs, metadata: Metadata, folder: Path) -> dict[str, A
     return {
         **scores(softmax(logits, axis=1), outputs.labels, metadata.class_names, outputs.groups),
         **calibration(logits, outputs.labels, metadata.temperature, groups),
-        "test_images_sha256": hashlib.sha256(json.dumps([outputs.paths, outputs.labels.tolist()]).encode()).hexdigest(),
+        "test_images_sha256": hashlib.sha256(json.dumps(outputs.paths).encode()).hexdigest(),
         "none_of_these_below": metadata.none_of_these_below,
         "settings": {"image_size": metadata.image_size, **metadata.settings, **augmentation},
         "history": {name: [float(row[f"validation_{name}"]) for row in rows] for name in ("accuracy", "loss")},
         "weights_sha256": hashlib.sha256((folder / WEIGHTS_FILE).read_bytes()).hexdigest(),
     }
+
+
+def in_order_of_paths(outputs: Outputs) -> Outputs:
+    """Return the same outputs, sorted by path."""
+    order = sorted(range(len(outputs.paths)), key=outputs.paths.__getitem__)
+    paths, groups = ([names[at] for at in order] for names in (outputs.paths, outputs.groups))
+    return Outputs(outputs.logits[order], outputs.labels[order], paths, groups)
 
 
 def write_predictions(run: str, outputs: Outputs, metadata: Metadata) -> None:

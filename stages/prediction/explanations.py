@@ -23,6 +23,7 @@ from stages.runtime.names import printable
 MIN_SIDE = 384  # pixels, so that there is something to see
 HEAT_MAP_OPACITY = 0.5
 CAPTION_HEIGHT, CAPTION_GAP = 20, 4  # pixels
+FONT_SIZES = range(14, 7, -1)  # pixels, the largest first
 NAME_BYTES = 120  # of an image's name that its file begins with: a name may have 255, with what stands around it
 
 
@@ -35,9 +36,9 @@ class Explainer:
         self.training = TrainingImages.of(self.runner, self.metadata)
 
     def write(self, folder: Path, number: int, prediction: Prediction) -> Path:
-        """Write a prediction's image with the heat map of its most probable class over it; return the file.
+        """Write a prediction's image with the heat map of its most probable class below its name; return the file.
 
-        Below it stand the nearest training photographs with their classes, where the study is there.
+        Below stand the nearest training photographs with their classes, where the study is there.
         """
         image = prediction.image
         if image is None:
@@ -51,25 +52,29 @@ class Explainer:
         coloured = cv2.applyColorMap(grey, cv2.COLORMAP_VIRIDIS)
         bgr = cv2.cvtColor(enlarged, cv2.COLOR_RGB2BGR)
         shown = cv2.addWeighted(bgr, 1 - HEAT_MAP_OPACITY, coloured, HEAT_MAP_OPACITY, 0)
+        name, probability = prediction.classes[0]
+        shown = np.concatenate([_captions([f"{name} {100 * probability:.1f} %, by what is yellow"], side), shown])
         if self.training:
             (features,) = self.runner.run(image[None], "features")
             neighbours = self.training.nearest(features)
             shown = np.concatenate([shown, _row([one.image for one in neighbours], side)])
             shown = np.concatenate([shown, _captions([one.class_name for one in neighbours], side)])
-        name = os.fsencode(Path(prediction.path).stem)[:NAME_BYTES].decode(errors="ignore")
-        file = folder / f"{number:05}-{name}.png"
+        stem = os.fsencode(Path(prediction.path).stem)[:NAME_BYTES].decode(errors="ignore")
+        file = folder / f"{number:05}-{stem}.png"
         with atomic_file(file) as unfinished:
             unfinished.write_bytes(bytes(cv2.imencode(".png", shown)[1]))
         return file
 
 
 def _captions(texts: list[str], width: int) -> ImageArray:
-    """Return texts side by side, white on black, each cut off where the next begins."""
-    strip = Image.new("RGB", (width, CAPTION_HEIGHT))
-    for place, text in enumerate(texts):
-        cell = Image.new("RGB", (width // COUNT - CAPTION_GAP, CAPTION_HEIGHT))
-        ImageDraw.Draw(cell).text((0, 1), printable(text), font=ImageFont.load_default(CAPTION_HEIGHT - 6))
-        strip.paste(cell, (place * (width // COUNT), 0))
+    """Return texts side by side, white on black: small where they are long, cut off where they are longer still."""
+    strip, each = Image.new("RGB", (width, CAPTION_HEIGHT)), width // len(texts)
+    for place, text in enumerate(map(printable, texts)):
+        cell = Image.new("RGB", (each - CAPTION_GAP, CAPTION_HEIGHT))
+        fonts = [ImageFont.load_default(size) for size in FONT_SIZES]
+        font = next((font for font in fonts if font.getlength(text) <= cell.width), fonts[-1])
+        ImageDraw.Draw(cell).text((0, CAPTION_HEIGHT // 2), text, font=font, anchor="lm")
+        strip.paste(cell, (place * each, 0))
     return np.asarray(strip)
 
 

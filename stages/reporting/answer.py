@@ -23,6 +23,7 @@ from stages.reporting.comparisons import (
 from stages.reporting.costs import Costs
 from stages.reporting.data_summary import DataSummary
 from stages.reporting.findings import formatted
+from stages.reporting.insight import Insight, gain_of
 from stages.reporting.markdown import bounds, duration, network_name, percent
 from stages.reporting.records import Records
 from stages.runtime.study import Configuration
@@ -37,7 +38,7 @@ NAMED = 6  # runs in a sentence
 COUNTED_OF = (10, 100, 1000)  # images
 
 
-def answer(records: Records, costs: Costs, analysis: Analysis, images: DataSummary, gain_of_twice: str) -> list[str]:
+def answer(records: Records, costs: Costs, analysis: Analysis, images: DataSummary, insight: Insight) -> list[str]:
     """Return the answer in a paragraph, the numbers it rests on and what helped, and how to use it."""
     lines = [best_line(analysis), *contenders_line(analysis), *decidable_lines(analysis)]
     lines += [
@@ -45,7 +46,9 @@ def answer(records: Records, costs: Costs, analysis: Analysis, images: DataSumma
         *worth_lines(analysis),
         *improving_line(records, costs, analysis.best),
     ]
-    lines += [f"To try next: {line}." for line in next_steps(records, costs, analysis, images, gain_of_twice)]
+    steps = doubtful_labels(len(insight.doubtful), images.source)
+    steps += next_steps(records, costs, analysis, images, gain_of(insight.found))
+    lines += [f"To try next: {line}." for line in steps]
     took = costs[analysis.best]
     memory = f"{took['peak_memory_megabytes']:,.0f} MB of memory"
     trained = "Its features and head take" if is_head(records[analysis.best]) else "Training it once takes"
@@ -149,17 +152,18 @@ def decidable_lines(analysis: Analysis) -> list[str]:
     least = (
         f"{100 * found.smallest_gain:.1f} points" if np.isfinite(found.smallest_gain) else "more points than there are"
     )
-    needed = []
-    for gain in GAINS:
+    headroom, needed = 1 - analysis.corrected.mean, []
+    for gain in (each for each in GAINS if each <= headroom):
         take = f"about {rounded_up(found.images[gain]):,} test images"
         if not np.isfinite(found.images[gain]):
             take = "more seeds, for images cannot decide it"
             take += f" (about {found.seeds[gain]})" if found.seeds[gain] else ""
         needed.append(f"a gain of {100 * gain:.0f} points takes {take}")
-    return [
-        f"Such a study ({images:,} test images, {trained} for each run) detects a gain of {least} four times out of"
-        f" five, and smaller gains less often. To detect those as often, {' and '.join(needed)}."
-    ]
+    said = f"detects a gain of {least} four times out of five, and smaller gains less often"
+    if found.smallest_gain > headroom:
+        said = f"shows differences of {least} four times out of five; the best run leaves {100 * headroom:.1f} to gain"
+    more = f" To detect smaller ones as often, {' and '.join(needed)}." if needed else ""
+    return [f"Such a study ({images:,} test images, {trained} for each run) {said}.{more}"]
 
 
 def calibration_line(records: Records, analysis: Analysis) -> str:
@@ -201,6 +205,17 @@ def improving_line(records: Records, costs: Costs, best: Configuration) -> list[
     if not networks:
         return []
     return [f"Still improving at the last epoch, so that more epochs may narrow the gap: {', '.join(networks)}."]
+
+
+def doubtful_labels(count: int, source: str) -> list[str]:
+    """Offer a look at the labels that the stage insight doubts; of a folder there is a table to decide on them."""
+    listed = "; `make labels` makes a table to decide on them" if source == "folder" else ", listed below"
+    return [f"a look at {counted(count, 'doubtful label')}{listed}"] if count else []
+
+
+def counted(count: int, what: str) -> str:
+    """Return a number of things in words: 1 mistake, 2 mistakes."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def next_steps(
@@ -257,9 +272,9 @@ def advice_near_perfect(analysis: Analysis) -> list[str]:
     correct = outcomes.correct[outcomes.configurations.index(analysis.best)]
     if not (wrong := round(float((~correct).sum(axis=1).mean()))):
         return []
-    told = [f"a look at the {wrong:,} mistakes: some may be wrong labels, which `make labels` lists to decide on"]
+    told = [f"a look at the best run's {counted(wrong, 'mistake')}, below: some may be wrong labels"]
     if analysis.decidable and analysis.decidable.smallest_gain > 1 - analysis.corrected.mean:
-        told.append(f"more test images, since {wrong:,} mistakes are too few to find a better run by")
+        told.append(f"more test images, since by {counted(wrong, 'mistake')} no better run can be found")
     return told
 
 

@@ -78,7 +78,7 @@ def doubtful_section(insight: Insight) -> list[str]:
         else f"Judged by the features of {found['run']}, because no network of the study is pre-trained and frozen. It"
         " has learned from these labels, so it doubts too few of its training images."
     )
-    said = f"Labels that are probably wrong: {doubtful_share(found)}. {honest} A doubt is a reason to look, not proof."
+    said = f"Labels that may be wrong: {doubtful_share(found)}. {honest} A doubt is a reason to look, not proof."
     after = "data/doubtful.csv lists all; `make labels` makes a table to decide on."
     return [
         "## Doubtful labels",
@@ -123,9 +123,9 @@ def curve_sentence(name: str, curve: Mapping[str, Any]) -> str:
     prediction = curve["prediction"]
     expected = f"{percent(prediction['accuracy'])} ({bounds(prediction['low'], prediction['high'])})"
     return (
-        f"**Twice the photographs would change the accuracy by {gain(curve)}.** {name[0].upper()}{name[1:]} has"
-        f" {percent(accuracy_now(curve))} now. With {prediction['images']:,} images to learn from, {expected} is"
-        " expected, judging by parts of them."
+        f"**Twice the photographs would change the accuracy by {gain(curve)}.** {name[0].upper()}{name[1:]},"
+        f" trained for this question alone, has {percent(accuracy_now(curve))} with all images. With"
+        f" {prediction['images']:,} to learn from, {expected} is expected, judging by parts of them."
     )
 
 

@@ -60,7 +60,7 @@ def learning_curves(curves: Mapping[str, Mapping[str, Any]]) -> Chart:
     ticks = sorted({each["images"] for each in (*means, *ahead)})
     x: Chart = {"field": "images", "type": "quantitative", "title": "training images"}
     x |= {"scale": {"type": "log", "nice": False, "padding": 20}, "axis": {"values": ticks, "format": ",d"}}
-    y = {"field": "accuracy", "type": "quantitative", "title": "test accuracy", "scale": FREE}
+    y = {"field": "accuracy", "type": "quantitative", "title": "test accuracy", "scale": FREE | {"padding": 8}}
     y["axis"] = {"format": PERCENT}
     colour: Chart = {"field": "learned", "type": "nominal", "title": None, "scale": {"range": COLOURS}}
     colour["legend"] = {"orient": "bottom", "columns": 1, "labelLimit": 400} if len(curves) > 1 else None

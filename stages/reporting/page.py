@@ -201,7 +201,7 @@ def copies(evidence: Evidence) -> Iterator[Block]:
         for encoded, caption in ((original, "original"), (copy, drawn))
     ]
     if pairs:
-        yield titled("What augmentation does")
+        yield Block(text=html("## What augmentation does\n\nA few training images, each beside an altered copy."))
         yield Block(images=pairs, paired=True)
 
 

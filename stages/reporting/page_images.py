@@ -49,6 +49,8 @@ def transform_caption(drawn: Mapping[str, float]) -> str:
     parts = []
     for name, value in drawn.items():
         if name in DIRECTIONS:
+            if abs(100 * value) < 0.5:
+                continue
             parts.append(f"{DIRECTIONS[name][value >= 0]} {abs(100 * value):.0f}\u00a0%")
         elif name == "gamma":
             parts.append(f"gamma {value:.2f}")

@@ -180,8 +180,8 @@ def tuning_line(judged: Judged) -> str:
     )
     return (
         "The search chose the tuned hyperparameters without the test images. On"
-        f" test images they {said}: {formatted(tuned.gain)} points; the chance that they are better is"
-        f" {chance_in_words(tuned.chance)}."
+        f" test images they {said}: {formatted(tuned.gain)} points. Taken alone, without correction for the other"
+        f" comparisons, they are better with a chance of {chance_in_words(tuned.chance)}."
         + "".join(f" For {name} tuned and default runs are the same." for name in kept)
     )
 
@@ -264,7 +264,7 @@ def cost_section(records: Records, costs: Costs, analysis: Analysis) -> list[str
     libraries = sorted({record["libraries"] for record in costs.values()})
     return [
         "## Cost",
-        table(["run", "device", "images", "images/s", "parameters", "peak memory"], rows, left=2),
+        table(["run", "device", "images", "trained images/s", "parameters", "peak memory"], rows, left=2),
         f"Trained with {'; with '.join(libraries)}." + heads,
     ]
 

@@ -64,7 +64,10 @@ def time_left(names: list[str], seconds: Mapping[str, int]) -> str:
     """Return in words how long stages take that all run, by their last times; "" where one has none."""
     if not all(name in seconds for name in names):
         return ""
-    minutes = ceil(sum(seconds[name] + DVC_SECONDS for name in names) / 60)
+    left = sum(seconds[name] + DVC_SECONDS for name in names)
+    if left < 55:
+        return f"about {max(5, 5 * round(left / 5))} s"
+    minutes = ceil(left / 60)
     return f"about {minutes // 60} h {minutes % 60:02} min" if minutes >= 60 else f"about {minutes} min"
 
 

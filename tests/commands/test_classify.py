@@ -193,8 +193,9 @@ def test_an_explanation_is_an_image_for_each_answer(at_study, tmp_path, monkeypa
     images = sorted((tmp_path / "seen").iterdir())
     assert len(images) == 12
     with Image.open(images[0]) as image:
-        assert (image.format, image.size) == ("PNG", (384, 532))
-        assert np.asarray(image)[512:].any(axis=(0, 2)).sum() > 30  # letters
+        assert (image.format, image.size) == ("PNG", (384, 552))
+        assert np.asarray(image)[:20].any(axis=(0, 2)).sum() > 30  # letters
+        assert np.asarray(image)[532:].any(axis=(0, 2)).sum() > 30  # letters
 
 
 def test_any_name_is_explained_and_what_the_system_refuses_is_said(at_study, tmp_path, monkeypatch, capsys):

@@ -119,6 +119,26 @@ def test_the_same_test_images_are_compared_in_pairs(project, capsys):
     assert lines["own_cnn-default-augmented"].split("|")[5].strip() == "better"
 
 
+def test_after_labels_were_mended_both_studies_are_judged_by_the_mended_ones(project, capsys):
+    """A network that named the images rightly all along has gained nothing by it; the one that learned from them has."""
+    run("git", "init", "-q", "-b", "main", folder=project)
+    finish(project, 20, {"own_cnn": 500, "resnet50": 600}, published=False)
+    commit(project)
+    for file in Path("metrics/runs").iterdir():
+        record = read_json(file)
+        labels = record["labels"].split()
+        labels[:100] = ["1"] * 100
+        predicted = labels if "resnet50" in file.name else record["predicted"].split()
+        write_json(file, record | {"labels": " ".join(labels), "predicted": " ".join(predicted)})
+    main("main")
+    said = capsys.readouterr().out
+    assert "100 test labels differ: both studies are judged by those here." in said
+    assert "The test images are the same: differences are paired." in said
+    lines = {line.split()[1]: line for line in said.splitlines() if line.startswith("| ")}
+    assert "the same" in lines["own_cnn-default-augmented"]
+    assert lines["resnet50-default-augmented"].split("|")[5].strip() == "better"
+
+
 def test_runs_that_name_each_image_alike_are_the_same(project, capsys):
     """Though their weights, and so their records, are others."""
     run("git", "init", "-q", "-b", "main", folder=project)

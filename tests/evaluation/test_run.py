@@ -9,9 +9,10 @@ import pytest
 from scipy.special import softmax
 
 from stages import evaluate, train
+from stages.evaluation.run import record_of
 from stages.evaluation.run import test_outputs as outputs_of
 from stages.images.shards import read_rows
-from stages.networks.common.runner import outputs_for, runner_for
+from stages.networks.common.runner import Outputs, outputs_for, runner_for
 from stages.networks.common.weights import required_metadata
 from stages.runtime.files import read_json, write_json
 
@@ -35,6 +36,23 @@ def test_the_record_is_of_the_predictions_and_of_these_weights(at_study, run):
     assert len(record["history"]["loss"]) == 1
     assert [row.path for row in read_rows("data/test")] == table["path"].to_pylist()
     assert read_json(f"metrics/costs/{run}.json") == read_json(f"data/trained/{run}/timing.json")
+
+
+def test_the_record_has_the_images_in_the_order_of_their_names(at_study):
+    """Shards have them class by class: after a label was mended, its image stands elsewhere there, and here as before."""
+    folder = Path(f"data/trained/{RUNS[0]}")
+    metadata = required_metadata(folder / "weights.safetensors")
+    outputs = outputs_of("own_cnn", folder, metadata)
+    record, others = record_of(outputs, metadata, folder), np.random.default_rng(1).permutation(len(outputs.paths))
+    mixed = Outputs(
+        outputs.logits[others], outputs.labels[others],
+        [outputs.paths[at] for at in others], [outputs.groups[at] for at in others],
+    )  # fmt: skip
+    assert record_of(mixed, metadata, folder) == record
+    mended = outputs._replace(labels=(outputs.labels + 1) % 3)
+    again = record_of(mended, metadata, folder)
+    assert (again["test_images_sha256"], again["predicted"]) == (record["test_images_sha256"], record["predicted"])
+    assert again["labels"] != record["labels"]
 
 
 def test_the_head_of_a_frozen_backbone_is_scored_by_features_as_by_images(at_study):

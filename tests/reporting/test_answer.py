@@ -119,8 +119,10 @@ def test_where_nearly_all_is_correct_the_mistakes_are_worth_a_look(study):
     """And more test images, where no better run could be told; where all is correct, nothing is."""
     write_head(38)
     text = reported()
-    assert "- To try next: a look at the 2 mistakes: some may be wrong labels, which `make labels` lists" in text
-    assert "- To try next: more test images, since 2 mistakes are too few to find a better run by." in text
+    assert "- To try next: a look at the best run's 2 mistakes, below: some may be wrong labels." in text
+    assert "- To try next: more test images, since by 2 mistakes no better run can be found." in text
+    write_head(39)
+    assert "a look at the best run's 1 mistake, below" in reported()
     write_head(40)
     assert "mistakes" not in reported().partition("## Results")[0]
 

@@ -8,6 +8,7 @@ import pytest
 
 from helpers.projects import set_params
 from stages import report
+from stages.reporting.answer import doubtful_labels
 from stages.reporting.insight import doubtful_share, gain_of, insight_sections, read_insight
 from stages.reporting.insight_page import map_chart
 from stages.runtime.files import read_json, write_json
@@ -33,10 +34,14 @@ def test_the_report_says_what_was_found(looked_at):
     """How many labels are doubted, what twice the images bring, which scenes stand in two splits, what is confused."""
     report.main()
     text = " ".join(Path("metrics/report.md").read_text(encoding="utf-8").split())
+    assert "- To try next: a look at 1 doubtful label, listed below." in text
+    assert doubtful_labels(2, "folder") == [
+        "a look at 2 doubtful labels; `make labels` makes a table to decide on them"
+    ]
     assert "1 of 2 training and validation images (50.0 %) and 0 of 2 test images (0.0 %)" in text
     assert "| crow/1.jpg | crow | jay | 1.0 % |" in text
     assert "**Twice the photographs would change the accuracy by +1.0 to +8.0 points.** A head" in text
-    assert "has 75.0 % now. With 80 images to learn from, 80.0 % (76.0–83.0) is expected" in text
+    assert "alone, has 75.0 % with all images. With 80 to learn from, 80.0 % (76.0–83.0) is expected" in text
     assert "would gain from more: jay (+25.0)." in text
     assert "| 10 | 55.0 % | 2 |" in text  # one curve's table does not name it in each row
     assert "be crops of one photograph: 1, of them 1 with a test image. Where so many show one scene" in text
@@ -94,7 +99,7 @@ def test_a_network_that_was_trained_on_parts_stands_beside_the_head(looked_at, l
         write_no_insight()
     report.main()
     text = Path("metrics/report.md").read_text(encoding="utf-8")
-    assert "by +1.0 to +8.0 points.** The own CNN has 75.0 % now." in text
+    assert "by +1.0 to +8.0 points.** The own CNN, trained for this question alone, has 75.0 % with all" in text
     assert ("Doubtful" in text) == ("| the own CNN | 10 | 55.0 % | 2 |" in " ".join(text.split())) == looked
     content = Content(PAGE.read_text(encoding="utf-8"))
     charts = [json.loads(each["data-chart"]) for _, each in content.elements if "data-chart" in each]

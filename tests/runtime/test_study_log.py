@@ -78,6 +78,8 @@ def test_a_log_that_has_grown_large_begins_anew(monkeypatch):
 def test_the_time_left_is_told_where_every_stage_has_run_before():
     """In words, with what DVC itself takes for each stage."""
     seconds = {"fetch": 50, "prepare": 70, "train": 7200}
+    assert time_left(["fetch"], seconds | {"fetch": 1}) == "about 5 s"
+    assert time_left(["fetch"], seconds) == "about 50 s"
     assert time_left(["fetch", "prepare"], seconds) == "about 3 min"
     assert time_left(["fetch", "prepare", "train"], seconds) == "about 2 h 03 min"
     assert time_left(["fetch", "report"], seconds) == ""
