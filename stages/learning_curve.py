@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import NonNegativeInt
 
 from stages.hardware import device
-from stages.inspection.learning_curve import SHARES, Point, enough, predicted, stratified
+from stages.inspection.learning_curve import SHARES, CurvePoint, enough, predicted, stratified
 from stages.networks.common.contract import network_named
 from stages.networks.common.image_set import ImageSet, load_images
 from stages.networks.common.prediction import predict
@@ -52,7 +52,7 @@ def main(network: str) -> None:
     shutil.rmtree(FOLDER / checkpoint_name(task), ignore_errors=True)
 
 
-def points_of(task: Task, test: ImageSet, mark: str) -> Iterator[Point]:
+def points_of(task: Task, test: ImageSet, mark: str) -> Iterator[CurvePoint]:
     """Yield what a task's network reaches with each share of its training images."""
     labels = task.training.labels.cpu().numpy()
     for share, draws in DRAWS.items():
@@ -62,7 +62,7 @@ def points_of(task: Task, test: ImageSet, mark: str) -> Iterator[Point]:
             rows = stratified(labels, share, stream(seed, "rows"))
             part = task._replace(training=task.training.subset(rows), seed=seed)
             accuracies.append(accuracy(part, test, f"{checkpoint_name(task)}/{100 * share:g}-{draw}", mark))
-        yield Point(len(rows), accuracies)
+        yield CurvePoint(len(rows), accuracies)
 
 
 def checkpoint_name(task: Task) -> str:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import cv2
 from pydantic import Field, NonNegativeInt
 
-from stages.datasets.splits.duplicates import COLUMNS, Duplicates, Policy
+from stages.datasets.splits.duplicates import COLUMNS, DuplicateFinder, Policy
 from stages.datasets.splits.splitting import SPLITS, ImageFile, SplitSettings, origins, split
 from stages.images import shards
 from stages.images.perceptual_hash import MAX_DISTANCE, perceptual_hash
@@ -65,7 +65,7 @@ def main() -> None:
     files = split(RAW, settings, read_section("seed", NonNegativeInt))
     unreadable, of_no_class = unreadable_files()
     preparation = preparation_for([file.path for file in files if file.path not in unreadable], settings)
-    duplicates = Duplicates(settings.duplicates, settings.near_duplicate_distance)
+    duplicates = DuplicateFinder(settings.duplicates, settings.near_duplicate_distance)
     with ExitStack() as stack:
         folders = {name: stack.enter_context(atomic_folder(f"data/{name}")) for name in SPLITS}
         skipped = of_no_class + write_shards(folders, files, duplicates, preparation, unreadable)
@@ -109,7 +109,7 @@ def preparation_for(paths: list[Path], settings: PrepareSettings) -> Preparation
 def write_shards(
     folders: Mapping[str, Path],
     files: list[ImageFile],
-    duplicates: Duplicates,
+    duplicates: DuplicateFinder,
     preparation: Preparation,
     unreadable: Mapping[Path, str],
 ) -> list[Skipped]:
@@ -158,7 +158,7 @@ def prepared(file: ImageFile, preparation: Preparation, unreadable: Mapping[Path
     return Prepared(preparation.stored(image), digest, perceptual_hash(image))
 
 
-def finish_shards(folders: Mapping[str, Path], files: list[ImageFile], duplicates: Duplicates) -> None:
+def finish_shards(folders: Mapping[str, Path], files: list[ImageFile], duplicates: DuplicateFinder) -> None:
     """Write the shards anew from which near copies are dropped, or in which images that look alike become a group."""
     dropped = {path_in_shards(file) for file in duplicates.dropped()}
     groups = {path_in_shards(file): group for file, group in duplicates.groups(files).items() if group != file.group}
@@ -172,7 +172,7 @@ def finish_shards(folders: Mapping[str, Path], files: list[ImageFile], duplicate
 
 
 def composition(
-    files: set[ImageFile], duplicates: Duplicates, settings: PrepareSettings, preparation: Preparation
+    files: set[ImageFile], duplicates: DuplicateFinder, settings: PrepareSettings, preparation: Preparation
 ) -> dict[str, Any]:
     """Return how many images each split has and where they come from, what was white, and the classes left out.
 
@@ -192,7 +192,9 @@ def composition(
     }
 
 
-def check(files: list[ImageFile], skipped: list[Skipped], duplicates: Duplicates, settings: PrepareSettings) -> None:
+def check(
+    files: list[ImageFile], skipped: list[Skipped], duplicates: DuplicateFinder, settings: PrepareSettings
+) -> None:
     """Raise UserError for files that may not be skipped, copies that may not be there, and classes left empty."""
     lines = []
     if skipped and settings.on_bad_image == "error":

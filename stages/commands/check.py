@@ -11,7 +11,7 @@ from pydantic import AfterValidator, NonNegativeInt, create_model
 
 from stages import augment, fetch, prepare, report
 from stages.commands.estimate import Size, images_in, largest_pixels, warnings_about
-from stages.datasets.common.folders import CIRCLE, access_error, unwatched, walk_files
+from stages.datasets.common.folders import CIRCLE, access_error, unwatched, walk_with_errors
 from stages.networks.common.contract import NetworkDefinition, network_named, network_names
 from stages.networks.common.settings import OnlineAugmentation, Search, TrainingSettings
 from stages.runtime.command import run_stage
@@ -146,7 +146,7 @@ def check_contradictions() -> None:
     elif Path(path).is_dir():
         lines += [
             f"{file}: {error}; DVC, which watches this folder, stops at it: mend or remove it"
-            for file, error in walk_files(Path(path))
+            for file, error in walk_with_errors(Path(path))
             if access_error(file) or (error and error != CIRCLE)
         ]
     for name in study.networks:

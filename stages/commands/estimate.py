@@ -10,7 +10,7 @@ from math import inf, prod
 from pathlib import Path
 from typing import NamedTuple
 
-from stages.datasets.common.folders import walk_files
+from stages.datasets.common.folders import walk_with_errors
 from stages.hardware.memory import GIGABYTE, SHARE_OF_IMAGES, free_bytes
 from stages.images.reading import width_and_height
 from stages.runtime.cores import worker_count
@@ -97,7 +97,7 @@ def largest_pixels(folder: Path, pixel_limit: int) -> int:
 
 def _files(folder: Path) -> list[Path]:
     """Return what fetch would find in a folder."""
-    return [file for file, error in walk_files(folder) if not error] if folder.is_dir() else []
+    return [file for file, error in walk_with_errors(folder) if not error] if folder.is_dir() else []
 
 
 def worker_shortfalls(pixels: int, memory: float) -> Iterable[str]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from stages.datasets.common.folders import SourceFile, is_image_name, walk_files
+from stages.datasets.common.folders import SourceFile, is_image_name, walk_with_errors
 from stages.datasets.common.label_tables import CHANGE, KEEP, REMOVE, files_in_table
 from stages.datasets.common.layouts import files_in_folders, top_folder
 from stages.datasets.folder import Settings
@@ -68,7 +68,7 @@ def table_rows(folder: Path, labels: str, doubtful: list[dict[str, str]]) -> Ite
             "group": group if are_given else "",
         }
     known = {file.path for file in found.values()}
-    for path, _ in walk_files(folder):
+    for path, _ in walk_with_errors(folder):
         if is_image_name(path) and path not in known:  # an earlier decision was to remove it
             yield {"file": path.relative_to(folder).as_posix(), "decision": REMOVE, "split": "train"}
 

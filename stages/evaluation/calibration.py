@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from stages.runtime.seeding import stream
-from stages.statistics.accuracies import mid_p
+from stages.statistics.accuracies import mid_p_interval
 from stages.statistics.calibration import BINS, calibration_error
 from stages.statistics.estimates import Floats, Integers
 from stages.statistics.temperature import Labels, Logits, cross_entropies, scaled_probabilities
@@ -39,7 +39,7 @@ def reliability(confidence: Floats, correct: Floats) -> list[dict[str, float]]:
     rows = []
     for number in np.unique(bins):
         images, right = int((bins == number).sum()), int(correct[bins == number].sum())
-        low, high = mid_p(np.array([float(right)]), np.array([float(images)]))
+        low, high = mid_p_interval(np.array([float(right)]), np.array([float(images)]))
         row = {"stated": float(confidence[bins == number].mean()), "correct": right / images, "images": images}
         rows.append(row | {"low": float(low[0]), "high": float(high[0])})
     return rows

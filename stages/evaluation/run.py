@@ -17,7 +17,7 @@ from stages.evaluation.calibration import calibration
 from stages.evaluation.metrics import numbered, scores
 from stages.networks.common.features import read_features
 from stages.networks.common.graph import WEIGHTS_FILE
-from stages.networks.common.runner import Outputs, outputs_for, runner_for
+from stages.networks.common.runner import Outputs, inference_runner, outputs_for
 from stages.networks.common.starting_point import read_starting_point
 from stages.networks.common.weights import Metadata
 from stages.runtime.files import atomic_folder, read_csv
@@ -26,7 +26,7 @@ from stages.runtime.files import atomic_folder, read_csv
 def test_outputs(network: str, folder: Path, metadata: Metadata) -> Outputs:
     """Return the logits of the network in a folder for the test images; of a frozen backbone by its features."""
     if not (start := read_starting_point(network)).frozen:
-        return outputs_for(runner_for(folder), "data/test", metadata.image_size)
+        return outputs_for(inference_runner(folder), "data/test", metadata.image_size)
     features, tensors = read_features(f"data/features/{network}/test"), load_file(folder / WEIGHTS_FILE)
     weight, bias = (tensors[f"{start.head}{name}"] for name in ("weight", "bias"))
 

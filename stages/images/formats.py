@@ -90,7 +90,7 @@ def png_without_metadata(content: bytes) -> bytes:
     kept, left = [PNG_SIGNATURE], METADATA_BYTES
     for kind, body, whole in _chunks(content):
         if kind in ORIENTATION_CHUNKS:
-            size = _uncompressed_size(kind, body, left)
+            size = _decompressed_text_size(kind, body, left)
             if size > left or whole[-4:] != struct.pack(">I", zlib.crc32(kind + body)):
                 continue
             left -= size
@@ -109,7 +109,7 @@ def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
         start = end
 
 
-def _uncompressed_size(kind: bytes, body: bytes, limit: int) -> int:
+def _decompressed_text_size(kind: bytes, body: bytes, limit: int) -> int:
     """Return how many bytes a chunk of text unpacks to; more than `limit` where it is more or cannot be unpacked."""
     name, _, rest = body.partition(b"\0")
     if kind in (b"eXIf", b"tEXt") or (kind == b"iTXt" and not rest.startswith(b"\1")):

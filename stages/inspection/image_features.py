@@ -9,7 +9,7 @@ from scipy.special import softmax
 
 from stages.images.shards import class_names, read_rows
 from stages.networks.common.features import read_features
-from stages.networks.common.runner import decoded_batches, runner_for
+from stages.networks.common.runner import decoded_batches, inference_runner
 from stages.networks.common.weights import Metadata
 from stages.runtime.seeding import stream
 from stages.statistics.whitening import Floats
@@ -63,7 +63,7 @@ def backbone_features(network: str) -> FeatureTable:
 
 def run_features(folder: Path, metadata: Metadata) -> FeatureTable:
     """Return the images as the last hidden layer of a trained network sees them, which learned from their labels."""
-    runner, features, mirrored, rows, splits = runner_for(folder), [], [], [], []
+    runner, features, mirrored, rows, splits = inference_runner(folder), [], [], [], []
     for number, name in enumerate(SPLITS):
         for batch, images in decoded_batches(read_rows(f"data/{name}"), metadata.image_size):
             features += runner.run(images, "features")

@@ -23,7 +23,7 @@ Head = Callable[[Floats], NDArray[np.float64]]  # probabilities (n, classes) of 
 Fit = Callable[[Floats, NDArray[np.int64]], Head]
 
 
-class Point(NamedTuple):
+class CurvePoint(NamedTuple):
     """What was reached with so many images, a number for each draw."""
 
     images: int
@@ -42,7 +42,7 @@ class Prediction(NamedTuple):
 class Curve(NamedTuple):
     """Points by number of images, what twice as many would bring, and what the second half has brought each class."""
 
-    points: list[Point]
+    points: list[CurvePoint]
     prediction: Prediction
     gains: list[float]  # of each class, in the mean probability of the actual class
 
@@ -72,7 +72,7 @@ def learning_curve(training: Images, test: Images, fit: Fit, rng: np.random.Gene
             rights.append(float((found.argmax(axis=1) == test.labels).mean()))
             if share == SHARES[-1]:
                 halves += found[actual, test.labels] / DRAWS
-        points.append(Point(len(rows), rights))
+        points.append(CurvePoint(len(rows), rights))
     whole = found[actual, test.labels]
     gains = [
         float((whole - halves)[test.labels == label].mean()) if (test.labels == label).any() else 0.0
@@ -96,7 +96,7 @@ def stratified(labels: NDArray[np.int64], share: float, rng: np.random.Generator
     return np.sort(np.concatenate(chosen))
 
 
-def predicted(points: list[Point], test_images: int) -> Prediction:
+def predicted(points: list[CurvePoint], test_images: int) -> Prediction:
     """Return what twice the images of the last point would bring, from the points' errors on so many test images."""
     images = np.array([point.images for point in points], np.float64)
     wrong = [test_images * (1 - np.mean(point.accuracy)) for point in points]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from stages.images.reading import ImageArray
 from stages.networks.common.graph import WEIGHTS_FILE
-from stages.networks.common.runner import Images, Runner, runner_for
+from stages.networks.common.runner import Images, Runner, inference_runner
 from stages.networks.common.weights import Metadata, required_metadata
 from stages.prediction.inputs import Unreadable
 from stages.runtime.errors import UserError
@@ -74,7 +74,7 @@ def load_classifier(file: Path) -> Classifier:
     """
     metadata = required_metadata(file)
     if file.name == WEIGHTS_FILE:
-        return Classifier(metadata, runner_for(file.parent), file)
+        return Classifier(metadata, inference_runner(file.parent), file)
     from stages.networks.common.torch_runner import TorchRunner  # torch, which takes seconds to import
 
     return Classifier(metadata, TorchRunner(file, metadata), file)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import cv2
 
-from stages.datasets.common.folders import is_image_name, walk_files
+from stages.datasets.common.folders import is_image_name, walk_with_errors
 from stages.images.reading import ImageArray, UnreadableImage
 from stages.networks.common.weights import Metadata
 from stages.runtime.cores import available_cores
@@ -32,7 +32,7 @@ def files_in(paths: Sequence[str]) -> list[str]:
     found: dict[str, None] = {}
     for path in paths:
         if Path(path).is_dir():
-            found |= dict.fromkeys(sorted(str(file) for file, _ in walk_files(Path(path)) if is_image_name(file)))
+            found |= dict.fromkeys(sorted(str(file) for file, _ in walk_with_errors(Path(path)) if is_image_name(file)))
         else:
             found[path] = None
     return list(found)

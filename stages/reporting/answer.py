@@ -53,7 +53,7 @@ def answer(records: Records, costs: Costs, analysis: Analysis, images: DataSumma
     memory = f"{took['peak_memory_megabytes']:,.0f} MB of memory"
     trained = "Its features and head take" if is_head(records[analysis.best]) else "Training it once takes"
     cost = f"{trained} {duration(took['seconds'])} and {memory}."
-    opening = " ".join([headline(records, analysis), *copies_line(images.splits), cost])
+    opening = " ".join([headline(records, analysis), *leakage_warning(images.splits), cost])
     used = "Use it on photographs of your own:\n\n```\n.venv/bin/classify photo.jpg folder/\n```"
     return [opening, "\n".join(f"- {line}" for line in lines), used]
 
@@ -107,7 +107,7 @@ def baseline(analysis: Analysis) -> str:
     return f"always naming the commonest class ({percent(analysis.commonest)})"
 
 
-def copies_line(splits: dict[str, Any]) -> list[str]:
+def leakage_warning(splits: dict[str, Any]) -> list[str]:
     """Warn where many test images look like one that was trained on."""
     share = splits["test"].get("share_copied_in_training") or 0.0
     if share <= MANY_COPIES:

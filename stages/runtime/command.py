@@ -54,7 +54,7 @@ def _run(main: Callable[..., None], address: str, stage: str) -> None:
     """Call `main` with its words, guarded where it is a stage's; end the process with words where it fails."""
     start = time.monotonic()
     try:
-        words = _words(main, sys.argv[1:] or parse_address(address)[1])
+        words = _arguments(main, sys.argv[1:] or parse_address(address)[1])
         with guard_stage(address) if address else nullcontext():
             main(*words)
         if stage:
@@ -72,7 +72,7 @@ def _run(main: Callable[..., None], address: str, stage: str) -> None:
         sys.exit(INTERRUPTED)
 
 
-def _words(main: Callable[..., None], words: list[str]) -> list[str]:
+def _arguments(main: Callable[..., None], words: list[str]) -> list[str]:
     """Return the words that `main` is to be called with. Raises UserError where it takes others."""
     signature = inspect.signature(main)
     try:

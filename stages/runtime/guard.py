@@ -17,7 +17,7 @@ from stages.runtime.errors import UserError
 from stages.runtime.files import files_below
 from stages.runtime.lock_file import keep_lock_file
 from stages.runtime.parent import POLL_SECONDS, age, end_with_parent
-from stages.runtime.pipeline import at, beginning, remove_leftovers, resolve
+from stages.runtime.pipeline import at, remove_leftovers, resolve, start_message
 from stages.runtime.runs import parse_address
 from stages.runtime.study_log import seconds_of_stages
 from stages.runtime.yaml_files import read_yaml
@@ -40,7 +40,7 @@ def guard_stage(address: str) -> Iterator[None]:
         keep_lock_file()
         stages, params = read_yaml(PIPELINE)["stages"], read_yaml(PARAMS)
         remove_leftovers(stages, params)
-        print(beginning(stages, params, stage, seconds_of_stages()), file=sys.stderr)
+        print(start_message(stages, params, stage, seconds_of_stages()), file=sys.stderr)
         before = fingerprints(name, words)
         late = edited_since_start(before)
         yield

@@ -47,7 +47,7 @@ def left_in_study(stages: dict[str, Any], params: dict[str, Any], name: str) -> 
     return not known or name in stage_names(stages, params)
 
 
-def beginning(stages: dict[str, Any], params: dict[str, Any], name: str, seconds: Mapping[str, int]) -> str:
+def start_message(stages: dict[str, Any], params: dict[str, Any], name: str, seconds: Mapping[str, int]) -> str:
     """Return what is said when a stage begins: its place among all, the time left, and its task.
 
     `seconds` says how long stages took the last time.

@@ -40,11 +40,11 @@ def accuracy_intervals(shares: Floats, estimates: Estimates, alpha: float = ALPH
     images = np.minimum(
         estimates.binomial_variance() * (normal / estimates.half_width(alpha)) ** 2, estimates.seeds * estimates.images
     )
-    low, high = mid_p(shares * images, images, alpha)
+    low, high = mid_p_interval(shares * images, images, alpha)
     return Intervals(shares, np.minimum(low, shares), np.maximum(high, shares))
 
 
-def mid_p(correct: Floats, of: Floats, alpha: float = ALPHA) -> tuple[Floats, Floats]:
+def mid_p_interval(correct: Floats, of: Floats, alpha: float = ALPHA) -> tuple[Floats, Floats]:
     """Return mid-P bounds (K,) of a share, `correct` of `of`, which need not be whole numbers."""
     incorrect = np.maximum(of - correct, 0)
     return _lowest(correct, incorrect, alpha), 1 - _lowest(incorrect, correct, alpha)

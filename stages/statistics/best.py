@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from stages.statistics.accuracies import accuracy_intervals
 from stages.statistics.contrasts import pair_contrasts
 from stages.statistics.differences import p_values
-from stages.statistics.estimates import ALPHA, Floats, Integers, by_group, estimate
+from stages.statistics.estimates import ALPHA, Floats, Integers, estimate, group_sums
 
 DRAWS = 2_000
 FEWEST_DRAWS, MOST_NUMBERS = 100, 20_000_000  # of many images fewer samples are drawn, so that they fit into memory
@@ -74,7 +74,7 @@ def out_of_bag_accuracy(
     """
     _, seeds, images = outcomes.shape
     weight = np.ones(images) if weights is None else weights
-    sums, sizes = by_group(outcomes * weight, groups), by_group(weight, groups)  # (C, S, G), (G,)
+    sums, sizes = group_sums(outcomes * weight, groups), group_sums(weight, groups)  # (C, S, G), (G,)
     units = len(sizes)
     draws = max(FEWEST_DRAWS, min(draws, MOST_NUMBERS // units))
     drawn = random.multinomial(units, np.full(units, 1 / units), size=draws).astype(np.float64)

@@ -100,7 +100,7 @@ def estimate(
     scale = np.maximum(contrasts.clip(min=0).sum(axis=1), -contrasts.clip(max=0).sum(axis=1))
     unit = contrasts / scale[:, None]
     by_seed = outcomes @ share  # (C, S)
-    sums = by_group((outcomes - by_seed[..., None]) * share, groups)  # (C, S, G)
+    sums = group_sums((outcomes - by_seed[..., None]) * share, groups)  # (C, S, G)
     units = sums.shape[-1]
     mean = unit @ by_seed.mean(axis=1)
     gained = (np.einsum("kc,csn->ksn", unit, outcomes).clip(min=0) @ share).mean(axis=1)
@@ -120,11 +120,11 @@ def estimate(
         scale, mean, gained, gained - mean,
         correction * ((unit @ sums.mean(axis=1)) ** 2).sum(axis=1), seeds_variance, residual_variance,
         np.where(simple, np.inf, max(1, units - 1)), degrees_of_freedom,
-        seeds, float(1 / (share**2).sum()), float(1 / (by_group(share, groups) ** 2).sum()),
+        seeds, float(1 / (share**2).sum()), float(1 / (group_sums(share, groups) ** 2).sum()),
     )  # fmt: skip
 
 
-def by_group(values: Floats, groups: Integers | None) -> Floats:
+def group_sums(values: Floats, groups: Integers | None) -> Floats:
     """Return the sums of values (..., N) over each group: (..., G)."""
     if groups is None:
         return values

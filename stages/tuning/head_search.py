@@ -35,7 +35,7 @@ def search_head(network: str, defaults: TrainingConfig, seed: int, folder: Path)
     losses = np.stack([cross_entropies(each.logits, data.labels) for each in reached])
     best = best_expected(losses, luck=0.0)
     changes = [_changed(default, settings) for settings in tried]
-    trials = [_trial(changed, float(loss)) for changed, loss in zip(changes, losses.mean(axis=1), strict=True)]
+    trials = [_finished_trial(changed, float(loss)) for changed, loss in zip(changes, losses.mean(axis=1), strict=True)]
     trained = {kind: folder / kind for kind in ("default", "tuned")}
     for kind, changed in (("default", {}), ("tuned", changes[best])):
         trained[kind].mkdir(parents=True)
@@ -55,7 +55,8 @@ def _changed(default: HeadSettings, settings: HeadSettings) -> dict[str, Any]:
     return {f"head_{name}": value for name, before, value in pairs if before != value}
 
 
-def _trial(changed: dict[str, Any], loss: float) -> FrozenTrial:
+def _finished_trial(changed: dict[str, Any], loss: float) -> FrozenTrial:
+    """Return a trial as Optuna keeps one that has ended: what it changed of the defaults, and its loss."""
     distributions: dict[str, BaseDistribution] = {name: SPACE[name] for name in changed}
     return create_trial(
         value=loss,

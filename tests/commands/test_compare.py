@@ -120,7 +120,7 @@ def test_the_same_test_images_are_compared_in_pairs(project, capsys):
 
 
 def test_after_labels_were_mended_both_studies_are_judged_by_the_mended_ones(project, capsys):
-    """A network that named the images rightly all along has gained nothing by it; the one that learned from them has."""
+    """A network that names each image as before has gained nothing by it; one that learned from them has."""
     run("git", "init", "-q", "-b", "main", folder=project)
     finish(project, 20, {"own_cnn": 500, "resnet50": 600}, published=False)
     commit(project)

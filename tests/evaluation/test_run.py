@@ -12,7 +12,7 @@ from stages import evaluate, train
 from stages.evaluation.run import record_of
 from stages.evaluation.run import test_outputs as outputs_of
 from stages.images.shards import read_rows
-from stages.networks.common.runner import Outputs, outputs_for, runner_for
+from stages.networks.common.runner import Outputs, inference_runner, outputs_for
 from stages.networks.common.weights import required_metadata
 from stages.runtime.files import read_json, write_json
 
@@ -39,7 +39,7 @@ def test_the_record_is_of_the_predictions_and_of_these_weights(at_study, run):
 
 
 def test_the_record_has_the_images_in_the_order_of_their_names(at_study):
-    """Shards have them class by class: after a label was mended, its image stands elsewhere there, and here as before."""
+    """Shards have them class by class: there an image moves when its label is mended, here it stays."""
     folder = Path(f"data/trained/{RUNS[0]}")
     metadata = required_metadata(folder / "weights.safetensors")
     outputs = outputs_of("own_cnn", folder, metadata)
@@ -60,7 +60,7 @@ def test_the_head_of_a_frozen_backbone_is_scored_by_features_as_by_images(at_stu
     folder = Path(f"data/trained/{RUNS[1]}")
     metadata = required_metadata(folder / "weights.safetensors")
     by_features = outputs_of("efficientnet_lite0", folder, metadata)
-    by_images = outputs_for(runner_for(folder), "data/test", metadata.image_size)
+    by_images = outputs_for(inference_runner(folder), "data/test", metadata.image_size)
     assert by_features.paths == by_images.paths
     assert (by_features.labels == by_images.labels).all()
     one, other = (softmax(each.logits, axis=1) for each in (by_features, by_images))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from stages.inspection.learning_curve import Images, Point, learning_curve, predicted, stratified
+from stages.inspection.learning_curve import CurvePoint, Images, learning_curve, predicted, stratified
 
 
 def nearest_mean(features, labels):
@@ -52,7 +52,7 @@ def test_too_few_images_of_a_class_give_no_curve():
 @pytest.mark.parametrize("accuracy", [0.0, 1.0])
 def test_all_right_or_all_wrong_is_a_curve_as_well(accuracy):
     """The interval stays within 0 and 1."""
-    points = [Point(10 * 2**step, [accuracy] * (5 if step < 3 else 1)) for step in range(4)]
+    points = [CurvePoint(10 * 2**step, [accuracy] * (5 if step < 3 else 1)) for step in range(4)]
     found = predicted(points, 40)
     assert 0 <= found.low <= found.accuracy <= found.high <= 1
     assert found.accuracy == pytest.approx(accuracy, abs=0.02)

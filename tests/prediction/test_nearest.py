@@ -8,7 +8,7 @@ import pytest
 from stages.images.preparation import at_size
 from stages.images.reading import decode
 from stages.images.shards import class_names, read_rows
-from stages.networks.common.runner import runner_for
+from stages.networks.common.runner import inference_runner
 from stages.networks.common.weights import required_metadata
 from stages.prediction.nearest import TrainingImages
 
@@ -17,7 +17,7 @@ from stages.prediction.nearest import TrainingImages
 def test_a_training_photograph_is_nearest_to_itself(at_study, run):
     """By the features that embed has kept, and where it has none by the network's own."""
     folder = Path("data/trained") / run
-    metadata, runner = required_metadata(folder / "weights.safetensors"), runner_for(folder)
+    metadata, runner = required_metadata(folder / "weights.safetensors"), inference_runner(folder)
     training = TrainingImages.of(runner, metadata)
     fourth = decode([row.encoded for row in read_rows("data/original")][3])
     (features,) = runner.run(at_size(fourth, metadata.image_size)[None], "features")

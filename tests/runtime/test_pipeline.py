@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.runtime.pipeline import beginning, left_in_study, remove_leftovers, resolve
+from stages.runtime.pipeline import left_in_study, remove_leftovers, resolve, start_message
 
 TRAINED, SCORES = "data/trained/${item.network}-${item.seed}", "metrics/${item.network}-${item.seed}.json"
 MATRIX = {"network": "${study.networks}", "seed": "${study.seeds}"}
@@ -73,15 +73,15 @@ def test_values_take_the_place_of_their_keys():
 def test_a_stage_that_begins_says_its_place_and_its_task():
     """Among all stages in their order, so that a person sees how far a study is; a stage without a matrix likewise."""
     stages = {name: stage | {"desc": f"Do {name}."} for name, stage in STAGES.items()}
-    said = [beginning(stages, {"study": STUDY}, name, {}) for name in ("prepare", "embed@vit-1", "train@vit-10")]
+    said = [start_message(stages, {"study": STUDY}, name, {}) for name in ("prepare", "embed@vit-1", "train@vit-10")]
     assert said == [
         "stage 1 of 7, prepare: Do prepare.",
         "stage 3 of 7, embed@vit-1: Do embed.",
         "stage 7 of 7, train@vit-10: Do train.",
     ]
-    assert beginning(stages, {"study": STUDY}, "train@old-1", {}) == "stage train@old-1: Do train."
+    assert start_message(stages, {"study": STUDY}, "train@old-1", {}) == "stage train@old-1: Do train."
     last = {"train@vit-10": 100}
-    assert beginning(stages, {"study": STUDY}, "train@vit-10", last) == (
+    assert start_message(stages, {"study": STUDY}, "train@vit-10", last) == (
         "stage 7 of 7, about 2 min left, train@vit-10: Do train."
     )
 

@@ -5,7 +5,13 @@ import pytest
 from scipy.stats import beta, binom
 from statsmodels.stats.proportion import proportion_confint
 
-from stages.statistics.accuracies import accuracies, class_accuracies, equal_classes, mid_p, no_information_rate
+from stages.statistics.accuracies import (
+    accuracies,
+    class_accuracies,
+    equal_classes,
+    mid_p_interval,
+    no_information_rate,
+)
 
 
 def test_three_seeds_that_are_almost_all_right():
@@ -62,7 +68,7 @@ def test_shrunk_classes_hold_the_truth():
 @pytest.mark.parametrize(("right", "of"), [(34, 40), (1, 30), (40, 40), (0, 7)])
 def test_the_interval_of_an_accuracy_lies_within_clopper_and_pearsons(right, of):
     """That of statsmodels; and at its ends half of as many and all of more have a probability of 2.5 %."""
-    low, high = mid_p(np.array([float(right)]), np.array([float(of)]))
+    low, high = mid_p_interval(np.array([float(right)]), np.array([float(of)]))
     theirs = proportion_confint(right, of, method="beta")
     assert theirs[0] <= low[0] + 1e-9
     assert high[0] <= theirs[1] + 1e-9

@@ -11,14 +11,14 @@ from statsmodels.stats.multitest import multipletests
 from stages.statistics.accuracies import accuracies
 from stages.statistics.contrasts import pair_contrasts
 from stages.statistics.differences import equivalence_p_values, holm, intervals, judge, p_values
-from stages.statistics.estimates import by_group, estimate
+from stages.statistics.estimates import estimate, group_sums
 from tests.statistics.simulated import PAIR, answers, drawn
 
 
 def test_mcnemar_of_groups_is_obuchowskis():
     """1998: the square of the summed differences over the sum of their squares; of single images McNemar's."""
     correct, groups = drawn(np.random.default_rng(3), images=600, group=4), np.arange(600) // 4
-    by = by_group((correct[1].astype(float) - correct[0]), groups)[0]
+    by = group_sums((correct[1].astype(float) - correct[0]), groups)[0]
     theirs = 2 * (1 - norm.cdf(abs(by.sum()) / np.sqrt((by**2).sum())))
     assert p_values(estimate(correct, PAIR, groups))[0] == pytest.approx(theirs, abs=0.02)
 

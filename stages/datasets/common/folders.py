@@ -54,7 +54,7 @@ def subfolders(folder: Path) -> list[Path]:
     return [path for path in list_folder(folder) if not access_error(path) and path.is_dir()]
 
 
-def walk_files(folder: Path) -> Iterator[tuple[Path, str]]:
+def walk_with_errors(folder: Path) -> Iterator[tuple[Path, str]]:
     """Yield each file below a folder in name order and why it cannot be read, "" where it can.
 
     Links are followed, but not round in circles: to a folder above the one in which they are found.
@@ -77,8 +77,8 @@ def _walk(folder: Path, above: frozenset[tuple[int, int]], depth: int) -> Iterat
 
 
 def unwatched(folder: Path) -> str:
-    """Return a line where there are links to folders below one: `walk_files` follows them, DVC does not (dvc#774)."""
-    files = walk_files(folder) if folder.is_dir() else ()
+    """Return a line where there are links to folders below one: we follow them, DVC does not (dvc#774)."""
+    files = walk_with_errors(folder) if folder.is_dir() else ()
     above = {parent for path, _ in files for parent in path.parents if parent.is_relative_to(folder)} - {folder}
     links = sorted(path for path in above if path.is_symlink())
     if not links:

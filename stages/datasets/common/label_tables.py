@@ -10,7 +10,7 @@ from typing import Annotated, NamedTuple
 
 from pydantic import AfterValidator
 
-from stages.datasets.common.folders import SourceFile, access_error, is_image_name, subfolders, walk_files
+from stages.datasets.common.folders import SourceFile, access_error, is_image_name, subfolders, walk_with_errors
 from stages.datasets.common.layouts import SPLIT_WORDS, files_in_folders, split_named, top_folder
 from stages.runtime.errors import UserError
 from stages.runtime.names import has_control_characters, natural_order
@@ -162,7 +162,7 @@ class _Index:
 
     def __init__(self, table: Path) -> None:
         self.table = table
-        self.files = dict(walk_files(table.parent))  # why each cannot be read, "" where it can
+        self.files = dict(walk_with_errors(table.parent))  # why each cannot be read, "" where it can
         self.by_name: dict[str, list[Path]] = defaultdict(list)
         self.guesses: dict[PurePosixPath, Path] = {}
         for file in filter(is_image_name, self.files):

@@ -6,7 +6,14 @@ from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path, PurePosixPath
 
-from stages.datasets.common.folders import SourceFile, access_error, is_image_name, list_folder, subfolders, walk_files
+from stages.datasets.common.folders import (
+    SourceFile,
+    access_error,
+    is_image_name,
+    list_folder,
+    subfolders,
+    walk_with_errors,
+)
 from stages.runtime.errors import UserError
 from stages.runtime.names import case_clashes, distinguishable, folded
 
@@ -47,7 +54,7 @@ def files_in_folders(top: Path, source: Path) -> tuple[list[SourceFile], dict[st
         _refuse_hidden_splits(folder, source)
         found += _outside_classes(folder, split)
         for of_class in subfolders(folder):
-            for path, error in walk_files(of_class):
+            for path, error in walk_with_errors(of_class):
                 target = PurePosixPath(split, of_class.name, path.relative_to(of_class))
                 found.append(SourceFile(path, target, split, of_class.name, error=error))
     return found, {split: [of_class.name for of_class in subfolders(folder)] for split, folder in splits.items()}

@@ -40,7 +40,7 @@ class Duplicate(NamedTuple):
         return f"{one} looks like {other} ({self.kind}, {self.distance} of 256 bits differ)"
 
 
-class Duplicates:
+class DuplicateFinder:
     """Images seen so far, by their decoded content and by what they look like.
 
     Give it test images first, so that it is their copies that are dropped: what is in the test set stays, as

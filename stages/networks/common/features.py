@@ -91,14 +91,14 @@ def with_copies(originals: FeatureSet, copies: FeatureSet) -> FeatureSet:
         np.concatenate([each.features for each in sets])[order],
         np.concatenate([each.mirrored for each in sets])[order],
         np.concatenate([each.labels for each in sets])[order],
-        _ordered([path for each in sets for path in each.paths], order),
-        _ordered([group for each in sets for group in each.groups], order),
+        _take([path for each in sets for path in each.paths], order),
+        _take([group for each in sets for group in each.groups], order),
         np.concatenate([each.are_copies for each in sets])[order],
         originals.class_names,
     )
 
 
-def _ordered(names: list[str], order: NDArray[np.int64]) -> list[str]:
+def _take(names: list[str], order: NDArray[np.int64]) -> list[str]:
     return [names[at] for at in order]
 
 

@@ -117,7 +117,7 @@ class OnnxRunner:
         return [np.concatenate(outputs) for outputs in zip(*found, strict=True)]
 
 
-def runner_for(folder: Path) -> Runner:
+def inference_runner(folder: Path) -> Runner:
     """Return what answers for the trained network in a folder: its graph or, where there is an accelerator, torch.
 
     Raises UserError where weights and graph are of different trainings.

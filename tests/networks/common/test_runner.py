@@ -10,7 +10,7 @@ import pytest
 
 from stages.images.shards import read_rows
 from stages.networks.common import runner
-from stages.networks.common.runner import OnnxRunner, decoded_batches, outputs_for, prefetched, runner_for
+from stages.networks.common.runner import OnnxRunner, decoded_batches, inference_runner, outputs_for, prefetched
 from stages.networks.common.torch_runner import TorchRunner
 from stages.prediction.onnx_export import write_onnx
 from stages.runtime.errors import UserError
@@ -40,9 +40,9 @@ def at_study(study, monkeypatch) -> Path:
 
 def test_an_accelerator_gives_what_the_graph_gives(at_study, monkeypatch):
     """Features, logits and probabilities; there torch computes, on a CPU ONNX Runtime."""
-    by_graph = runner_for(Path("trained"))
+    by_graph = inference_runner(Path("trained"))
     monkeypatch.setattr(runner, "has_accelerator", lambda: True)
-    by_torch = runner_for(Path("trained"))
+    by_torch = inference_runner(Path("trained"))
     assert (type(by_graph), type(by_torch)) == (OnnxRunner, TorchRunner)
     images = np.random.default_rng(0).integers(0, 256, (5, 64, 64, 3), np.uint8)
     names = ("features", "logits", "probabilities")
@@ -54,9 +54,9 @@ def test_an_accelerator_gives_what_the_graph_gives(at_study, monkeypatch):
 def test_the_number_of_cores_changes_no_bit(at_study, monkeypatch, cores):
     """Whether each answers some of the images, or all of them an image; none at all are answered by nothing."""
     images = np.random.default_rng(0).integers(0, 256, (37, 64, 64, 3), np.uint8)
-    expected = [runner_for(Path("trained")).run(images[[at]], "logits")[0].tobytes() for at in range(37)]
+    expected = [inference_runner(Path("trained")).run(images[[at]], "logits")[0].tobytes() for at in range(37)]
     monkeypatch.setattr(runner, "available_cores", lambda: cores)
-    graph = runner_for(Path("trained"))
+    graph = inference_runner(Path("trained"))
     for count in (1, 2, 37, 2):
         (logits,) = graph.run(images[:count], "logits")
         assert [row.tobytes() for row in logits[:, None]] == expected[:count]
@@ -65,7 +65,7 @@ def test_the_number_of_cores_changes_no_bit(at_study, monkeypatch, cores):
 
 def test_outputs_are_of_all_images_in_their_order(at_study):
     """The same images that an eye sees, resized to the network's input, whatever else is in a batch."""
-    runner = runner_for(Path("trained"))
+    runner = inference_runner(Path("trained"))
     found, rows = outputs_for(runner, "data/original", 64), list(read_rows("data/original"))
     assert found.paths == [row.path for row in rows]
     assert found.labels.tolist() == [row.label for row in rows]
@@ -81,7 +81,7 @@ def test_weights_of_another_training_beside_a_graph_are_refused(at_study, tmp_pa
     shutil.copytree("trained", tmp_path / "mixed")
     shutil.copy(f"other/{swapped}", tmp_path / "mixed")
     with pytest.raises(UserError, match="weights and graph are of different trainings; `dvc checkout`"):
-        runner_for(tmp_path / "mixed")
+        inference_runner(tmp_path / "mixed")
 
 
 @pytest.mark.parametrize("link", [Path.symlink_to, Path.hardlink_to])
@@ -95,8 +95,8 @@ def test_files_may_be_links_into_dvc_s_cache(at_study, tmp_path, link):
         shutil.copy(file, cached)
         link(linked / file.name, cached)
     images = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), np.uint8)
-    expected = runner_for(Path("trained")).run(images, "logits")[0]
-    np.testing.assert_array_equal(runner_for(linked).run(images, "logits")[0], expected)
+    expected = inference_runner(Path("trained")).run(images, "logits")[0]
+    np.testing.assert_array_equal(inference_runner(linked).run(images, "logits")[0], expected)
     write_onnx(tmp_path / "it.onnx", linked)
     np.testing.assert_array_equal(OnnxRunner(onnx.load(tmp_path / "it.onnx")).run(images, "logits")[0], expected)
 
@@ -134,4 +134,4 @@ def test_the_next_images_are_read_while_some_are_answered(monkeypatch):
 def test_a_folder_without_a_network_is_said_in_words(tmp_path):
     """Whether nothing is there, or not all."""
     with pytest.raises(UserError, match=r"weights.safetensors is no network of this project's"):
-        runner_for(tmp_path)
+        inference_runner(tmp_path)
