@@ -13,19 +13,20 @@ export USER := $(or $(USER),$(LOGNAME),$(shell id -un 2> /dev/null || id -u))
 .DEFAULT_GOAL := study
 MADE = raw original validation test augmented skipped.csv duplicates.csv composition.json settings weights features \
 	hyperparameters trained checkpoints predictions report plots copies.parquet examples.parquet doubtful.csv insight
+LOG = .dvc/tmp/study.log
 CODE = stages dvc.yaml params.yaml requirements.lock
 GIVEN = $(wildcard data/*.dvc data/pretrained/*/*.dvc)
 .PHONY: study parallel pull install repository images test test-fast test-trust bench weights compare experiments plots labels \
 	check lock upgrade clean help
 
 study: repository install ## Install, run what changed of the study, and show the results (plain `make`)
-	@options=$$(python -m stages.commands.check) && locked=$$(cksum dvc.lock 2>&1 || :) && \
+	@options=$$(python -m stages.commands.check) && logged=$$(cksum $(LOG) 2>&1 || :) && \
 		$(or $(RUN_BY),dvc repro -q $$options) && \
-		{ [ "$$locked" != "$$(cksum dvc.lock 2>&1)" ] || echo "Nothing has changed since the last run: no stage ran."; }
-	@echo && sed -n '3,/^## /{/^\*\*/p;/^- /p;}' metrics/report.md
+		{ [ "$$logged" != "$$(cksum $(LOG) 2>&1)" ] || echo "Nothing has changed since the last run: no stage ran."; }
+	@echo && sed -n '3,/^## /{/^\*\*/p;/^- /p;}' metrics/report.md | tr -d '*'
 	@echo && sed -n '/^## Results/,/^[[:alpha:]]/{/^|/p;}' metrics/report.md
 	@echo && echo "To look at: data/report/index.html   All tables: metrics/report.md   Numbers: metrics/metrics.json, cost.json"
-	@echo "What every stage has printed: .dvc/tmp/study.log"
+	@echo "What every stage has printed: $(LOG)"
 	@echo "On photographs of your own: $(VENV)/bin/classify photo.jpg folder/"
 	@echo "Code: $$(git rev-parse -q --verify --short HEAD || echo no commit), edited since: $$(git status --porcelain \
 		-- $(CODE) | cut -c 4- | paste -s -d ' ' - | sed 's/^$$/nothing/')"
@@ -75,8 +76,8 @@ bench: $(FOR_TESTS) ## Measure everything against what a user would take instead
 
 images: repository install ## Give data/pictures to DVC: colleagues who pull have them, and so has `dvc exp run --temp`
 	@git rm -q --ignore-unmatch data/pictures/README.md
-	@dvc add data/pictures
-	@git add data/pictures.dvc data/.gitignore && echo "Keep it so: git commit"
+	@dvc add -q data/pictures
+	@git add data/pictures.dvc data/.gitignore && echo "data/pictures.dvc stands for them in Git now: git commit"
 
 weights: install ## Keep a run's weights to start another study from: make weights RUN=own_cnn-tuned-augmented-1 NAME=birds
 	@python -m stages.commands.keep_weights "$(RUN)" "$(NAME)"

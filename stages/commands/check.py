@@ -26,6 +26,7 @@ from stages.runtime.study_log import seconds_of_stages
 from stages.runtime.yaml_files import read_yaml
 
 LOCK, RAW = Path("dvc.lock"), Path("data/raw")
+NOTE = "README.md"  # in data/pictures; .dvcignore has it
 USUAL_INPUT = 224  # pixels a side, of networks that ImageNet has trained
 LARGEST_NETWORK = 28_000_000  # parameters: of those in stages/networks, ConvNeXt-Tiny's
 SCHEMAS: dict[str, Any] = {
@@ -71,20 +72,36 @@ def main() -> None:
     for line in [*filter(None, [unwatched(watched)]), *warnings_about(size_of_study())]:
         print(f"warning: {line}", file=sys.stderr)
     if options := repro_options():
+        pass_over(watched)
         print(*options)
 
 
 def repro_options() -> list[str]:
-    """Return what tells `dvc repro` to go on without the folder of images, where it is missing and was fetched from."""
-    path = read_section("dataset.folder.path", str)
-    return ["--allow-missing"] if not Path(path).exists() and RAW.is_dir() and was_fetched(path) else []
+    """Return what tells `dvc repro` to go on without the images, where they are elsewhere and data/raw is here."""
+    path = Path(read_section("dataset.folder.path", str))
+    return ["--allow-missing"] if RAW.is_dir() and images_fetched(path) and is_without_images(path) else []
 
 
-def was_fetched(path: str) -> bool:
-    """Say whether the study was made from this folder, here or by whoever committed dvc.lock."""
+def images_fetched(path: Path) -> int:
+    """Return from how many files of this folder the study was made, here or by whoever committed dvc.lock."""
     lock = read_yaml(LOCK) if LOCK.is_file() else {}
     fetched = (lock.get("stages") or {}).get("fetch", {})
-    return path in [dep["path"] for dep in fetched.get("deps", [])]
+    return next((dep.get("nfiles", 1) for dep in fetched.get("deps", []) if dep["path"] == str(path)), 0)
+
+
+def is_without_images(path: Path) -> bool:
+    """Say whether the source is missing, or a folder that holds but the note that Git has of it."""
+    if not path.exists() or read_section("dataset.source", str) != "folder":
+        return not path.exists()
+    return path.is_dir() and [file.name for file in path.iterdir()] == [NOTE]
+
+
+def pass_over(path: Path) -> None:
+    """Take away a folder that holds but a note: DVC passes over what is missing, and runs fetch where files differ."""
+    if path.is_dir():
+        (path / NOTE).unlink()
+        path.rmdir()
+    print(f"warning: {path} has no images here: the study goes on with data/raw", file=sys.stderr)
 
 
 def error_lines(check: Callable[[], object]) -> list[str]:
@@ -138,15 +155,17 @@ def check_contradictions() -> None:
     """Raise UserError for each valid setting that another setting or the disk contradicts."""
     study, source = read_section("study", Study), read_section("dataset.source", str)
     lines = []
-    if not Path(path := read_section("dataset.folder.path", str)).exists() and not repro_options():
+    path = Path(read_section("dataset.folder.path", str))
+    fetched = images_fetched(path)
+    if is_without_images(path) and (fetched or not path.exists()) and not repro_options():
         wanted = "name a folder or an archive" if source == "folder" else "DVC watches it whatever the source is"
-        if was_fetched(path):
-            wanted = "`make pull` brings what was made of it"
-        lines.append(f"params.yaml: dataset.folder.path = {missing(path, wanted)}")
-    elif Path(path).is_dir():
+        wanted = "`make pull` brings what was made of it" if fetched else wanted
+        there = f"{path} has no images; {wanted}" if path.exists() else missing(path, wanted)
+        lines.append(f"params.yaml: dataset.folder.path = {there}")
+    elif path.is_dir():
         lines += [
             f"{file}: {error}; DVC, which watches this folder, stops at it: mend or remove it"
-            for file, error in walk_with_errors(Path(path))
+            for file, error in walk_with_errors(path)
             if access_error(file) or (error and error != CIRCLE)
         ]
     for name in study.networks:

@@ -3,6 +3,7 @@
 An archive may lie behind a URL, in a key of its own: DVC watches `path`, and would ask the network at every status.
 """
 
+import difflib
 import shutil
 import sys
 from collections import Counter, defaultdict
@@ -129,8 +130,10 @@ def _refuse_missing(classes: dict[str, list[str]], names: list[str], source: Pat
     for name in names:
         there = " and ".join(f"{split}/" for split, some in classes.items() if name in some)
         if absent := " and ".join(f"{split}/" for split, some in classes.items() if name not in some):
+            close = difflib.get_close_matches(name, [other for other in names if other != name], n=1)
+            meant = f" (did you mean {close[0]!r}?)" if close else ""
             lines.append(
-                f"{source}: class {name!r} is in {there} but not in {absent}; complete or remove it, or set"
+                f"{source}: class {name!r} is in {there} but not in {absent}{meant}; complete or remove it, or set"
                 " dataset.min_images_per_class: 1"
             )
     if lines:

@@ -51,8 +51,8 @@ def answer(records: Records, costs: Costs, analysis: Analysis, images: DataSumma
     lines += [f"To try next: {line}." for line in steps]
     took = costs[analysis.best]
     memory = f"{took['peak_memory_megabytes']:,.0f} MB of memory"
-    trained = "Its features and head take" if is_head(records[analysis.best]) else "Training it once takes"
-    cost = f"{trained} {duration(took['seconds'])} and {memory}."
+    trained = "features and head take" if is_head(records[analysis.best]) else "training takes"
+    cost = f"The best run's {trained} {duration(took['seconds'])} and {memory}."
     opening = " ".join([headline(records, analysis), *leakage_warning(images.splits), cost])
     used = "Use it on photographs of your own:\n\n```\n.venv/bin/classify photo.jpg folder/\n```"
     return [opening, "\n".join(f"- {line}" for line in lines), used]
@@ -226,7 +226,8 @@ def next_steps(
     settings = records[best][0]["settings"]
     per_class = images.splits["original"]["images"] / len(np.unique(outcomes.labels))
     lines = []
-    if len(analysis.distinct()) > 1 and outcomes.seeds < SEEDS:
+    trains = any(not is_head(of_seeds) for of_seeds in records.values())  # a head comes out the same from each seed
+    if trains and len(analysis.distinct()) > 1 and outcomes.seeds < SEEDS:
         lines.append("`study.seeds: [1, 2, 3]`, since fewer seeds cannot show how much of a difference is chance")
     elif analysis.decidable and not np.isfinite(max(analysis.decidable.images.values())):
         lines.append("more of `study.seeds`, since seeds differ more than most techniques do")

@@ -60,7 +60,9 @@ class _Copied:
 
     def log_alone(self, text: str) -> None:
         """Write to the log."""
-        with suppress(OSError):
+        with suppress(
+            OSError, ValueError
+        ):  # ValueError: closed, where who prints at a process's end has kept this stream
             self.log.write(text)
 
     def __getattr__(self, name: str) -> Any:

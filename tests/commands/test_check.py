@@ -158,6 +158,29 @@ def test_a_folder_that_was_fetched_from_may_be_missing(project, capsys):
     assert "../other does not exist; DVC watches it" in lines()[0]
 
 
+def test_a_folder_that_holds_but_a_note_counts_as_missing(project, capsys):
+    """In a colleague's clone Git has brought the note alone: DVC would take that for other images, and fetch these."""
+    note = project / "data/pictures/README.md"
+    note.write_text("Put your images here.\n", encoding="utf-8")
+    set_params(project, dataset__source="folder")
+    lock = "schema: '2.0'\nstages:\n  fetch:\n    deps:\n    - path: data/pictures\n      nfiles: {}\n"
+    (project / "dvc.lock").write_text(lock.format(0), encoding="utf-8")
+    main()
+    assert note.exists()
+    (project / "dvc.lock").write_text(lock.format(2), encoding="utf-8")
+    assert "data/pictures has no images; `make pull` brings what was made of it" in lines()[0]
+    (project / "data/raw").mkdir()
+    set_params(project, dataset__source="synthetic")
+    main()
+    assert note.exists()  # other sources take nothing from it
+    capsys.readouterr()
+    set_params(project, dataset__source="folder")
+    main()
+    shown = capsys.readouterr()
+    assert (shown.out, note.parent.exists()) == ("--allow-missing\n", False)
+    assert "data/pictures has no images here: the study goes on with data/raw" in shown.err
+
+
 def test_files_at_which_dvc_would_stop_are_named(project):
     """DVC opens all that is in the folder: at a pipe it would wait for ever, at a link to nothing it gives up."""
     (project / "data/pictures/crow").mkdir()

@@ -45,6 +45,14 @@ def test_what_stages_print_is_kept_in_order(monkeypatch, capsys):
     assert seconds_of_stages() == {"fetch": 0, "prepare": 0}
 
 
+def test_who_keeps_the_stream_may_print_at_the_very_end(monkeypatch, capsys):
+    """As colorama does on a terminal, when the log is closed."""
+    kept = []
+    stage(monkeypatch, "fetch", lambda: kept.append(sys.stdout))
+    print("reset", file=kept[0])
+    assert capsys.readouterr().out == "reset\n"
+
+
 def test_why_a_stage_failed_is_kept_and_counts_for_no_time(monkeypatch):
     """A person who comes back finds it there."""
 
