@@ -109,9 +109,7 @@ def test_pictures_given_to_dvc_survive_a_clean(project):
 def test_make_ends_with_the_answer_and_the_table_of_results():
     """And none of the report's other tables."""
     lines = [line.strip().removeprefix("@echo && ") for line in (ROOT / "Makefile").read_text("utf-8").splitlines()]
-    answer, table = (
-        run("sh", "-c", line.replace("$$", "$"), folder=ROOT) for line in lines if line.startswith("sed ")
-    )
+    answer, table = (run("sh", "-c", line.replace("$$", "$"), folder=ROOT) for line in lines if line.startswith("sed "))
     assert answer.startswith("The ")
     assert "*" not in answer
     report = (ROOT / "metrics/report.md").read_text("utf-8")

@@ -95,11 +95,11 @@ def left_out_lines(left_out: LeftOut) -> list[str]:
         ),
     ):
         kept = sum(row["dropped"] != "True" for row in rows)
-        advice = f"they make scores too good: look at data/duplicates.csv; {key}" if kept else "nothing is left to do"
+        advice = f"these make scores too good; {key}" if kept else "where an image has two classes, one is wrong"
         if rows:
             lines.append(
-                f"{kind} duplicates of an image in another split or class: {len(rows):,}. {len(rows) - kept:,} were"
-                f" dropped, {kept:,} stay: {advice}."
+                f"{kind} duplicates of an image in another split or class: {len(rows):,}, of which"
+                f" {len(rows) - kept:,} dropped and {kept:,} left. data/duplicates.csv lists them; {advice}."
             )
     return lines
 
