@@ -28,7 +28,7 @@ LINES_ELSEWHERE = {
 FOLLOWED = {  # lines, so that none is lost
     "README.md": 8,
     "docs/guides/classify-and-export.md": 8,
-    "docs/guides/compare-studies.md": 17,
+    "docs/guides/compare-studies.md": 16,
 }
 BLOCK = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 COMMAND = re.compile(r"(make|dvc|git|python|classify|source|export|PET_\w+=\S+ (?:make|torchrun))\b")
