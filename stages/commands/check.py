@@ -3,13 +3,14 @@
 import difflib
 import sys
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, NonNegativeInt, create_model
 
 from stages import augment, fetch, prepare, report
+from stages.commands.dvc import dvc_output
 from stages.commands.estimate import Size, images_in, largest_pixels, warnings_about
 from stages.datasets.common.folders import CIRCLE, access_error, unwatched, walk_with_errors
 from stages.networks.common.contract import NetworkDefinition, network_named, network_names
@@ -45,8 +46,8 @@ def main() -> None:
     """Read every section through its schema, look at networks and files; raise one UserError with all mistakes.
 
     What a kill has left of dvc.lock and of DVC's list of locked paths is mended first, for DVC would stop at it. Where
-    all is well, what is left in data/ and dvc.lock of runs that the study no longer names is removed, and options that
-    `dvc repro` needs are printed.
+    all is well, what is left in data/ of runs that the study no longer names is removed, and from dvc.lock what cannot
+    come back without running, and options that `dvc repro` needs are printed.
     """
     mend_locked_paths()
     if mended := mend_lock_file():
@@ -65,7 +66,8 @@ def main() -> None:
         raise UserError(*dict.fromkeys(lines))
     stages, params = read_yaml(PIPELINE)["stages"], read_yaml(PARAMS)
     remove_leftovers(stages, params)
-    forget_stages(partial(left_in_study, stages, params))
+    locked, folder = cache(lambda: read_yaml(LOCK)["stages"]), cache(lambda: Path(dvc_output("cache", "dir").strip()))
+    forget_stages(lambda name: left_in_study(stages, params, name) or is_in_cache(locked()[name], folder()))
     if left := time_left(names := stage_names(stages, params), seconds_of_stages()):
         print(f"{len(names)} stages: {left} if all of them run, going by their last times here", file=sys.stderr)
     watched = Path(read_section("dataset.folder.path", str))
@@ -74,6 +76,12 @@ def main() -> None:
     if options := repro_options():
         pass_over(watched)
         print(*options)
+
+
+def is_in_cache(locked: dict[str, Any], folder: Path) -> bool:
+    """Say whether DVC's cache has all that dvc.lock has of a stage: put back into the study, it need not run."""
+    digests = [out["md5"] for out in locked.get("outs", [])]
+    return all((folder / "files/md5" / digest[:2] / digest[2:]).exists() for digest in digests)
 
 
 def repro_options() -> list[str]:

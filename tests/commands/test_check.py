@@ -8,6 +8,7 @@ from shutil import copy
 import pytest
 
 from helpers.projects import ROOT, set_params
+from stages.commands import check
 from stages.commands.check import main
 from stages.networks.common.contract import network_names
 from stages.runtime.errors import UserError
@@ -179,6 +180,20 @@ def test_a_folder_that_holds_but_a_note_counts_as_missing(project, capsys):
     shown = capsys.readouterr()
     assert (shown.out, note.parent.exists()) == ("--allow-missing\n", False)
     assert "data/pictures has no images here: the study goes on with data/raw" in shown.err
+
+
+def test_a_stage_that_has_left_the_study_leaves_dvc_lock_where_the_cache_lacks_its_outputs(project, monkeypatch):
+    """As the default study's in a clone for images of one's own; what the cache has comes back without running."""
+    (project / "cache/files/md5/ab").mkdir(parents=True)
+    (project / "cache/files/md5/ab/cd.dir").write_text("[]", encoding="utf-8")
+    monkeypatch.setattr(check, "dvc_output", lambda *_: f"{project / 'cache'}\n")
+    entry = "  {}:\n    cmd: x\n    outs:\n    - path: data/settings\n      md5: {}\n"
+    names = {"configure": "beef", "train@old-default-original-1": "beef", "train@new-default-original-1": "abcd.dir"}
+    entries = [entry.format(name, digest) for name, digest in names.items()]
+    (project / "dvc.lock").write_text("schema: '2.0'\nstages:\n" + "".join(entries), encoding="utf-8")
+    main()
+    kept = (project / "dvc.lock").read_text(encoding="utf-8")
+    assert [name for name in names if f"  {name}:" in kept] == ["configure", "train@new-default-original-1"]
 
 
 def test_files_at_which_dvc_would_stop_are_named(project):
