@@ -3,8 +3,8 @@
     python -m experiments.pretrained_heads CUB_200_2011-20classes.tgz CUB_200_2011-128px.tgz:all tiny-imagenet-20.tar
 
 Each archive is a study of its own, of efficientnet_lite0 alone, default and tuned, on original images, from three
-seeds, which here are three ways to part the images into folds. `:all` takes all classes of the birds' archive, else
-the first 20 count. Timed are the first `dvc repro`, and the next with another `head_shrinkage`. Writes
+seeds, which here are three ways to part the images into folds. `:all` takes all classes of the birds' archive, `:9`
+the first nine; else the first 20 count. Timed are the first `dvc repro`, and the next with another `head_shrinkage`. Writes
 experiments/results/pretrained_heads.json, of which docs/results.md is made.
 """
 
@@ -59,7 +59,7 @@ def study_of(archive: str, classes: str, **settings: object) -> Iterator[Path]:
     with TemporaryDirectory(prefix="study.") as temporary:
         folder = Path(temporary)
         copy_project(folder)
-        set_params(folder, **source_settings(archive, folder, classes or 20))
+        set_params(folder, **source_settings(archive, folder, int(classes) if classes.isdigit() else classes or 20))
         set_params(folder, study__networks=[NETWORK], study__data=["original"], **settings)
         yield folder
 
