@@ -3,8 +3,8 @@
     python -m experiments.pretrained_heads CUB_200_2011-20classes.tgz CUB_200_2011-128px.tgz:all tiny-imagenet-20.tar
 
 Each archive is a study of its own, of efficientnet_lite0 alone, default and tuned, on original images, from three
-seeds, which here are three ways to part the images into folds. `:all` takes all classes of the birds' archive, `:9`
-the first nine; else the first 20 count. Timed are the first `dvc repro`, and the next with another `head_shrinkage`. Writes
+seeds, which here are three ways to part the images into folds. `:all` takes all classes of an archive, `:9` the first
+nine; else the first 20 count. Timed are the first `dvc repro`, and the next with another `head_shrinkage`. Writes
 experiments/results/pretrained_heads.json, of which docs/results.md is made.
 """
 
