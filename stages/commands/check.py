@@ -27,7 +27,7 @@ from stages.runtime.study_log import seconds_of_stages
 from stages.runtime.yaml_files import read_yaml
 
 LOCK, RAW = Path("dvc.lock"), Path("data/raw")
-NOTE = "README.md"  # in data/pictures; .dvcignore has it
+NOTE = Path("data/pictures/README.md")  # Git has it, and .dvcignore
 USUAL_INPUT = 224  # pixels a side, of networks that ImageNet has trained
 LARGEST_NETWORK = 28_000_000  # parameters: of those in stages/networks, ConvNeXt-Tiny's
 SCHEMAS: dict[str, Any] = {
@@ -101,13 +101,13 @@ def is_without_images(path: Path) -> bool:
     """Say whether the source is missing, or a folder that holds but the note that Git has of it."""
     if not path.exists() or read_section("dataset.source", str) != "folder":
         return not path.exists()
-    return path.is_dir() and [file.name for file in path.iterdir()] == [NOTE]
+    return path == NOTE.parent and list(path.iterdir()) == [NOTE]
 
 
 def pass_over(path: Path) -> None:
     """Take away a folder that holds but a note: DVC passes over what is missing, and runs fetch where files differ."""
     if path.is_dir():
-        (path / NOTE).unlink()
+        NOTE.unlink()
         path.rmdir()
     print(f"warning: {path} has no images here: the study goes on with data/raw", file=sys.stderr)
 

@@ -77,7 +77,7 @@ def main(revision: str = "") -> None:
     studies = {HERE: here, revision: there}
     print(described(studies))
     if count := different_labels(here.records, there.records):
-        print(f"\n{count:,} test labels differ: both studies are judged by those here.")
+        print(f"\nTest labels that differ: {count:,}. Both studies are judged by those here.")
         there = there._replace(records=relabelled(there.records, here.records))
     if not same_images(here.records, there.records):
         print(f"\n{OTHER_IMAGES}")

@@ -182,6 +182,19 @@ def test_a_folder_that_holds_but_a_note_counts_as_missing(project, capsys):
     assert "data/pictures has no images here: the study goes on with data/raw" in shown.err
 
 
+def test_a_note_in_a_folder_of_ones_own_is_left_alone(project):
+    """Git brings back the one in data/pictures; nobody brings back a person's."""
+    note = project / "mine/README.md"
+    note.parent.mkdir()
+    note.write_text("My notes", encoding="utf-8")
+    (project / "data/raw").mkdir()
+    set_params(project, dataset__source="folder", dataset__folder__path="mine")
+    lock = "schema: '2.0'\nstages:\n  fetch:\n    deps:\n    - path: mine\n      nfiles: 2\n"
+    (project / "dvc.lock").write_text(lock, encoding="utf-8")
+    main()
+    assert note.read_text(encoding="utf-8") == "My notes"
+
+
 def test_a_stage_that_has_left_the_study_leaves_dvc_lock_where_the_cache_lacks_its_outputs(project, monkeypatch):
     """As the default study's in a clone for images of one's own; what the cache has comes back without running."""
     (project / "cache/files/md5/ab").mkdir(parents=True)

@@ -132,7 +132,7 @@ def test_after_labels_were_mended_both_studies_are_judged_by_the_mended_ones(pro
         write_json(file, record | {"labels": " ".join(labels), "predicted": " ".join(predicted)})
     main("main")
     said = capsys.readouterr().out
-    assert "100 test labels differ: both studies are judged by those here." in said
+    assert "Test labels that differ: 100. Both studies are judged by those here." in said
     assert "The test images are the same: differences are paired." in said
     lines = {line.split()[1]: line for line in said.splitlines() if line.startswith("| ")}
     assert "the same" in lines["own_cnn-default-augmented"]
