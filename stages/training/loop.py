@@ -23,7 +23,7 @@ from stages.training.history import Epoch, best_epoch, stops_early
 from stages.training.losses import training_loss
 from stages.training.online_augmentation import Batch, augmented_batch
 from stages.training.resume import Progress, resume, save
-from stages.training.state import Task, TrainingState, new_training_state, train_mode
+from stages.training.state import Task, TrainingState, compile_kernels, new_training_state, train_mode
 
 STEPS_BETWEEN_POSTFIXES = 10
 DIVERGENCE_FACTOR = 100  # times the loss of guessing
@@ -58,6 +58,7 @@ def fit(
     state, epochs = new_training_state(task), task.config.settings.epochs
     progress = (checkpoint and resume(checkpoint, state)) or Progress()
     done = len(progress.history)
+    compile_kernels(state, task)
     start, diverged, images = time.perf_counter() - progress.seconds, False, task.images_per_epoch()
     with tqdm(
         total=epochs * images,

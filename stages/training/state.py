@@ -1,5 +1,6 @@
 """A network in training: what learns, at which rate, and what is kept of it."""
 
+import copy
 import math
 from typing import Any, NamedTuple
 
@@ -125,3 +126,17 @@ def train_mode(model: nn.Module, *, keep_statistics: bool = False) -> None:
         is_frozen = bool(weights) and not any(weight.requires_grad for weight in weights)
         if is_frozen or (keep_statistics and isinstance(module, nn.modules.batchnorm._BatchNorm)):
             module.eval()
+
+
+def compile_kernels(state: TrainingState, task: Task) -> None:
+    """Train and ask a copy of the network for one step: a kernel is compiled when it is first called.
+
+    That takes seconds, once on a machine, which are no part of what the first of its trainings takes. The network and
+    torch's stream of random numbers stay as they were.
+    """
+    trial, (images, _) = copy.deepcopy(state.model), task.training.batch(slice(0, 2))
+    with torch.random.fork_rng(), device.mixed_precision():
+        train_mode(trial, keep_statistics=task.config.settings.weights != "none")
+        trial(images).float().sum().backward()
+        with torch.inference_mode():
+            trial.eval()(images)

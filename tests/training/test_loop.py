@@ -75,6 +75,19 @@ def test_randomness_drawn_elsewhere_changes_nothing():
     assert bits(trained(settings(epochs=1)).model) == first
 
 
+def test_what_is_compiled_at_the_first_call_is_no_part_of_the_time(monkeypatch):
+    """The first call takes a hundred seconds by a clock that nothing else moves; the training takes none."""
+    clock = [0.0]
+    monkeypatch.setattr(loop.time, "perf_counter", lambda: clock[0])
+
+    def compiled_at_first(_, features):
+        clock[0] = 100.0
+        return features
+
+    monkeypatch.setattr(torch.nn.Dropout, "forward", compiled_at_first)
+    assert trained(settings(epochs=1)).seconds == 0.0
+
+
 def test_a_last_batch_of_one_image_can_be_trained():
     """33 images in batches of 8 leave one, from which batch normalisation could not learn."""
     assert len(trained(settings(epochs=1), count=33).history) == 1
