@@ -24,6 +24,8 @@ def main(network: str, images: str) -> None:
             count = write_features(folder, runner, f"data/{images}", start.image_size, copies_alone=copies)
             timing = {"seconds": round(time.perf_counter() - began, 3), "images": count}
         else:
+            reason = "no run takes these images" if start.frozen else f"{network} is not frozen"
+            print(f"nothing to compute: {reason}")
             write_no_features(folder, f"data/{images}")
     write_json(f"data/features/{network}/{images}.json", timing)
 

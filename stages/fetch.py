@@ -12,7 +12,8 @@ from pydantic import AfterValidator, NonNegativeInt, create_model
 from stages import datasets
 from stages.datasets.common.archives import Limits
 from stages.datasets.common.selection import Classes, MaxImages, Selection
-from stages.images.raw_folder import SMALL_CLASSES, files_by_class
+from stages.images.raw_folder import SMALL_CLASSES, SPLIT_FOLDERS, files_by_class
+from stages.images.shards import SPLITS
 from stages.runtime.command import run_stage
 from stages.runtime.config import Section, read_section
 from stages.runtime.files import atomic_folder, write_csv
@@ -50,7 +51,7 @@ def summary(folder: Path) -> list[str]:
     more = [f"{len(classes) - len(shown)} more"] if len(classes) > len(shown) else []
     if more and len(set(classes.values())) == 1:
         shown, more = [f"{classes.most_common(1)[0][1]:,}"], []
-    counts = ", ".join(f"{split} {count:,}".strip() for split, count in splits.items())
+    counts = ", ".join(f"{split and SPLITS[SPLIT_FOLDERS[split]]} {count:,}".strip() for split, count in splits.items())
     lines = [f"fetched {len(classes)} classes; files: {counts}", f"files of each class: {', '.join(shown + more)}"]
     return [printable(line) for line in lines]
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from stages.inspection import near_pairs
 from stages.inspection.doubtful import DoubtfulLabel, find_doubtful_labels
 from stages.inspection.image_features import (
-    SPLITS,
+    SPLIT_NAMES,
     TEST,
     FeatureTable,
     Heads,
@@ -26,7 +26,7 @@ from stages.networks.common.weights import required_metadata
 from stages.reporting.records import Records, best_run, records_of_study
 from stages.runtime.command import run_stage
 from stages.runtime.config import read_section
-from stages.runtime.files import atomic_folder, write_csv, write_json
+from stages.runtime.files import atomic_folder, read_json, write_csv, write_json
 from stages.runtime.runs import referred
 from stages.runtime.seeding import stream
 from stages.runtime.study import Study
@@ -56,10 +56,13 @@ def main() -> None:
             settings = HeadSettings(metadata.settings["head_power"], metadata.settings["head_shrinkage"])
             views = table.views(flip_tta=frozen and metadata.settings["flip_tta"])
             probabilities, heads = out_of_fold_probabilities(table, views, settings, study.seeds[0])
-            listed = find_doubtful_labels(probabilities, table.labels)
+            confirmed = set(read_json("data/composition.json")["confirmed_labels"])
+            doubted = find_doubtful_labels(probabilities, table.labels)
+            listed = [each for each in doubted if table.paths[each.row] not in confirmed]
             doubtful = [doubt_row(table, doubt) for doubt in listed]
             found = {"run": run, "frozen": frozen, "images": counted(table.splits)}
             found["doubtful"] = counted(table.splits[[each.row for each in listed]])
+            found["confirmed"] = len(confirmed)
             found |= curve_of(table, views, heads) | pairs_of(table, probabilities)
             shown = [each["file"] for each in doubtful[:SHOWN_DOUBTS]]
             write_thumbnails(folder, {*shown, *paths_in(found)})
@@ -78,7 +81,7 @@ def chosen_run(records: Records, study: Study) -> tuple[str, bool]:
 
 def counted(splits: NDArray[np.int64]) -> dict[str, int]:
     """Return how many images of each split there are."""
-    return {name: int((splits == number).sum()) for number, name in enumerate(SPLITS)}
+    return {name: int((splits == number).sum()) for number, name in enumerate(SPLIT_NAMES)}
 
 
 def doubt_row(table: FeatureTable, doubt: DoubtfulLabel) -> dict[str, Any]:
@@ -86,7 +89,7 @@ def doubt_row(table: FeatureTable, doubt: DoubtfulLabel) -> dict[str, Any]:
     names = table.class_names
     return {
         "file": table.paths[doubt.row],
-        "split": SPLITS[table.splits[doubt.row]],
+        "split": SPLIT_NAMES[table.splits[doubt.row]],
         "given": names[table.labels[doubt.row]],
         "likelier": names[doubt.likelier],
         "probability": f"{doubt.probability:.4f}",
@@ -134,7 +137,7 @@ def described(table: FeatureTable, pairs: Sequence[near_pairs.Pair]) -> list[dic
             "images": [
                 {
                     "file": table.paths[row],
-                    "split": SPLITS[table.splits[row]],
+                    "split": SPLIT_NAMES[table.splits[row]],
                     "class": table.class_names[table.labels[row]],
                 }
                 for row in (pair.one, pair.other)

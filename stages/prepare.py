@@ -17,7 +17,7 @@ from stages.datasets.splits.splitting import SPLITS, ImageFile, SplitSettings, o
 from stages.images import shards
 from stages.images.perceptual_hash import MAX_DISTANCE, perceptual_hash
 from stages.images.preparation import PIXEL_LIMIT, Preparation
-from stages.images.raw_folder import BAD_FILES, SMALL_CLASSES, fetch_table
+from stages.images.raw_folder import BAD_FILES, LABELS, SMALL_CLASSES, fetch_table
 from stages.images.reading import INTERPOLATION, FitMode, UnreadableImage, load, width_and_height
 from stages.images.shards import Row, ShardWriter, class_names, read_rows, row_count
 from stages.images.white_level import find_white_level
@@ -176,7 +176,8 @@ def composition(
 ) -> dict[str, Any]:
     """Return how many images each split has and where they come from, what was white, and the classes left out.
 
-    Of validation and test also the share of images that look like one that is trained on: it makes scores lie.
+    Of validation and test also the share of images that look like one that is trained on: it makes scores lie. And
+    whose labels a person has confirmed.
     """
     splits: dict[str, dict[str, Any]] = {
         name: {"origin": origin, "images": row_count(f"data/{name}")} for name, origin in origins(RAW, settings).items()
@@ -189,6 +190,7 @@ def composition(
         "image_size": preparation.image_size,
         "left_out_classes": {row["class"]: int(row["images"]) for row in fetch_table(RAW, SMALL_CLASSES)},
         "splits": splits,
+        "confirmed_labels": [row["file"] for row in fetch_table(RAW, LABELS) if row.get("confirmed")],
     }
 
 

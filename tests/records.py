@@ -80,7 +80,7 @@ def write_data(names: Sequence[str] = NAMES) -> None:
     Path("data/duplicates.csv").write_text("file,same_as,kind,distance,leak,dropped\n", encoding="utf-8")
     origins = {"original": "the source's own train/", "validation": "15 % of it", "test": "the source's own test/"}
     splits = {name: {"origin": origin, "images": 1200} for name, origin in origins.items()}
-    write_json("data/composition.json", {"left_out_classes": {}, "splits": splits})
+    write_json("data/composition.json", {"left_out_classes": {}, "splits": splits, "confirmed_labels": []})
     for split in splits:
         with ShardWriter(Path(f"data/{split}"), names) as writer:
             for label in range(len(names)):
@@ -108,10 +108,10 @@ def write_insight(names: Sequence[str] = NAMES) -> None:
     image = [{"file": file, "split": "test", "class": name} for file, name in zip(files[1:3], names, strict=True)]
     pair = {"similarity": 0.5, "images": image}
     points = [(10, [0.5, 0.6]), (20, [0.6, 0.7]), (40, [0.75])]
-    counts = {"original": 2, "validation": 0, "test": 2}
+    counts = {"training": 2, "validation": 0, "test": 2}
     found = {
-        "run": "resnet50-tuned-augmented-1", "frozen": True,
-        "images": counts, "doubtful": counts | {"original": 1, "test": 0},
+        "run": "resnet50-tuned-augmented-1", "frozen": True, "confirmed": 0,
+        "images": counts, "doubtful": counts | {"training": 1, "test": 0},
         "curve": {
             "points": [{"images": images, "accuracy": accuracy} for images, accuracy in points],
             "prediction": {"images": 80, "accuracy": 0.8, "low": 0.76, "high": 0.83},
@@ -121,13 +121,13 @@ def write_insight(names: Sequence[str] = NAMES) -> None:
         "confused": [{"one": names[0], "other": names[1], "times": 7, "pairs": [pair]}],
     }  # fmt: skip
     write_json("data/insight/insight.json", found)
-    doubt = [files[0], "original", names[0], names[1], 0.01, 0.9]
+    doubt = [files[0], "training", names[0], names[1], 0.01, 0.9]
     write_csv("data/doubtful.csv", COLUMNS, [dict(zip(COLUMNS, doubt, strict=True))])
     pq.write_table(pa.table({"file": files, "image": [GREY] * 4}), "data/insight/images.parquet")
     places = {
         "file": files,
         "label": [0, 0, 1, 1],
-        "split": ["original", "test", "original", "test"],
+        "split": ["training", "test", "training", "test"],
         "x": [0.0, 1, 1, 0],
     }
     places |= {"y": [0.5, 1, 0, 1], "doubtful": [True, False, False, False], "image": [GREY, GREY, GREY, None]}

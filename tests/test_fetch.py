@@ -204,7 +204,7 @@ def test_names_that_hold_a_splits_word_are_splits(folder_source, names, capsys):
     fetch.main()
     assert {name.split("/")[0] for name in fetched(folder_source)} == {"train", "val", "test"}
     assert capsys.readouterr().out == (
-        "fetched 2 classes; files: test 3, train 3, val 3\nfiles of each class: crow 3, jay 6\n"
+        "fetched 2 classes; files: test 3, training 3, validation 3\nfiles of each class: crow 3, jay 6\n"
     )
 
 

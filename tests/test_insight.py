@@ -31,7 +31,7 @@ def test_a_frozen_backbone_is_asked_first(study_copy):
     assert (found["run"], found["frozen"]) == ("efficientnet_lite0-default-original-1", True)
     assert sum(found["images"].values()) == 36
     assert pq.read_table("data/insight/map.parquet").num_rows == 36
-    assert found["curve"]["prediction"]["images"] == 2 * (found["images"]["original"] + found["images"]["validation"])
+    assert found["curve"]["prediction"]["images"] == 2 * (found["images"]["training"] + found["images"]["validation"])
     assert read_csv("data/doubtful.csv") == []
     first = digests()
     insight.main()

@@ -1,8 +1,8 @@
 """Make a table of all images, the doubtful ones first, in which a person decides on their labels: `make labels`.
 
-In the column decision stands keep, `change to` and a class, or remove. The table takes effect once a person has put it
-into the folder of images and named it in `dataset.folder.labels`. Until then DVC, which watches that folder, sees no
-change.
+In the column decision a person writes keep, `change to` and a class, or remove; a label that is kept is doubted no
+more. The table takes effect once it lies in the folder of images and `dataset.folder.labels` names it. Until then DVC,
+which watches that folder, sees no change.
 """
 
 import shlex
@@ -14,7 +14,7 @@ from stages.datasets.common.folders import SourceFile, is_image_name, walk_with_
 from stages.datasets.common.label_tables import CHANGE, KEEP, REMOVE, files_in_table
 from stages.datasets.common.layouts import files_in_folders, top_folder
 from stages.datasets.folder import Settings
-from stages.images.shards import read_rows
+from stages.images.shards import SPLITS, read_rows
 from stages.prepare import PrepareSettings
 from stages.runtime.command import run_stage
 from stages.runtime.config import read_section
@@ -22,8 +22,8 @@ from stages.runtime.errors import UserError
 from stages.runtime.files import read_csv, write_csv
 
 TABLE = Path("data/decided-labels.csv")
+TRAINING = SPLITS["original"]
 COLUMNS = ["file", "label", "decision", "likelier", "probability", "split", "group"]
-SPLITS = {"original": "train", "validation": "val", "test": "test"}  # folders of shards, and words of the table
 
 
 def main() -> None:
@@ -57,11 +57,11 @@ def table_rows(folder: Path, labels: str, doubtful: list[dict[str, str]]) -> Ite
         if target not in found:
             raise UserError(f"{folder} has changed since data/doubtful.csv was made: {target} is gone; run `dvc repro`")
         file, doubt = found[target], doubts.get(target, {})
-        split, group = prepared.get(target, ("train", ""))
+        split, group = prepared.get(target, (TRAINING, ""))
         yield {
             "file": file.path.relative_to(folder).as_posix(),
             "label": file.class_name,
-            "decision": KEEP if target in prepared else REMOVE,
+            "decision": REMOVE if target not in prepared else KEEP if file.confirmed else "",
             "likelier": doubt.get("likelier", ""),
             "probability": doubt.get("probability", ""),
             "split": split,
@@ -70,7 +70,7 @@ def table_rows(folder: Path, labels: str, doubtful: list[dict[str, str]]) -> Ite
     known = {file.path for file in found.values()}
     for path, _ in walk_with_errors(folder):
         if is_image_name(path) and path not in known:  # an earlier decision was to remove it
-            yield {"file": path.relative_to(folder).as_posix(), "decision": REMOVE, "split": "train"}
+            yield {"file": path.relative_to(folder).as_posix(), "decision": REMOVE, "split": TRAINING}
 
 
 def source_files(folder: Path, labels: str) -> list[SourceFile]:

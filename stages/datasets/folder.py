@@ -102,8 +102,13 @@ def _copy_chosen(here: Path, settings: Settings, selection: Selection, folder: P
     chosen = list(_chosen_files(files, wanted, selection))
     _copy(chosen, folder)
     if settings.labels != "none":
-        rows = ([file.target, file.class_name, file.split, file.group] for file in chosen if file.class_name)
-        write_csv(folder / LABELS, LABEL_COLUMNS, (dict(zip(LABEL_COLUMNS, row, strict=True)) for row in rows))
+        write_csv(folder / LABELS, LABEL_COLUMNS, (label_row(file) for file in chosen if file.class_name))
+
+
+def label_row(file: SourceFile) -> dict[str, object]:
+    """Return what data/raw/labels.csv says of a file."""
+    confirmed = "yes" if file.confirmed else ""
+    return dict(zip(LABEL_COLUMNS, [file.target, file.class_name, file.split, file.group, confirmed], strict=True))
 
 
 def _chosen_classes(

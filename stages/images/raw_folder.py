@@ -6,10 +6,11 @@ from pathlib import Path
 
 from stages.runtime.files import read_csv
 
-SPLIT_FOLDERS = {"train", "val", "test"}  # on top, where the source has splits of its own
+# on top, where the source has splits of its own: the folders of shards that their images go to
+SPLIT_FOLDERS = {"train": "original", "val": "validation", "test": "test"}
 LABELS, BAD_FILES, SMALL_CLASSES = "labels.csv", "bad_files.csv", "small_classes.csv"
 TABLES = (LABELS, BAD_FILES, SMALL_CLASSES)
-LABEL_COLUMNS = ["file", "class", "split", "group"]
+LABEL_COLUMNS = ["file", "class", "split", "group", "confirmed"]
 
 FilesByClass = Mapping[tuple[str, str], list[Path]]  # by the source's own split, or "", and class
 
@@ -17,8 +18,9 @@ FilesByClass = Mapping[tuple[str, str], list[Path]]  # by the source's own split
 def fetch_table(raw: Path, name: str) -> list[dict[str, str]]:
     """Return the rows of one of `TABLES`; none where fetch left none. Files are named from `raw` on.
 
-    labels.csv: each file's class, split and group, where the source has a table that tells them. bad_files.csv: each
-    one's reason and class, "" where it has none. small_classes.csv: each one's class and number of images.
+    labels.csv: each file's class, split and group, where the source has a table that tells them, and yes where a person
+    has confirmed the class. bad_files.csv: each one's reason and class, "" where it has none. small_classes.csv: each
+    one's class and number of images.
     """
     table = raw / name
     return read_csv(table) if table.exists() else []
@@ -29,7 +31,7 @@ def official_splits(raw: Path) -> set[str]:
     if labels := fetch_table(raw, LABELS):
         return {row["split"] for row in labels} - {""}
     names = {entry.name for entry in raw.iterdir() if entry.is_dir()}
-    return names if "train" in names and len(names) > 1 and names <= SPLIT_FOLDERS else set()
+    return names if "train" in names and len(names) > 1 and names <= SPLIT_FOLDERS.keys() else set()
 
 
 def files_by_class(raw: Path) -> FilesByClass:

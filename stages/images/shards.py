@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from stages.images.preparation import Preparation
 from stages.runtime.errors import UserError
 
+SPLITS = {"original": "training", "validation": "validation", "test": "test"}  # their folders, and what each is for
 ROW_GROUP_BYTES = 4 << 20  # what a reader holds at a time
 SHARD_BYTES = 32 << 20  # small enough that pushes and pulls run side by side, large enough to be few
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from stages.images.shards import class_names, read_rows
+from stages.images.shards import SPLITS, class_names, read_rows
 from stages.networks.common.features import read_features
 from stages.networks.common.runner import decoded_batches, inference_runner
 from stages.networks.common.weights import Metadata
@@ -15,8 +15,8 @@ from stages.runtime.seeding import stream
 from stages.statistics.whitening import Floats
 from stages.training.head import HeadSettings, assigned_folds, cross_validated, fit
 
-SPLITS = ("original", "validation", "test")  # in the order of the rows
-TEST = SPLITS.index("test")
+SPLIT_NAMES = tuple(SPLITS.values())  # in the order of the rows
+TEST = SPLIT_NAMES.index("test")
 MOST_FEATURES, MIXTURES = 4_096, 512
 
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from stages.images.preparation import at_size
 from stages.images.reading import decode, encode
-from stages.images.shards import read_rows
-from stages.inspection.image_features import SPLITS, FeatureTable
+from stages.images.shards import SPLITS, read_rows
+from stages.inspection.image_features import SPLIT_NAMES, FeatureTable
 
 SIDE, QUALITY = 144, 80  # pixels and JPEG quality of an image in a row
 MAP_SIDE, MAP_QUALITY = 48, 50  # of one that appears over the map
@@ -39,7 +39,7 @@ def write_map(
     columns = {
         "file": pa.array(table.paths),
         "label": pa.array(table.labels),
-        "split": pa.array([SPLITS[split] for split in table.splits]),
+        "split": pa.array([SPLIT_NAMES[split] for split in table.splits]),
         "x": pa.array(places[:, 0]),
         "y": pa.array(places[:, 1]),
         "doubtful": pa.array([row in doubtful for row in range(len(table.paths))]),

@@ -4,12 +4,12 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, NonNegativeInt
 
+from stages.images.shards import SPLITS
 from stages.reporting.markdown import escaped, table
 from stages.reporting.records import validated_record
 from stages.runtime.files import read_json
 
 LeftOut = dict[str, list[dict[str, str]]]  # the rows of data/skipped.csv and data/duplicates.csv
-SPLITS = {"original": "training", "validation": "validation", "test": "test"}
 
 
 class Split(BaseModel):

@@ -57,7 +57,7 @@ def doubtful_share(found: Mapping[str, Any]) -> str:
     """Say how many labels are doubted, of training and of test images; "" where nothing looked at them."""
     if not found:
         return ""
-    told = {"training and validation": ("original", "validation"), "test": ("test",)}
+    told = {"training and validation": ("training", "validation"), "test": ("test",)}
     parts = []
     for name, splits in told.items():
         doubted, images = (sum(found[key][split] for split in splits) for key in ("doubtful", "images"))
@@ -79,6 +79,8 @@ def doubtful_section(insight: Insight) -> list[str]:
         " has learned from these labels, so it doubts too few of its training images."
     )
     said = f"Labels that may be wrong: {doubtful_share(found)}. {honest} A doubt is a reason to look, not proof."
+    if found["confirmed"]:
+        said += f" Those that a person has confirmed ({found['confirmed']:,}) are not doubted."
     after = "data/doubtful.csv lists all; `make labels` makes a table to decide on."
     return [
         "## Doubtful labels",

@@ -6,11 +6,11 @@ from typing import Any
 
 from stages.reporting.blocks import Block, PageImage, embedded, html, titled
 from stages.reporting.charts import COLOURS, FREE, MANY_CLASSES, PERCENT, ZOOM, Chart, full_width_chart, tooltip_fields
-from stages.reporting.data_summary import SPLITS
 from stages.reporting.insight import Insight, insight_sections
 
 SHOWN_DOUBTS = 24  # images
-MANY_COLOURS: Chart = {"scheme": "tableau20"}
+TEN = 10  # classes, for which there are colours that are told apart at once
+CHOSEN: Chart = {"name": "chosen", "select": {"type": "point", "fields": ["class"]}, "bind": "legend"}
 
 
 def said(insight: Insight, name: str, *, tables: bool = True) -> Iterator[Block]:
@@ -32,7 +32,7 @@ def doubtful(insight: Insight, names: Sequence[str]) -> Iterator[Block]:
 def doubt_caption(row: Mapping[str, str]) -> str:
     """Return the given and the likelier label of a training or test image."""
     sure = f"{100 * float(row['likelier_probability']):.0f}\u00a0%"
-    return f"given: {row['given']}; likelier: {row['likelier']} ({sure}; {SPLITS[row['split']]})"
+    return f"given: {row['given']}; likelier: {row['likelier']} ({sure}; {row['split']})"
 
 
 def more_images(insight: Insight, names: Sequence[str]) -> Iterator[Block]:
@@ -92,7 +92,8 @@ def photograph_map(insight: Insight, names: Sequence[str]) -> Iterator[Block]:
     yield titled("A map of the photographs")
     described = (
         "Each point is an image; those that the network finds alike lie near each other. Crosses are doubtful labels."
-        " Hover to see an image, turn the wheel to zoom."
+        " Hover to see an image, turn the wheel to zoom"
+        + (", click a class below the map to see it alone." if len(names) <= MANY_CLASSES else ".")
     )
     yield Block(chart=map_chart(insight.places, names), description=described)
 
@@ -102,24 +103,28 @@ def map_chart(places: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Char
     rows = []
     for place in places:
         row = {"x": place["x"], "y": place["y"], "class": names[place["label"]], "doubtful": place["doubtful"]}
-        row |= {"split": SPLITS[place["split"]], "file": place["file"]}
+        row |= {"split": place["split"], "file": place["file"]}
         rows.append(row | ({"image": embedded(place["image"])} if place["image"] else {}))
     rows.sort(key=lambda row: row["doubtful"])  # so that doubtful ones lie on top
     axis: Chart = {"type": "quantitative", "axis": None, "scale": FREE | {"padding": 8}}
     colour: Chart = {"field": "class", "type": "nominal", "title": None}
-    colour["scale"] = {"range": COLOURS} if len(names) <= len(COLOURS) else MANY_COLOURS
+    colour["scale"] = {"range": COLOURS}
+    if len(names) > len(COLOURS):
+        colour["scale"] = {"scheme": "tableau10" if len(names) <= TEN else "tableau20"}
+    params, opacity = [ZOOM, CHOSEN], {"condition": {"param": "chosen", "value": 0.85}, "value": 0.05}
     if len(names) > MANY_CLASSES:
-        colour["legend"] = None
+        colour["legend"], params, opacity = None, [ZOOM], {"value": 0.85}
     fields = [{"field": name, "type": "nominal"} for name in ("class", "split", "file", "image")]
     shapes: Chart = {"domain": [False, True], "range": ["circle", "cross"]}
     return full_width_chart(
         rows,
-        params=[ZOOM],
-        mark={"type": "point", "filled": True, "opacity": 0.85, "clip": True},
+        params=params,
+        mark={"type": "point", "filled": True, "clip": True},
         encoding={
             "x": axis | {"field": "x"},
             "y": axis | {"field": "y"},
             "color": colour,
+            "opacity": opacity,
             "shape": {"field": "doubtful", "type": "nominal", "scale": shapes, "legend": None},
             "size": {"condition": {"test": "datum.doubtful", "value": 110}, "value": 24},
             "tooltip": fields,
@@ -148,7 +153,7 @@ def confused(insight: Insight, names: Sequence[str]) -> Iterator[Block]:
 def paired(insight: Insight, pairs: Sequence[Mapping[str, Any]]) -> list[PageImage]:
     """Return the images of pairs, two and two."""
     return [
-        PageImage(embedded(insight.images[one["file"]]), f"{one['class']} ({SPLITS[one['split']]})", file=one["file"])
+        PageImage(embedded(insight.images[one["file"]]), f"{one['class']} ({one['split']})", file=one["file"])
         for pair in pairs
         for one in pair["images"]
     ]

@@ -9,13 +9,13 @@ import numpy as np
 import vl_convert
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from stages.images.shards import SPLITS
 from stages.reporting import charts, search_charts
 from stages.reporting.analysis import Analysis
 from stages.reporting.blocks import Block, PageImage, breakable, embedded, html, titled
 from stages.reporting.calibration import FEWEST_A_POINT, reliability
 from stages.reporting.comparisons import NOT_TESTED, Change, confusion_of, is_head
 from stages.reporting.costs import Costs
-from stages.reporting.data_summary import SPLITS
 from stages.reporting.insight import Insight
 from stages.reporting.insight_page import INSIGHT_SECTIONS
 from stages.reporting.markdown import duration, network_name

@@ -90,6 +90,8 @@ def results_note(records: Records, analysis: Analysis) -> str:
         said += " Images that belong together (of one group, or near duplicates) count together."
     if outcomes.seeds > 1:
         said += " The deviation is that between seeds."
+        if any(map(is_head, records.values())):
+            said += " A frozen network's head is fitted without random draws, so that its seeds agree on every image."
     if outcomes.weights is not None:
         said += " Classes are unequal, so runs are ranked by balanced accuracy, in which each class counts the same."
     said += " The loss is that of the probabilities that `classify` gives."

@@ -14,7 +14,8 @@ from tests.study import commit
 def keep(folder: Path, name: str, accuracy: float | None, **values: object) -> None:
     """Commit a study with these settings, of a network that named so many rightly, as DVC keeps an experiment."""
     set_params(folder, **values)
-    reached = {"default": {"original": {"accuracy": 0.1}, "augmented": {"accuracy": accuracy}}}
+    of_original = {"accuracy": 0.75, "balanced_accuracy": 0.25}
+    reached = {"default": {"original": of_original, "augmented": {"accuracy": accuracy}}}
     write_json(folder / "metrics/metrics.json", {"own_cnn": reached, "resnet50": reached} if accuracy else {})
     commit(folder)
     run("git", "update-ref", f"refs/exps/12/{'34' * 19}/{name}", "HEAD", folder=folder)
@@ -32,17 +33,18 @@ def study(project) -> Path:
 
 
 def test_what_differs_and_what_came_of_it_stand_in_a_row(study, capsys):
-    """Of the commit first; of each network the best; a study that has not ended has no number."""
+    """Of the commit first; of each network the best run; where the best run hides it, the run that changed most."""
     keep(study, "bolder-loon", 0.625, augment__hue=30)
     keep(study, "grown-emu", None, augment__hue=0)
     main()
     rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
     assert rows == [
-        "| experiment  | settings       | own_cnn | resnet50 |",
-        "| ----------- | -------------- | ------: | -------: |",
-        "| main        | augment.hue=10 |  50.0 % |        – |",
-        "| bolder-loon | augment.hue=30 |  62.5 % |   62.5 % |",
-        "| grown-emu   | augment.hue=0  |       – |        – |",
+        "| experiment  | settings                                     | own_cnn | resnet50 |",
+        "| ----------- | -------------------------------------------- | ------: | -------: |",
+        "| main        | augment.hue=10                               |  50.0 % |        – |",
+        "| bolder-loon | augment.hue=30                               |  62.5 % |   62.5 % |",
+        "|             | most changed: own_cnn-default-original -25.0 |         |          |",
+        "| grown-emu   | augment.hue=0                                |       – |        – |",
     ]
 
 

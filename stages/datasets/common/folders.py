@@ -29,6 +29,7 @@ class SourceFile(NamedTuple):
     class_name: str = ""  # "": of no class
     group: str = ""
     error: str = ""
+    confirmed: bool = False  # a person has decided on its label
 
 
 def is_hidden(path: Path) -> bool:

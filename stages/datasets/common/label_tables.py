@@ -59,6 +59,11 @@ class Line(NamedTuple):
         """Whether the image is to be left out."""
         return self.decision.casefold() == REMOVE
 
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether a person has looked at the label, and kept or changed it."""
+        return self.decision.casefold() == KEEP
+
 
 def files_in_table(here: Path, name: str, source: Path) -> tuple[list[SourceFile], dict[str, list[str]]]:
     """Return a file for each row and for each image without one, and the names of the classes of each split.
@@ -265,4 +270,4 @@ def _source_file(line: Line, path: Path, target: PurePosixPath, table: Path) -> 
     error = access_error(path) or ("a folder, no file" if path.is_dir() else "")
     if not (path.exists() or path.is_symlink()):
         error = f"{where} names it, but there is no such file"
-    return SourceFile(path, target, split_named(line.split), line.label, line.group, error)
+    return SourceFile(path, target, split_named(line.split), line.label, line.group, error, line.is_confirmed)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from pydantic import Field
 
 from stages.datasets.splits.groups import GroupBy, Member, check_groups, group_names, split_by_group
-from stages.images.raw_folder import LABELS, FilesByClass, fetch_table, files_by_class, official_splits
+from stages.images.raw_folder import LABELS, SPLIT_FOLDERS, FilesByClass, fetch_table, files_by_class, official_splits
 from stages.runtime.config import Section
 from stages.runtime.errors import UserError
 from stages.runtime.seeding import derived_seed
@@ -14,7 +14,6 @@ from stages.runtime.seeding import derived_seed
 # Folders below data/; `original` is what networks train on. The test set comes first: of two images that are alike,
 # the later is the copy
 SPLITS = ("test", "validation", "original")
-OFFICIAL_SPLITS = {"train": "original", "val": "validation", "test": "test"}  # folders of data/raw
 FIXED = ("val", "test")  # of these, all that the source has stay as they are
 
 
@@ -60,7 +59,7 @@ def _split_by_class(raw: Path, files: FilesByClass, settings: SplitSettings, see
         # in one order whether the source fixes the split or not: a table of the same splits gives the same bytes
         shuffled = sorted(paths, key=lambda path: derived_seed(seed, "split", path.relative_to(raw).as_posix()))
         if own in FIXED:
-            found += [ImageFile(path, name, OFFICIAL_SPLITS[own]) for path in shuffled]
+            found += [ImageFile(path, name, SPLIT_FOLDERS[own]) for path in shuffled]
             continue
         test = 0 if "test" in official else _share(len(paths), settings.test_fraction)
         validation = 0 if "val" in official else _share(len(paths) - test, settings.validation_fraction)
@@ -84,7 +83,7 @@ def _split_by_group(raw: Path, files: FilesByClass, settings: SplitSettings, see
     }
     of_table = {raw / row["file"]: row["group"] for row in fetch_table(raw, LABELS)}
     groups = group_names(list(members), settings.group_by, of_table)
-    splits = {member: OFFICIAL_SPLITS[own] for member, own in members.items() if own in FIXED}
+    splits = {member: SPLIT_FOLDERS[own] for member, own in members.items() if own in FIXED}
     test = 0 if "test" in official else settings.test_fraction
     validation = 0 if "val" in official else (1 - test) * settings.validation_fraction
     fractions = {"test": test, "validation": validation, "original": 1 - test - validation}
@@ -108,8 +107,8 @@ def origins(raw: Path, settings: SplitSettings) -> dict[str, str]:
         "validation": f"{100 * settings.validation_fraction:.3g} % of {rest} (prepare.validation_fraction)",
         "original": f"the rest of {source}",
     }
-    fixed = official if len(official) == len(OFFICIAL_SPLITS) else official & set(FIXED)
-    return drawn | {OFFICIAL_SPLITS[name]: own.format(name) for name in fixed}
+    fixed = official if len(official) == len(SPLIT_FOLDERS) else official & set(FIXED)
+    return drawn | {SPLIT_FOLDERS[name]: own.format(name) for name in fixed}
 
 
 def _below_class(path: PurePath, own: str, name: str) -> str:

@@ -128,7 +128,7 @@ def test_a_split_that_a_table_tells_is_called_so(tmp_path):
     """Its folders are ours, not the source's."""
     raw(tmp_path, train=2, test=1)
     rows = [
-        [path.relative_to(tmp_path), path.parts[-2], path.parts[-3], ""] for path in sorted(tmp_path.rglob("*.png"))
+        [path.relative_to(tmp_path), path.parts[-2], path.parts[-3], "", ""] for path in sorted(tmp_path.rglob("*.png"))
     ]
     write_csv(tmp_path / LABELS, LABEL_COLUMNS, (dict(zip(LABEL_COLUMNS, row, strict=True)) for row in rows))
     assert origins(tmp_path, SETTINGS)["test"] == "what the source's table calls test"
