@@ -81,8 +81,10 @@ def headline(records: Records, analysis: Analysis) -> str:
     ]
     sentence = "; ".join([said, ", ".join(others)]) if others else said
     doubt = ""
-    if any(key.network != first for key in analysis.contenders):
-        doubt = " These test images cannot tell which of them is better."
+    level = {first, *(key.network for key in analysis.contenders)}
+    if len(level) > 1:
+        names = [f"the {network_name(network)}" for network in best_of_network if network in level]
+        doubt = f" These test images cannot tell which is better: {', '.join(names[:-1])} or {names[-1]}."
     if analysis.corrected.low <= analysis.commonest:
         doubt += " That is not surely better than " + baseline(analysis) + "."
     return f"**{sentence}.**{doubt}"

@@ -130,7 +130,7 @@ def map_chart(places: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Char
             "tooltip": fields,
         },
         height=520,
-        config={"legend": {"orient": "bottom", "columns": 3, "labelLimit": 150}},
+        config={"legend": {"orient": "bottom", "columns": 3, "labelLimit": 180}},
     )
 
 

@@ -9,6 +9,8 @@ STATE: Chart = {
     "title": None,
     "scale": {"domain": ["complete", "pruned"], "range": ["circle", "cross"]},
 }
+# of an axis of logarithms the language rounds to one digit, so that 10 becomes 1e+1; what it leaves out stays so
+PLAIN_NUMBER = "datum.label && format(datum.value, '~g')"
 TOLD = ("trial", "state", "loss", "settings")  # of a trial under the pointer
 
 
@@ -71,7 +73,7 @@ def _slice(rows: Rows, number: int) -> Chart:
     if not any(isinstance(value, str) for value in values):
         log = min(values) > 0 and max(values) >= MANY_TIMES * min(values)
         scale = FREE | {"nice": False, "padding": 10} | ({"type": "log"} if log else {})
-        x |= {"type": "quantitative", "scale": scale, "axis": {"tickCount": 4, "format": "~g"}}
+        x |= {"type": "quantitative", "scale": scale, "axis": {"tickCount": 4, "labelExpr": PLAIN_NUMBER}}
     marked: Chart = {"param": "hovered", "empty": False}
     return {
         "name": f"slice_{number}",

@@ -69,6 +69,15 @@ def test_a_head_has_no_epochs(study):
     assert "Learning curves" not in Content(PAGE.read_text(encoding="utf-8")).text()
 
 
+def test_networks_that_test_images_cannot_tell_apart_are_named(study):
+    """Not the third, which is surely worse."""
+    assert "cannot tell" not in reported().partition("## Results")[0]
+    set_params(study, study__networks=["own_cnn", "resnet50", "efficientnet_lite0"])
+    write_network(33)
+    write_run(Run("resnet50", "default", "original", 1), 4)
+    assert "These test images cannot tell which is better: the EfficientNet-Lite0 or the own CNN." in reported()
+
+
 def test_a_head_runs_no_race_of_epochs(study):
     """One fitted to ResNet50's features says nothing of how many epochs ResNet50 needs."""
     set_params(study, study__networks=["resnet50", "own_cnn"])
