@@ -124,7 +124,8 @@ def test_the_report_opens_with_the_answer(runs):
     opening = reported().partition("| split")[0]
     for said in (
         "# Report **The own CNN names 8 of 10 images correctly; the ResNet50 as many.** These test images cannot",
-        " tell which is better: the own CNN or the ResNet50. The best run's training takes 1 min 00 s and 1,000 MB of memory.",
+        " tell which is better: the own CNN or the ResNet50.",
+        " The best run's training takes 1 min 00 s and 1,000 MB of memory.",
         "- Accuracy: the best of 8 runs, own_cnn-tuned-augmented, has an accuracy of 7",
         "on 40 test images (of these trained networks; corrected for being the best of several)",
         " It must beat always naming the commonest class (50.0 %).",
