@@ -75,9 +75,11 @@ bench: $(FOR_TESTS) ## Measure everything against what a user would take instead
 	@python -m benchmarks all
 
 images: repository install ## Give data/pictures to DVC: colleagues who pull have them, and so has `dvc exp run --temp`
+	@ls data/pictures 2>&1 | grep -qvx -e README.md -e 'ls: .*' || \
+		{ echo "error: data/pictures has no images to give to DVC; those of another folder stay where they are" >&2; exit 1; }
 	@git rm -q --ignore-unmatch data/pictures/README.md
 	@dvc add -q data/pictures
-	@git add data/pictures.dvc data/.gitignore && echo "data/pictures.dvc stands for them in Git now: git commit"
+	@git add data/pictures.dvc data/.gitignore && echo "data/pictures.dvc stands for them in Git now, in the place of data/pictures/README.md: git commit"
 
 weights: install ## Keep a run's weights to start another study from: make weights RUN=own_cnn-tuned-augmented-1 NAME=birds
 	@python -m stages.commands.keep_weights "$(RUN)" "$(NAME)"

@@ -23,6 +23,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 PAGE = Path("data/report/index.html")
 WIDTHS, SCHEMES = (360, 768, 1440), ("light", "dark")
 WIDTH = 1100  # pixels of the page that docs/ show
+TALLEST = 8_000  # pixels that Chromium draws at a time; what lies beyond twice as many stays empty
 
 
 def main(folder: Path, everything: bool) -> None:
@@ -37,12 +38,13 @@ def main(folder: Path, everything: bool) -> None:
             return
         for width in WIDTHS:
             for scheme in SCHEMES:
-                (folder / f"page-{width}-{scheme}.png").write_bytes(image(driver, width, scheme))
+                image(driver, width, scheme).save(folder / f"page-{width}-{scheme}.png")
+                print(folder / f"page-{width}-{scheme}.png")
 
 
-def write_small(path: Path, png: bytes) -> None:
+def write_small(path: Path, shown: Image.Image) -> None:
     """Write an image in 256 colours, for whoever clones the project."""
-    Image.open(BytesIO(png)).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+    shown.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 @contextmanager
@@ -59,8 +61,8 @@ def browser() -> Iterator[webdriver.Chrome]:
         driver.quit()
 
 
-def image(driver: webdriver.Chrome, width: int, scheme: str, part: tuple[str, int] | None = None) -> bytes:
-    """Return the page at a width as PNG: all of it, or from an element on so many pixels of it."""
+def image(driver: webdriver.Chrome, width: int, scheme: str, part: tuple[str, int] | None = None) -> Image.Image:
+    """Return the page at a width: all of it, or from an element on so many pixels of it."""
     size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < min(WIDTHS[1:])}
     wanted = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
@@ -70,11 +72,14 @@ def image(driver: webdriver.Chrome, width: int, scheme: str, part: tuple[str, in
     WebDriverWait(driver, 60).until(lambda one: one.execute_script(drawn) == scheme)
     element, height = part or ("header", driver.execute_script("return document.documentElement.scrollHeight"))
     top = driver.execute_script("return document.querySelector(arguments[0]).offsetTop", element)
-    clip = {"x": 0, "y": top, "width": width, "height": height, "scale": 1}
-    taken = driver.execute_cdp_cmd(
-        "Page.captureScreenshot", {"format": "png", "captureBeyondViewport": True, "clip": clip}
-    )
-    return b64decode(taken["data"])
+    whole = Image.new("RGB", (width, height))
+    for below in range(0, height, TALLEST):
+        clip = {"x": 0, "y": top + below, "width": width, "height": min(TALLEST, height - below), "scale": 1}
+        taken = driver.execute_cdp_cmd(
+            "Page.captureScreenshot", {"format": "png", "captureBeyondViewport": True, "clip": clip}
+        )
+        whole.paste(Image.open(BytesIO(b64decode(taken["data"]))), (0, below))
+    return whole
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import cv2
 from pydantic import Field, NonNegativeInt
 
 from stages.datasets.splits.duplicates import COLUMNS, DuplicateFinder, Policy
-from stages.datasets.splits.splitting import SPLITS, ImageFile, SplitSettings, origins, split
+from stages.datasets.splits.splitting import TEST_FIRST, ImageFile, SplitSettings, origins, split
 from stages.images import shards
 from stages.images.perceptual_hash import MAX_DISTANCE, perceptual_hash
 from stages.images.preparation import PIXEL_LIMIT, Preparation
@@ -67,7 +67,7 @@ def main() -> None:
     preparation = preparation_for([file.path for file in files if file.path not in unreadable], settings)
     duplicates = DuplicateFinder(settings.duplicates, settings.near_duplicate_distance)
     with ExitStack() as stack:
-        folders = {name: stack.enter_context(atomic_folder(f"data/{name}")) for name in SPLITS}
+        folders = {name: stack.enter_context(atomic_folder(f"data/{name}")) for name in TEST_FIRST}
         skipped = of_no_class + write_shards(folders, files, duplicates, preparation, unreadable)
         duplicates.find_near()
         check(files, skipped, duplicates, settings)

@@ -78,7 +78,11 @@ def write_data(names: Sequence[str] = NAMES) -> None:
     Path("data").mkdir(exist_ok=True)
     Path("data/skipped.csv").write_text("file,reason\n", encoding="utf-8")
     Path("data/duplicates.csv").write_text("file,same_as,kind,distance,leak,dropped\n", encoding="utf-8")
-    origins = {"original": "the source's own train/", "validation": "15 % of it", "test": "the source's own test/"}
+    origins = {
+        "original": "the source's own training images",
+        "validation": "15 % of it",
+        "test": "the source's own test images",
+    }
     splits = {name: {"origin": origin, "images": 1200} for name, origin in origins.items()}
     write_json("data/composition.json", {"left_out_classes": {}, "splits": splits, "confirmed_labels": []})
     for split in splits:

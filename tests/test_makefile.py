@@ -106,6 +106,17 @@ def test_pictures_given_to_dvc_survive_a_clean(project):
     assert sorted(map(str, files)) == ["crow/000.png", "crow/001.png", "jay/000.png", "jay/001.png"]
 
 
+def test_without_pictures_there_is_nothing_to_give(project):
+    """Where photographs lie in another folder, `make images` says so and leaves the note, and Git, as they are."""
+    run(*MAKE, "repository", folder=project)
+    before = run("git", "status", "--short", folder=project)
+    refused = subprocess.run([*MAKE, "repository", "images"], cwd=project, capture_output=True, text=True, check=False)
+    assert refused.returncode != 0
+    assert "error: data/pictures has no images to give to DVC; those of another folder stay" in refused.stderr
+    assert (project / "data/pictures/README.md").exists()
+    assert run("git", "status", "--short", folder=project) == before
+
+
 def test_make_ends_with_the_answer_and_the_table_of_results():
     """And none of the report's other tables."""
     lines = [line.strip().removeprefix("@echo && ") for line in (ROOT / "Makefile").read_text("utf-8").splitlines()]

@@ -77,7 +77,7 @@ def test_it_writes_defaults_choice_and_trials(images, takes_second):
     assert {name: tuned[name] for name in default.keys() - SEARCHED} == {
         name: default[name] for name in default.keys() - SEARCHED
     }
-    assert [trial["trial"] for trial in trials] == [str(number) for number in range(10)]
+    assert [trial["trial"] for trial in trials] == [str(number) for number in range(1, 11)]
     assert not Path("data/checkpoints/tune-own_cnn").exists()
 
 

@@ -56,8 +56,9 @@ def classify(words: list[str]) -> int:
     parser = _parser("classify", "Say what photographs show. `classify export --help` writes the network to a file.")
     parser.add_argument("photographs", nargs="*", help="files, and folders with files")
     parser.add_argument("--top", type=int, default=3, help="how many classes to name (3)")
-    parser.add_argument("--json", dest="kind", action="store_const", const="json", help="an object a line")
-    parser.add_argument("--csv", dest="kind", action="store_const", const="csv", help="a row for each class named")
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument("--json", dest="kind", action="store_const", const="json", help="an object a line")
+    kind.add_argument("--csv", dest="kind", action="store_const", const="csv", help="a row for each class named")
     parser.add_argument("--none-of-these", action="store_true", help="say which are unlike anything it learned from")
     parser.add_argument(
         "--explain",
@@ -70,6 +71,8 @@ def classify(words: list[str]) -> int:
         parser.error("--top must be 1 or more")
     if not options.photographs:
         parser.error("name photographs or folders to classify")
+    if options.explain and options.explain.resolve() in [Path(each).resolve() for each in options.photographs]:
+        parser.error(f"--explain {options.explain}: another folder than that of the photographs, please")
     from stages.prediction.inputs import files_in  # what follows takes a moment to import: not for --help
 
     files = files_in(options.photographs)
@@ -110,7 +113,7 @@ def _answer(files: dict[str, str], weights: Path, options: argparse.Namespace, e
     sys.stdout.flush()
     if explainer:
         print(
-            f"explained in {explained_to}: what spoke for the class, and the training images most like it",
+            f"explained in {options.explain}: what spoke for the class, and the training images most like it",
             file=sys.stderr,
         )
     if unreadable:
@@ -170,8 +173,9 @@ def weights_file(options: argparse.Namespace) -> Path:
     if same := referred(file.parent):
         run, file = same, Path(f"data/trained/{same}/weights.safetensors")
     if not file.is_file():
-        there = sorted(path.parent.name for path in Path("data/trained").glob("*/weights.safetensors"))
-        raise UserError(f"{file} does not exist; trained are: {', '.join(there) or 'none here, run `make`'}")
+        trained = sorted(path.parent.name for path in Path("data/trained").glob("*/weights.safetensors"))
+        there = ", ".join(trained) or "none here"
+        raise UserError(f"{file} does not exist; trained are: {there}; `make` makes it, or brings it from DVC's cache")
     _refuse_other_weights(run, file)
     return file
 

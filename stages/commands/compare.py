@@ -177,18 +177,18 @@ def side_by_side(here: FinishedStudy, there: FinishedStudy, name: str) -> str:
     columns, note = [one.measure, HERE, name], "No run is in both studies."
     rows = [[str(key), *(each.get(key, "–") for each in shown)] for key in keys]
     if both and not same_images(ours, theirs):
-        columns, note = [*columns, "here less that"], "Differences in points, of independent studies."
+        columns, note = [*columns, "difference"], f"Differences in points, {HERE} minus {name}, of independent studies."
         found = {key: formatted(each.gain) for key, each in unpaired(other, one, both).items()}
         rows = [[*row, found.get(key, "–")] for key, row in zip(keys, rows, strict=True)]
     elif both:
         judged = unpaired(other, one, both) if one.seeds != other.seeds else paired(ours, theirs, both)
-        columns = [*columns, "here less that", "here is"]
+        columns = [*columns, "difference", "here is"]
         told = {key: _told(each) for key, each in judged.items()}
         rows = [[*row, *told.get(key, ["–", "–"])] for key, row in zip(keys, rows, strict=True)]
         note = "The test images are the same: differences are paired."
         if one.seeds != other.seeds:
             note = "The numbers of seeds differ: the studies are held for independent of each other."
-        note += " Differences in points; their intervals hold all together."
+        note += f" Differences in points, {HERE} minus {name}; their intervals hold all together."
     return table(columns, rows) + "\n\n" + note
 
 
@@ -208,7 +208,7 @@ def _accuracies(outcomes: Outcomes) -> list[str]:
 
 def _told(judgement: Judgement) -> list[str]:
     same = judgement.verdict == SAME
-    return ["0", "the same"] if same else [formatted(judgement.gain), judgement.verdict_in_words]
+    return ["0", "the same on each image"] if same else [formatted(judgement.gain), judgement.verdict_in_words]
 
 
 def same_images(first: Records, second: Records) -> bool:

@@ -53,10 +53,13 @@ class Explainer:
         bgr = cv2.cvtColor(enlarged, cv2.COLOR_RGB2BGR)
         shown = cv2.addWeighted(bgr, 1 - HEAT_MAP_OPACITY, coloured, HEAT_MAP_OPACITY, 0)
         name, probability = prediction.classes[0]
-        shown = np.concatenate([_captions([f"{name} {100 * probability:.1f} %, by what is yellow"], side), shown])
+        shown = np.concatenate(
+            [_captions([f"{name} {100 * probability:.1f} %; yellow: what spoke for it"], side), shown]
+        )
         if self.training:
             (features,) = self.runner.run(image[None], "features")
             neighbours = self.training.nearest(features)
+            shown = np.concatenate([shown, _captions(["the most similar training images:"], side)])
             shown = np.concatenate([shown, _row([one.image for one in neighbours], side)])
             shown = np.concatenate([shown, _captions([one.class_name for one in neighbours], side)])
         stem = os.fsencode(Path(prediction.path).stem)[:NAME_BYTES].decode(errors="ignore")

@@ -21,7 +21,7 @@ from stages.reporting.comparisons import (
     is_pretrained,
 )
 from stages.reporting.costs import Costs
-from stages.reporting.data_summary import DataSummary
+from stages.reporting.data_summary import DataSummary, learned_by_heads
 from stages.reporting.findings import formatted
 from stages.reporting.insight import Insight, gain_of
 from stages.reporting.markdown import bounds, duration, network_name, percent
@@ -46,8 +46,10 @@ def answer(records: Records, costs: Costs, analysis: Analysis, images: DataSumma
         *worth_lines(analysis),
         *improving_line(records, costs, analysis.best),
     ]
-    steps = doubtful_labels(len(insight.doubtful), images.source)
-    steps += next_steps(records, costs, analysis, images, gain_of(insight.found))
+    doubts = doubtful_labels(len(insight.doubtful), images.source)
+    steps = next_steps(records, costs, analysis, images, gain_of(insight.found))
+    # first where no label was learned: a network doubts much of what it has learned badly
+    steps = doubts + steps if insight.found.get("frozen") else steps + doubts
     lines += [f"To try next: {line}." for line in steps]
     took = costs[analysis.best]
     memory = f"{took['peak_memory_megabytes']:,.0f} MB of memory"
@@ -155,15 +157,16 @@ def decidable_lines(analysis: Analysis) -> list[str]:
         f"{100 * found.smallest_gain:.1f} points" if np.isfinite(found.smallest_gain) else "more points than there are"
     )
     headroom, needed = 1 - analysis.corrected.mean, []
-    for gain in (each for each in GAINS if each <= headroom):
+    for gain in (each for each in GAINS if each <= min(headroom, found.smallest_gain)):
         take = f"about {rounded_up(found.images[gain]):,} test images"
         if not np.isfinite(found.images[gain]):
             take = "more seeds, for images cannot decide it"
             take += f" (about {found.seeds[gain]})" if found.seeds[gain] else ""
         needed.append(f"a gain of {100 * gain:.0f} points takes {take}")
-    said = f"detects a gain of {least} four times out of five, and smaller gains less often"
+    said = f"detects a gain of {least} four times out of five in a typical comparison, and smaller gains less often"
     if found.smallest_gain > headroom:
-        said = f"shows differences of {least} four times out of five; the best run leaves {100 * headroom:.1f} to gain"
+        said = f"shows differences of {least} four times out of five in a typical comparison"
+        said += f"; the best run leaves {100 * headroom:.1f} to gain"
     more = f" To detect smaller ones as often, {' and '.join(needed)}." if needed else ""
     return [f"Such a study ({images:,} test images, {trained} for each run) {said}.{more}"]
 
@@ -211,7 +214,9 @@ def improving_line(records: Records, costs: Costs, best: Configuration) -> list[
 
 def doubtful_labels(count: int, source: str) -> list[str]:
     """Offer a look at the labels that the stage insight doubts; of a folder there is a table to decide on them."""
-    listed = "; `make labels` makes a table to decide on them" if source == "folder" else ", listed below"
+    listed = (
+        "; `make labels` makes a table to decide on them" if source == "folder" else "; data/doubtful.csv lists them"
+    )
     return [f"a look at {counted(count, 'doubtful label')}{listed}"] if count else []
 
 
@@ -226,7 +231,8 @@ def next_steps(
     """Return what is worth a try after what was done, each with its setting; more images by their gain, if known."""
     best, outcomes = analysis.best, analysis.outcomes
     settings = records[best][0]["settings"]
-    per_class = images.splits["original"]["images"] / len(np.unique(outcomes.labels))
+    learned = learned_by_heads(images) if is_head(records[best]) else images.splits["original"]["images"]
+    per_class = learned / len(np.unique(outcomes.labels))
     lines = []
     trains = any(not is_head(of_seeds) for of_seeds in records.values())  # a head comes out the same from each seed
     if trains and len(analysis.distinct()) > 1 and outcomes.seeds < SEEDS:
@@ -275,9 +281,9 @@ def advice_near_perfect(analysis: Analysis) -> list[str]:
     correct = outcomes.correct[outcomes.configurations.index(analysis.best)]
     if not (wrong := round(float((~correct).sum(axis=1).mean()))):
         return []
-    told = [f"a look at the best run's {counted(wrong, 'mistake')}, below: some may be wrong labels"]
+    told = [f"a look at the best run's {counted(wrong, 'mistake')} on the page: some may be wrong labels"]
     if analysis.decidable and analysis.decidable.smallest_gain > 1 - analysis.corrected.mean:
-        told.append(f"more test images, since by {counted(wrong, 'mistake')} no better run can be found")
+        told.append(f"more test images: {counted(wrong, 'mistake')} cannot tell a better run from chance")
     return told
 
 

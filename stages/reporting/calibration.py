@@ -38,7 +38,7 @@ def calibration_section(records: Records, analysis: Analysis) -> list[str]:
         "## Can the probabilities be believed?",
         table(["run", "error", "by chance", "temperature", "scaled error", "by chance"], rows),
         "The calibration error is how far, on average, the stated probability is from the share of correct answers. On"
-        " few images even a network with true probabilities shows some: `by chance` is how much. The"
+        " few images even a network with true probabilities shows some: `by chance` is how much, on average. The"
         f" best run's probabilities, scaled, are {calibration_sentence(records[analysis.best])}. Scaling divides the"
         " logits by the temperature, which is fitted on validation images; above 1, a network was too sure of itself."
         f"{heads} {rejection_sentence(records[analysis.best])}",

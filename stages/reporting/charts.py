@@ -110,7 +110,7 @@ def pareto(rows: Rows, measure: str) -> Chart:
                 "mark": {"type": "point", "filled": True, "size": 110, "opacity": 1},
                 "encoding": {
                     "color": {"field": "network", "type": "nominal", "title": None, "scale": {"range": COLOURS}},
-                    "shape": {"field": "front", "type": "nominal", "title": "beaten by none"},
+                    "shape": {"field": "front", "type": "nominal", "title": "no run beats it"},
                     "tooltip": tooltip_fields(rows),
                 },
             },

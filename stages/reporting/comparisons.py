@@ -170,6 +170,8 @@ def comparisons(records: Records) -> dict[Change, list[Comparison]]:
         for after in pretrained
         if before not in pretrained and before[1:] == after[1:]
     ]
+    if len({(pair.before.network, pair.after.network) for pair in found[PRETRAINED]}) == 1 and len(others) == 1:
+        del found[PRETRAINED]  # the comparison of the two networks says it
     return {change: pairs for change, pairs in found.items() if pairs}
 
 

@@ -97,9 +97,10 @@ def left_out_lines(left_out: LeftOut) -> list[str]:
         kept = sum(row["dropped"] != "True" for row in rows)
         advice = f"these make scores too good; {key}" if kept else "where an image has two classes, one is wrong"
         if rows:
+            first = f"such as {escaped(rows[0]['file'])}, which is {escaped(rows[0]['same_as'])} again"
             lines.append(
                 f"{kind} duplicates of an image in another split or class: {len(rows):,}, of which"
-                f" {len(rows) - kept:,} dropped and {kept:,} left. data/duplicates.csv lists them; {advice}."
+                f" {len(rows) - kept:,} dropped and {kept:,} left, {first}. data/duplicates.csv lists them; {advice}."
             )
     return lines
 

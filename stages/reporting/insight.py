@@ -10,7 +10,7 @@ from stages.reporting.markdown import bounds, escaped, network_name, percent, po
 from stages.runtime.files import read_csv, read_json
 
 LISTED = 10  # rows of a table in report.md
-GAINING = 5  # classes that are named
+GAINING, WORTH_NAMING = 5, 0.005  # classes that are named, and the least gain in probability of such a class
 MANY_SCENES = 0.02  # of the test images, from which on groups are advised
 
 
@@ -81,7 +81,7 @@ def doubtful_section(insight: Insight) -> list[str]:
     said = f"Labels that may be wrong: {doubtful_share(found)}. {honest} A doubt is a reason to look, not proof."
     if found["confirmed"]:
         said += f" Those that a person has confirmed ({found['confirmed']:,}) are not doubted."
-    after = "data/doubtful.csv lists all; `make labels` makes a table to decide on."
+    after = "Files are named as in data/raw. data/doubtful.csv lists all; `make labels` makes a table to decide on."
     return [
         "## Doubtful labels",
         said,
@@ -91,7 +91,7 @@ def doubtful_section(insight: Insight) -> list[str]:
 
 def gain_of(found: Mapping[str, Any]) -> str:
     """Return what twice the images would bring to the head, in points, as an interval; "" where that is not known."""
-    return gain(found["curve"]) if found and found["curve"] else ""
+    return gain(found["curve"]) if found and found["frozen"] and found["curve"] else ""
 
 
 def gain(curve: Mapping[str, Any]) -> str:
@@ -117,7 +117,18 @@ def more_images_section(insight: Insight) -> list[str]:
         for each in curve["points"]
     ]
     drawn = table([*["what learned"] * several, "training images", "test accuracy", "trainings"], rows, left=several)
-    return [heading, *map(curve_sentence, curves, curves.values()), drawn, *gaining_classes(insight.found)]
+    said = [*map(curve_sentence, curves, curves.values()), *learned_before(insight)]
+    return [heading, *said, drawn, *gaining_classes(insight.found)]
+
+
+def learned_before(insight: Insight) -> list[str]:
+    """Warn where the head's features come from a network that has learned from all images."""
+    if not insight.found or insight.found["frozen"]:
+        return []
+    run = insight.found["run"]
+    network = run.split("-")[0]
+    better = f" `report.learning_curve: [{network}]` trains it on parts of them instead." if not insight.trained else ""
+    return [f"{run} has learned from all of these images, so that its head needs few: the curve is too flat.{better}"]
 
 
 def curve_sentence(name: str, curve: Mapping[str, Any]) -> str:
@@ -134,10 +145,10 @@ def curve_sentence(name: str, curve: Mapping[str, Any]) -> str:
 def gaining_classes(found: Mapping[str, Any]) -> list[str]:
     """Name the classes that the head's second half of images has helped most."""
     gains = sorted(found["curve"]["gains"].items(), key=lambda pair: -pair[1]) if found and found["curve"] else []
-    named = [f"{escaped(name)} ({points(gained)})" for name, gained in gains[:GAINING] if gained > 0]
+    named = [f"{escaped(name)} ({points(gained)})" for name, gained in gains[:GAINING] if gained >= WORTH_NAMING]
     best = (
-        "These classes gained most, in the mean probability of the actual class, from the second half of the images,"
-        f" and would gain from more: {', '.join(named)}."
+        "The second half of the images has raised the mean probability of the actual class most for these classes, in"
+        f" percentage points: {', '.join(named)}. They would gain most from more."
     )
     return [best] if named else []
 
@@ -161,7 +172,8 @@ def same_scene_section(found: Mapping[str, Any]) -> list[str]:
     return [
         "## The same scene in two splits",
         f"Pairs of images in different splits that may show one scene, or be crops of one photograph:"
-        f" {scenes['pairs']:,}, of them {scenes['with_test']:,} with a test image.{advice}",
+        f" {scenes['pairs']:,}, of them {scenes['with_test']:,} with a test image."
+        f" Such a pair is a reason to look, not proof.{advice}",
         table(["one", "other", "similarity"], rows[:LISTED], left=2),
     ]
 

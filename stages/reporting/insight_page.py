@@ -39,7 +39,7 @@ def more_images(insight: Insight, names: Sequence[str]) -> Iterator[Block]:
     """Yield accuracy by the number of training images, and how it may go on."""
     curves = insight.curves()
     heading, *parts = insight_sections(insight)["more-images"]
-    count = max(1, len(curves))
+    count = next((at for at, part in enumerate(parts) if part.startswith("|")), len(parts))
     yield Block(text=html("\n\n".join([heading, *parts[:count]])))
     if curves:
         described = "Test accuracy by the number of training images, of each draw and on average; then what to expect."

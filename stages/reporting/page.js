@@ -21,6 +21,7 @@ async function draw() {
     const config = { ...spec.config, background: "transparent" };
     config.legend = { symbolFillColor: "#888", ...config.legend, ...(room < 560 && { orient: "bottom", columns: 1, gradientLength: 120 }) };
     config.font = "system-ui, sans-serif";
+    if (dark) config.axis = { gridColor: "#3b3c44", ...config.axis };
     delete spec.config;
     if (spec.encoding?.y?.axis?.labelLimit && room < 560) spec.encoding.y.axis.labelLimit = 110;
     for (const layer of spec.layer ?? [])

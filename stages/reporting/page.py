@@ -218,7 +218,8 @@ def composition(evidence: Evidence) -> Iterator[Block]:
     yield Block(chart=charts.class_counts(rows, classes_of(evidence.records)), description=description)
     yield Block(images=[PageImage(embedded(encoded), name) for encoded, name in evidence.samples])
     size, best = evidence.records[evidence.analysis.best][0]["settings"]["image_size"], evidence.analysis.best
-    yield Block(text=html(f"Training images as they are stored; {best} sees them at {size} x {size} pixels."))
+    shown = f"Training images of {len(evidence.samples)} classes as they are stored"
+    yield Block(text=html(f"{shown}; {best} sees them at {size} x {size} pixels."))
 
 
 def calibration(evidence: Evidence) -> Iterator[Block]:
@@ -244,7 +245,7 @@ def search(evidence: Evidence) -> Iterator[Block]:
     yield titled("What the search tried")
     if rows := losses({network: trials for network, trials in several.items() if network not in heads}):
         description = (
-            "Scaled loss of every trial on its validation images. Trial 0 is the defaults, the line the best so far;"
+            "Scaled loss of every trial on its validation images. Trial 1 is the defaults, the line the best so far;"
             " a pruned trial was stopped early. Hover to see its settings."
         )
         yield Block(chart=search_charts.search(rows), description=description)

@@ -28,6 +28,8 @@ from stages.reporting.records import Records, classes_of, means, metric_names
 from stages.runtime.study import Configuration
 from stages.statistics.differences import SEEDS
 
+LIKELY = 0.9  # chance of being better from which on there is reason to prefer something
+NAMED = 3  # classes that one is taken for equally often
 # Seconds of training that the reference study reported, on photographs of birds: 20 classes, then 200
 REFERENCE_SECONDS: dict[Configuration, tuple[int | None, int | None]] = {
     Configuration("resnet50", "default", "original"): (177, None),
@@ -91,7 +93,7 @@ def results_note(records: Records, analysis: Analysis) -> str:
     if outcomes.seeds > 1:
         said += " The deviation is that between seeds."
         if any(map(is_head, records.values())):
-            said += " A frozen network's head is fitted without random draws, so that its seeds agree on every image."
+            said += " Seeds of a frozen network's head classify alike: they draw the folds that set its probabilities."
     if outcomes.weights is not None:
         said += " Classes are unequal, so runs are ranked by balanced accuracy, in which each class counts the same."
     said += " The loss is that of the probabilities that `classify` gives."
@@ -113,7 +115,7 @@ def worth_section(costs: Costs, analysis: Analysis) -> list[str]:
     if not judged:
         return []
     if all(each.verdict in (SAME, NOT_TESTED) for each in judged.values()):
-        return ["## What each technique was worth", tuning_line(judged), longer_line(costs)]
+        return ["## What each technique was worth", tuning_line(judged), more_epochs_line(costs), longer_line(costs)]
     over = "seeds and test images" if outcomes.seeds > 1 else "test images"
     what = "techniques" if outcomes.seeds >= SEEDS else "trained networks"
     weights = (
@@ -130,6 +132,7 @@ def worth_section(costs: Costs, analysis: Analysis) -> list[str]:
         " true one is surely less than a point, either way. Pairs of identical runs are left out of means."
         f"{weights}",
         tuning_line(judged),
+        more_epochs_line(costs),
         longer_line(costs),
     ]
 
@@ -183,9 +186,14 @@ def tuning_line(judged: Judged) -> str:
     return (
         "The search chose the tuned hyperparameters without the test images. On"
         f" test images they {said}: {formatted(tuned.gain)} points. Taken alone, without correction for the other"
-        f" comparisons, they are better with a chance of {chance_in_words(tuned.chance)}."
+        f" comparisons, they are better with a chance of {chance_in_words(tuned.chance)}: {preferred(tuned.chance)}."
         + "".join(f" For {name} tuned and default runs are the same." for name in kept)
     )
+
+
+def preferred(chance: float) -> str:
+    """Say which hyperparameters to use where tuned ones are the better ones with a chance."""
+    return "prefer them" if chance >= LIKELY else "prefer the defaults" if chance <= 1 - LIKELY else "either will do"
 
 
 def chance_in_words(chance: float) -> str:
@@ -193,6 +201,18 @@ def chance_in_words(chance: float) -> str:
     if 0.01 <= chance <= 0.99:
         return f"{100 * chance:.0f} %"
     return "over 99 %" if chance > 0.5 else "below 1 %"
+
+
+def more_epochs_line(costs: Costs) -> str:
+    """Say for how many epochs tuned runs trained where default ones trained for another number, "" where none did."""
+    epochs = {(each.network, each.hyperparameters): took["epochs"] for each, took in costs.items()}
+    told = [
+        f"{network} for {tuned:.0f} epochs instead of {before:.0f}"
+        for network in dict.fromkeys(network for network, _ in epochs)
+        if (tuned := epochs.get((network, TUNING.after), 0)) != (before := epochs.get((network, TUNING.before), tuned))
+        and tuned
+    ]
+    return f"The search may change the length of a training: tuned runs trained {', '.join(told)}." if told else ""
 
 
 def longer_line(costs: Costs) -> str:
@@ -262,7 +282,11 @@ def cost_section(records: Records, costs: Costs, analysis: Analysis) -> list[str
         ]
         for configuration, record in ((key, costs[key]) for key in analysis.distinct())
     ]
-    heads = " Heads learn from training and validation images together." if any(map(is_head, records.values())) else ""
+    heads = (
+        " Heads learn from training and validation images together; their images/s are without the features."
+        if any(map(is_head, records.values()))
+        else ""
+    )
     libraries = sorted({record["libraries"] for record in costs.values()})
     return [
         "## Cost",
@@ -279,7 +303,8 @@ def classes_section(records: Records, analysis: Analysis) -> list[str]:
     for label, correct, estimate in reversed(class_estimates(confusion)):
         if correct < (images := confusion[label].sum()):
             others = np.where(np.arange(len(names)) == label, 0, confusion[label])
-            counted = [names[label], names[others.argmax()], f"{correct} of {images}", percent(estimate.mean)]
+            taken_for = ", ".join(names[at] for at in np.flatnonzero(others == others.max())[:NAMED])
+            counted = [names[label], taken_for, f"{correct} of {images}", percent(estimate.mean)]
             rows.append([*counted, bounds(estimate.low, estimate.high)])
     if not rows:
         return []

@@ -32,7 +32,9 @@ def compose(path: Path) -> Node | None:
     try:
         return _composed(str(path), path.read_text(encoding="utf-8"))
     except MarkedYAMLError as error:
-        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        # a key without its colon is found out in the next line
+        mark = error.context_mark if error.context == "while scanning a simple key" else error.problem_mark
+        line = f", line {mark.line + 1}" if mark else ""
         raise UserError(f"{path}{line}: not valid YAML: {error.problem}") from None
     except (ValueError, YAMLError) as error:  # a ValueError: not UTF-8
         raise UserError(f"{path}: not valid YAML: {error}") from None

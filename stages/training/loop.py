@@ -58,6 +58,8 @@ def fit(
     state, epochs = new_training_state(task), task.config.settings.epochs
     progress = (checkpoint and resume(checkpoint, state)) or Progress()
     done = len(progress.history)
+    if done and distributed.is_local_rank_zero():
+        print(f"{description}: goes on after epoch {done} of {epochs}", file=sys.stderr)
     compile_kernels(state, task)
     start, diverged, images = time.perf_counter() - progress.seconds, False, task.images_per_epoch()
     with tqdm(

@@ -93,7 +93,7 @@ def write_trials(path: Path, trials: list[FrozenTrial], defaults: dict[str, Any]
             TRAINED_EPOCHS: trial.user_attrs[REACHED][1],
             **{name: value for name, value in (defaults | trial.user_attrs[CHANGED]).items() if name in names},
         }
-        for number, trial in enumerate(trials)
+        for number, trial in enumerate(trials, start=1)
     ]
     write_csv(path, ["trial", "state", LOSS, TRAINED_EPOCHS, *names], rows)
 

@@ -182,6 +182,19 @@ def test_a_folder_that_holds_but_a_note_counts_as_missing(project, capsys):
     assert "data/pictures has no images here: the study goes on with data/raw" in shown.err
 
 
+def test_an_empty_folder_that_was_fetched_from_is_no_change(project):
+    """As where a disk is not mounted: fetch would take away data/raw, and then find nothing to fetch."""
+    (project / "disk").mkdir()
+    set_params(project, dataset__source="folder", dataset__folder__path="disk")
+    main()  # of a study that was made of nothing yet, fetch tells what is wrong
+    lock = "schema: '2.0'\nstages:\n  fetch:\n    deps:\n    - path: disk\n      nfiles: 1200\n"
+    (project / "dvc.lock").write_text(lock, encoding="utf-8")
+    (line,) = lines()
+    assert line.startswith("params.yaml: dataset.folder.path = disk is empty, and the study was made from 1,200 files")
+    (project / "disk/crow.png").touch()
+    main()
+
+
 def test_a_note_in_a_folder_of_ones_own_is_left_alone(project):
     """Git brings back the one in data/pictures; nobody brings back a person's."""
     note = project / "mine/README.md"

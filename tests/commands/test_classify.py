@@ -126,6 +126,19 @@ def test_nothing_to_answer_is_an_error_of_its_own(at_study, tmp_path, monkeypatc
     assert (code, err) == (2, f"error: no images in {tmp_path}\n")
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--json", "--csv"], "argument --csv: not allowed with argument --json"),
+        (["--explain", f"{JAYS}/../jay"], "another folder than that of the photographs"),
+    ],
+)
+def test_options_that_contradict_are_refused(at_study, monkeypatch, capsys, words, message):
+    """Two forms at once; and explanations among the photographs, which the next call would answer as well."""
+    code, _, err = said(monkeypatch, capsys, JAYS, *words)
+    assert (code, message in err) == (2, True), err
+
+
 def test_what_does_not_exist_is_said_with_what_does(at_study, tmp_path, monkeypatch, capsys):
     """Of runs, of weights, of a study."""
     photograph = next(Path(JAYS).iterdir()).resolve()
@@ -193,7 +206,7 @@ def test_an_explanation_is_an_image_for_each_answer(at_study, tmp_path, monkeypa
     images = sorted((tmp_path / "seen").iterdir())
     assert len(images) == 12
     with Image.open(images[0]) as image:
-        assert (image.format, image.size) == ("PNG", (384, 552))
+        assert (image.format, image.size) == ("PNG", (384, 572))
         assert np.asarray(image)[:20].any(axis=(0, 2)).sum() > 30  # letters
         assert np.asarray(image)[532:].any(axis=(0, 2)).sum() > 30  # letters
 

@@ -85,7 +85,7 @@ def test_both_studies_stand_side_by_side(studies, capsys):
     assert "better" not in said.partition("run both studies on the same images.")[2]
     assert [cell.strip() for cell in lines["resnet50-default-original"].split("|")[3:5]] == ["–"] * 2
     assert said.index("The test images differ, so none of the two studies is better") < said.index("| setting")
-    assert "Differences in points, of independent studies." in said
+    assert "Differences in points, here minus birds-200, of independent studies." in said
     assert [cell.strip() for cell in lines["study.seeds"].split("|")[2:4]] == ["[1, 2, 3]", "[1]"]
     assert "widens: not tested\nit takes own_cnn and resnet50 in both studies" in said
 
@@ -109,7 +109,7 @@ def test_the_same_test_images_are_compared_in_pairs(project, capsys):
     main("main")
     said = capsys.readouterr().out
     assert "The test images are the same: differences are paired." in said
-    assert said.count("|              0 | the same |") == 2
+    assert said.count("|          0 | the same on each image |") == 2
     assert "| training.epochs |" in said
     assert "widens" not in said
     finish(project, 20, {"own_cnn": 800, "resnet50": 600}, published=False)
@@ -147,7 +147,7 @@ def test_runs_that_name_each_image_alike_are_the_same(project, capsys):
     for file in Path("metrics/runs").iterdir():
         write_json(file, read_json(file) | {"weights_sha256": "of other weights", "loss": 2.0})
     main("main")
-    assert "|              0 | the same |" in capsys.readouterr().out
+    assert "|          0 | the same on each image |" in capsys.readouterr().out
 
 
 def test_other_numbers_of_seeds_are_compared_without_pairs(project, capsys):

@@ -89,7 +89,7 @@ def test_heads_learn_from_two_splits(study):
     """Which is said where images are counted, and where no head takes part nowhere."""
     text = reported()
     assert "Heads of frozen networks learn from training and validation images together, 2,400 in all" in text
-    assert "Heads learn from training and validation images together." in text.partition("## Cost")[2]
+    assert "Heads learn from training and validation images together; their images/s" in text.partition("## Cost")[2]
     assert "The temperature of a head is 1" in text
     set_params(study, study__networks=["own_cnn"])
     assert "head" not in reported().lower()
@@ -128,10 +128,10 @@ def test_where_nearly_all_is_correct_the_mistakes_are_worth_a_look(study):
     """And more test images, where no better run could be told; where all is correct, nothing is."""
     write_head(38)
     text = reported()
-    assert "- To try next: a look at the best run's 2 mistakes, below: some may be wrong labels." in text
-    assert "- To try next: more test images, since by 2 mistakes no better run can be found." in text
+    assert "- To try next: a look at the best run's 2 mistakes on the page: some may be wrong labels." in text
+    assert "- To try next: more test images: 2 mistakes cannot tell a better run from chance." in text
     write_head(39)
-    assert "a look at the best run's 1 mistake, below" in reported()
+    assert "a look at the best run's 1 mistake on the page" in reported()
     write_head(40)
     assert "mistakes" not in reported().partition("## Results")[0]
 

@@ -34,7 +34,7 @@ def test_the_report_says_what_was_found(looked_at):
     """How many labels are doubted, what twice the images bring, which scenes stand in two splits, what is confused."""
     report.main()
     text = " ".join(Path("metrics/report.md").read_text(encoding="utf-8").split())
-    assert "- To try next: a look at 1 doubtful label, listed below." in text
+    assert "- To try next: a look at 1 doubtful label; data/doubtful.csv lists them." in text
     assert doubtful_labels(2, "folder") == [
         "a look at 2 doubtful labels; `make labels` makes a table to decide on them"
     ]
@@ -42,9 +42,12 @@ def test_the_report_says_what_was_found(looked_at):
     assert "| crow/1.jpg | crow | jay | 1.0 % |" in text
     assert "**Twice the photographs would change the accuracy by +1.0 to +8.0 points.** A head" in text
     assert "alone, has 75.0 % with all images. With 80 to learn from, 80.0 % (76.0–83.0) is expected" in text
-    assert "would gain from more: jay (+25.0)." in text
+    assert "in percentage points: jay (+25.0). They would gain most from more." in text
     assert "| 10 | 55.0 % | 2 |" in text  # one curve's table does not name it in each row
-    assert "be crops of one photograph: 1, of them 1 with a test image. Where so many show one scene" in text
+    assert (
+        "be crops of one photograph: 1, of them 1 with a test image. Such a pair is a reason to look, not proof. Where so"
+        in text
+    )
     assert "| crow | jay | 7 |" in text
     card = " ".join(Path("metrics/model-card.md").read_text(encoding="utf-8").split())
     assert "Doubtful labels: 1 of 2 training and validation images (50.0 %)" in card
@@ -111,7 +114,19 @@ def test_a_network_that_was_trained_on_parts_stands_beside_the_head(looked_at, l
 def test_features_that_learned_from_the_labels_are_called_so(looked_at):
     """A reader must know that training images are doubted too seldom then."""
     write_json(FOUND, read_json(FOUND) | {"frozen": False})
-    assert "has learned from these labels" in insight_sections(read_insight())["doubtful"][1]
+    sections = insight_sections(read_insight())
+    assert "has learned from these labels" in sections["doubtful"][1]
+    said = (
+        "resnet50-tuned-augmented-1 has learned from all of these images, so that its head needs few: the curve is too"
+    )
+    assert (
+        f"{said} flat. `report.learning_curve: [resnet50]` trains it on parts of them instead."
+        in sections["more-images"]
+    )
+    report.main()
+    answer = " ".join(Path("metrics/report.md").read_text(encoding="utf-8").partition("## Results")[0].split())
+    assert answer.index("doubtful label") > answer.index("`study.seeds")
+    assert "would gain" not in answer
 
 
 def test_too_few_images_have_no_curve(looked_at):

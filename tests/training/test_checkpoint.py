@@ -48,13 +48,14 @@ def train(checkpoint: Checkpoint | None, until: int | None = None, **changes: ob
     ("epoch", "changes"),
     [(1, {}), (3, {"ema_epochs": 0}), (2, {"freeze": "backbone"}), (3, {"optimizer": "muon"}), (1, BALANCED | PATIENT)],
 )
-def test_a_resumed_training_ends_in_the_bits_of_one_that_was_not_interrupted(epoch, changes):
+def test_a_resumed_training_ends_in_the_bits_of_one_that_was_not_interrupted(epoch, changes, capsys):
     """It goes on after the last finished epoch, with the same weights, moments, learning rate and random draws."""
     whole, _ = train(None, **changes)
     with pytest.raises(PulledPlugError):
         train(Checkpoint("run", "fingerprint"), until=epoch, **changes)
     resumed, ran = train(Checkpoint("run", "fingerprint"), **changes)
     assert ran == list(range(epoch + 1, 5))
+    assert f"test: goes on after epoch {epoch} of 4\n" in capsys.readouterr().err
     assert bits(resumed.model) == bits(whole.model)
     assert resumed.history == whole.history
 

@@ -21,6 +21,7 @@ PAGES_ELSEWHERE = {
 LINES_ELSEWHERE = {
     "make test": "this is it",
     "git clone": "the study here is one",
+    "git remote": "the study here has nowhere to push to",
     "make images": "test_makefile.py",
     "source ": "PATH leads to the environment already",
     **dict.fromkeys(["dvc remote", 'git commit -m "Share', "dvc push", "git pull"], "test_sharing.py, with servers"),

@@ -85,6 +85,7 @@ def files_in_table(here: Path, name: str, source: Path) -> tuple[list[SourceFile
     if mistakes := _mistakes(lines, paths, table.parent):
         raise UserError(*(f"{source / name}, {mistake}" for mistake in mistakes))
     index.print_guesses(source / name)
+    _print_decisions(lines, source / name)
     named = {path: line for line, path in paths.items() if isinstance(path, Path)}
     others = {
         path: error or f"{table.name} has no row for it: add one, which may say {REMOVE} in a column decision"
@@ -195,6 +196,13 @@ class _Index:
             path, file = next(iter(self.guesses.items()))
             within = str(file.relative_to(self.table.parent))
             print(f"{table}: {len(self.guesses)} names stand for files, such as {str(path)!r} for {within!r}")
+
+
+def _print_decisions(lines: list[Line], table: Path) -> None:
+    """Say how many labels a person has confirmed, as they are or changed, and how many images are left out."""
+    confirmed, removed = (sum(getattr(line, name) for line in lines) for name in ("is_confirmed", "removed"))
+    if confirmed or removed:
+        print(f"{table}: {confirmed:,} labels confirmed or changed, {removed:,} images removed")
 
 
 def _mistakes(lines: list[Line], paths: Mapping[Line, Path | list[Path]], folder: Path) -> list[str]:

@@ -1,5 +1,6 @@
 """Which of a source's classes and images take part: `dataset.classes` and the limits of images per class."""
 
+import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
@@ -35,6 +36,12 @@ def _classes(value: Any) -> Any:
     elif value != "all" and (not isinstance(value, int) or isinstance(value, bool) or value < 2):
         raise ValueError(ALLOWED)
     return value
+
+
+def _missing_class(name: str, names: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, names, n=1)
+    meant = f"; did you mean {close[0]!r}?" if close else ""
+    return f"params.yaml: dataset.classes names {name!r}, which the source lacks{meant}"
 
 
 Classes = Annotated[Literal["all"] | int | list[str], BeforeValidator(_classes)]
@@ -86,9 +93,7 @@ class Selection:
         known = {normalize("NFC", name): name for name in names}  # params.yaml may compose accents otherwise
         wanted = {name: known.get(normalize("NFC", name)) for name in natural_order(self.classes)}
         if missing := [name for name, found in wanted.items() if found is None]:
-            raise UserError(
-                *(f"params.yaml: dataset.classes names {name!r}, which the source lacks" for name in missing)
-            )
+            raise UserError(*(_missing_class(name, names) for name in missing))
         return natural_order(found for found in wanted.values() if found is not None)
 
     def first_images(self, files: Iterable[Path]) -> Sequence[Path]:

@@ -7,13 +7,12 @@ from pydantic import Field
 
 from stages.datasets.splits.groups import GroupBy, Member, check_groups, group_names, split_by_group
 from stages.images.raw_folder import LABELS, SPLIT_FOLDERS, FilesByClass, fetch_table, files_by_class, official_splits
+from stages.images.shards import SPLITS
 from stages.runtime.config import Section
 from stages.runtime.errors import UserError
 from stages.runtime.seeding import derived_seed
 
-# Folders below data/; `original` is what networks train on. The test set comes first: of two images that are alike,
-# the later is the copy
-SPLITS = ("test", "validation", "original")
+TEST_FIRST = tuple(reversed(SPLITS))  # of two images that are alike, the later is the copy
 FIXED = ("val", "test")  # of these, all that the source has stay as they are
 
 
@@ -50,7 +49,7 @@ def split(raw: Path, settings: SplitSettings, seed: int) -> list[ImageFile]:
     files = files_by_class(raw)
     by_group = settings.group_by != "none" or any(row["group"] for row in fetch_table(raw, LABELS))
     found = (_split_by_group if by_group else _split_by_class)(raw, files, settings, seed)
-    return sorted(found, key=lambda file: SPLITS.index(file.split))
+    return sorted(found, key=lambda file: TEST_FIRST.index(file.split))
 
 
 def _split_by_class(raw: Path, files: FilesByClass, settings: SplitSettings, seed: int) -> list[ImageFile]:
@@ -95,10 +94,10 @@ def _split_by_group(raw: Path, files: FilesByClass, settings: SplitSettings, see
 
 def origins(raw: Path, settings: SplitSettings) -> dict[str, str]:
     """Return where the images of each split come from, in words."""
-    official, own = official_splits(raw), "the source's own {}/"
+    official, own = official_splits(raw), "the source's own {} images"
     if any(row["split"] for row in fetch_table(raw, LABELS)):
-        own = "what the source's table calls {}"
-    source = own.format("train") if official else "each class"
+        own = "the {} images of the source's table"
+    source = own.format("training") if official else "each class"
     if settings.group_by != "none":
         source += ", by groups"
     rest = source if "test" in official else "what is left"
@@ -108,7 +107,7 @@ def origins(raw: Path, settings: SplitSettings) -> dict[str, str]:
         "original": f"the rest of {source}",
     }
     fixed = official if len(official) == len(SPLIT_FOLDERS) else official & set(FIXED)
-    return drawn | {SPLIT_FOLDERS[name]: own.format(name) for name in fixed}
+    return drawn | {SPLIT_FOLDERS[name]: own.format(SPLITS[SPLIT_FOLDERS[name]]) for name in fixed}
 
 
 def _below_class(path: PurePath, own: str, name: str) -> str:

@@ -96,25 +96,25 @@ def test_too_few_to_draw_from_says_how_many_are_needed(tmp_path, splits, needed)
         (
             {"train": 3, "test": 1},
             {
-                "test": "the source's own test/",
-                "validation": "15 % of the source's own train/ (prepare.validation_fraction)",
-                "original": "the rest of the source's own train/",
+                "test": "the source's own test images",
+                "validation": "15 % of the source's own training images (prepare.validation_fraction)",
+                "original": "the rest of the source's own training images",
             },
         ),
         (
             {"train": 3, "val": 1},
             {
-                "test": "30 % of the source's own train/ (prepare.test_fraction)",
-                "validation": "the source's own val/",
-                "original": "the rest of the source's own train/",
+                "test": "30 % of the source's own training images (prepare.test_fraction)",
+                "validation": "the source's own validation images",
+                "original": "the rest of the source's own training images",
             },
         ),
         (
             {"train": 1, "val": 1, "test": 1},
             {
-                "test": "the source's own test/",
-                "validation": "the source's own val/",
-                "original": "the source's own train/",
+                "test": "the source's own test images",
+                "validation": "the source's own validation images",
+                "original": "the source's own training images",
             },
         ),
     ],
@@ -131,7 +131,7 @@ def test_a_split_that_a_table_tells_is_called_so(tmp_path):
         [path.relative_to(tmp_path), path.parts[-2], path.parts[-3], "", ""] for path in sorted(tmp_path.rglob("*.png"))
     ]
     write_csv(tmp_path / LABELS, LABEL_COLUMNS, (dict(zip(LABEL_COLUMNS, row, strict=True)) for row in rows))
-    assert origins(tmp_path, SETTINGS)["test"] == "what the source's table calls test"
+    assert origins(tmp_path, SETTINGS)["test"] == "the test images of the source's table"
     assert counted(tmp_path) == {("test", "test"): 2, ("train", "validation"): 2, ("train", "original"): 2}
 
 
