@@ -96,7 +96,7 @@ def results_note(records: Records, analysis: Analysis) -> str:
             said += " Seeds of a frozen network's head classify alike: they draw the folds that set its probabilities."
     if outcomes.weights is not None:
         said += " Classes are unequal, so runs are ranked by balanced accuracy, in which each class counts the same."
-    said += " The loss is that of the probabilities that `classify` gives."
+    said += " The loss is that of the probabilities that `classify` gives. Times depend on what else the machine did."
     if any(map(is_head, records.values())):
         said += (
             " A frozen network's head is fitted in one step, without epochs; its time includes computing the features."

@@ -76,6 +76,7 @@ def test_wrong_labels_are_found_decided_on_and_set_right(mislabelled, capsys):
     kept = splits()
     put(mislabelled, crow003="Change to crow", jay007="remove")
     fetch.main()
+    assert "decided-labels.csv: labels confirmed or changed: 1; images removed: 1\n" in capsys.readouterr().out
     prepare.main()
     found = prepared()
     assert {row["group"] for row in read_csv(mislabelled / labels.TABLE.name)} == {""}

@@ -1,6 +1,7 @@
 """Read a table of labels: which file is of which class and, where it says so, of which split and group."""
 
 import csv
+import difflib
 import io
 import re
 from collections import Counter, defaultdict
@@ -10,7 +11,14 @@ from typing import Annotated, NamedTuple
 
 from pydantic import AfterValidator
 
-from stages.datasets.common.folders import SourceFile, access_error, is_image_name, subfolders, walk_with_errors
+from stages.datasets.common.folders import (
+    SourceFile,
+    access_error,
+    is_image_name,
+    list_folder,
+    subfolders,
+    walk_with_errors,
+)
 from stages.datasets.common.layouts import SPLIT_WORDS, files_in_folders, split_named, top_folder
 from stages.runtime.errors import UserError
 from stages.runtime.names import has_control_characters, natural_order
@@ -73,7 +81,9 @@ def files_in_table(here: Path, name: str, source: Path) -> tuple[list[SourceFile
     """
     table = next((folder / name for folder in _wrapped(here) if (folder / name).is_file()), None)
     if table is None:
-        raise UserError(f"params.yaml: dataset.folder.labels = {name}, but {source} has no such file")
+        close = difflib.get_close_matches(name, [path.name for path in list_folder(here)], n=1)
+        meant = f"; did you mean {close[0]}?" if close else ""
+        raise UserError(f"params.yaml: dataset.folder.labels = {name}, but {source} has no such file{meant}")
     try:
         lines = list(_lines(table.read_text(encoding="utf-8-sig")))  # Excel marks UTF-8 so
     except UnicodeDecodeError:
@@ -202,7 +212,7 @@ def _print_decisions(lines: list[Line], table: Path) -> None:
     """Say how many labels a person has confirmed, as they are or changed, and how many images are left out."""
     confirmed, removed = (sum(getattr(line, name) for line in lines) for name in ("is_confirmed", "removed"))
     if confirmed or removed:
-        print(f"{table}: {confirmed:,} labels confirmed or changed, {removed:,} images removed")
+        print(f"{table}: labels confirmed or changed: {confirmed:,}; images removed: {removed:,}")
 
 
 def _mistakes(lines: list[Line], paths: Mapping[Line, Path | list[Path]], folder: Path) -> list[str]:

@@ -227,6 +227,8 @@ def test_what_excel_and_file_managers_leave_is_passed_over(table):
 def test_a_table_that_is_missing_or_in_another_encoding_is_named(table):
     """With the key, or with what to do."""
     assert refused() == ("params.yaml: dataset.folder.labels = labels.csv, but photos has no such file",)
+    Path("photos/label.csv").write_text("file,label\n", encoding="utf-8")
+    assert refused()[0].endswith("but photos has no such file; did you mean label.csv?")
     write_table(table, "file,label", "a/000.png,blåmes", encoding="latin-1")
     assert refused() == ("photos/labels.csv: not UTF-8; save it as CSV UTF-8",)
     set_params(table.parent, dataset__folder__labels="../labels.csv")
