@@ -38,9 +38,9 @@ from stages.reporting.sections import (
     findings_section,
     results_section,
     times_section,
-    worth_section,
 )
 from stages.reporting.settings import settings_section
+from stages.reporting.worth import worth_section
 from stages.runtime.command import run_stage
 from stages.runtime.config import Section, read_section
 from stages.runtime.files import atomic_folder, read_csv, write_json, write_text

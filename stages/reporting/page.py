@@ -21,7 +21,8 @@ from stages.reporting.insight_page import INSIGHT_SECTIONS
 from stages.reporting.markdown import duration, network_name
 from stages.reporting.records import Records, classes_of, means, metric_names
 from stages.reporting.search import losses, values_tried
-from stages.reporting.sections import best_epoch, shown_judgements
+from stages.reporting.sections import best_epoch
+from stages.reporting.worth import shown_judgements
 
 Markdown = Mapping[str, Sequence[str]]  # what report.md says, by section: paragraphs, tables and headings
 
