@@ -170,7 +170,7 @@ def check_contradictions() -> None:
         wanted = "`make pull` brings what was made of it" if fetched else wanted
         there = f"{path} has no images; {wanted}" if path.exists() else missing(path, wanted)
         lines.append(f"params.yaml: dataset.folder.path = {there}")
-    elif fetched and path.is_dir() and not any(path.iterdir()):
+    elif fetched and source == "folder" and path.is_dir() and not any(path.iterdir()):
         lines.append(
             f"params.yaml: dataset.folder.path = {path} is empty, and the study was made from {fetched:,} files there;"
             " is a disk not mounted? Without the folder, the study goes on with data/raw"

@@ -191,6 +191,9 @@ def test_an_empty_folder_that_was_fetched_from_is_no_change(project):
     (project / "dvc.lock").write_text(lock, encoding="utf-8")
     (line,) = lines()
     assert line.startswith("params.yaml: dataset.folder.path = disk is empty, and the study was made from 1,200 files")
+    set_params(project, dataset__source="synthetic")
+    main()  # other sources take nothing from it
+    set_params(project, dataset__source="folder")
     (project / "disk/crow.png").touch()
     main()
 
