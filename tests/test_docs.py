@@ -4,16 +4,18 @@ import re
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from pydantic import BaseModel
 
 from helpers import result_pages
 from helpers.projects import ROOT
 from stages import augment, fetch, prepare, report
-from stages.networks.common.contract import network_named, network_names
+from stages.networks.common.contract import NetworkDefinition, network_named, network_names
 from stages.networks.common.settings import OnlineAugmentation, Search
 from stages.runtime.study import Study
 
@@ -102,6 +104,20 @@ def test_each_setting_is_explained():
     explained = set(re.findall(r"^- `(\w+)`", text(ROOT / "docs/references/settings.md"), re.MULTILINE))
     missing = {name for schema, given in sections() for name in schema.model_fields if name not in given}
     assert missing - explained == set()
+
+
+def test_networks_of_the_guide_keep_the_contract():
+    """Written as a reader would; the one whose weights need no hub answers images."""
+    blocks = re.findall(r"```python\n(.*?)```", text(ROOT / "docs/guides/networks.md"), re.DOTALL)
+    found: list[Any] = []
+    for block in blocks:
+        names: dict[str, Any] = {}
+        exec(dedent(block), names)  # noqa: S102 - of a page of ours
+        found.append(names["network"])
+    assert [isinstance(network, NetworkDefinition) for network in found] == [True, True]
+    linear = found[1].build(None, 3, 8)
+    assert linear(torch.zeros(2, 3, 8, 8)).shape == (2, 3)
+    assert {name for name in linear.state_dict() if name.startswith(found[1].head)} == {"1.weight", "1.bias"}
 
 
 def test_each_variable_of_the_environment_is_explained():
