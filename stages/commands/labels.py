@@ -23,7 +23,7 @@ from stages.runtime.files import read_csv, write_csv
 
 TABLE = Path("data/decided-labels.csv")
 TRAINING = SPLITS["original"]
-COLUMNS = ["file", "label", "decision", "likelier", "probability", "split", "group"]
+COLUMNS = ["file", "label", "probability", "likelier", "likelier_probability", "decision", "split", "group"]
 
 
 def main() -> None:
@@ -40,6 +40,7 @@ def main() -> None:
     print(f"{TABLE}: doubtful labels first ({count}); in its column decision say {KEEP}, {CHANGE}CLASS or {REMOVE}.")
     print(f"Then: mv {TABLE} {shlex.quote(str(folder))}")
     print(f"Set dataset.folder.labels: {TABLE.name} in params.yaml, and run `make`; all images keep their splits.")
+    print("Git has no table among images: with them, `make images` gives it to DVC.")
     if read_section("prepare", PrepareSettings).group_by != "none":
         print("Set prepare.group_by: none as well, for the table says which images belong together.")
 
@@ -61,9 +62,8 @@ def table_rows(folder: Path, labels: str, doubtful: list[dict[str, str]]) -> Ite
         yield {
             "file": file.path.relative_to(folder).as_posix(),
             "label": file.class_name,
+            **{name: doubt.get(name, "") for name in ("probability", "likelier", "likelier_probability")},
             "decision": REMOVE if target not in prepared else KEEP if file.confirmed else "",
-            "likelier": doubt.get("likelier", ""),
-            "probability": doubt.get("probability", ""),
             "split": split,
             "group": group if are_given else "",
         }

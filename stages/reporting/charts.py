@@ -110,7 +110,7 @@ def pareto(rows: Rows, measure: str) -> Chart:
                 "mark": {"type": "point", "filled": True, "size": 110, "opacity": 1},
                 "encoding": {
                     "color": {"field": "network", "type": "nominal", "title": None, "scale": {"range": COLOURS}},
-                    "shape": {"field": "front", "type": "nominal", "title": "no run beats it"},
+                    "shape": {"field": "front", "type": "nominal", "title": "best for its time"},
                     "tooltip": tooltip_fields(rows),
                 },
             },

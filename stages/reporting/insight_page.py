@@ -31,8 +31,8 @@ def doubtful(insight: Insight, names: Sequence[str]) -> Iterator[Block]:
 
 def doubt_caption(row: Mapping[str, str]) -> str:
     """Return the given and the likelier label of a training or test image."""
-    sure = f"{100 * float(row['likelier_probability']):.0f}\u00a0%"
-    return f"given: {row['given']}; likelier: {row['likelier']} ({sure}; {row['split']})"
+    given, likelier = (f"{100 * float(row[name]):.0f}\u00a0%" for name in ("probability", "likelier_probability"))
+    return f"given: {row['given']} ({given}); likelier: {row['likelier']} ({likelier}; {row['split']})"
 
 
 def more_images(insight: Insight, names: Sequence[str]) -> Iterator[Block]:

@@ -247,7 +247,7 @@ def search(evidence: Evidence) -> Iterator[Block]:
     if rows := losses({network: trials for network, trials in several.items() if network not in heads}):
         description = (
             "Scaled loss of every trial on its validation images. Trial 1 is the defaults, the line the best so far;"
-            " a pruned trial was stopped early. Hover to see its settings."
+            " a pruned trial was stopped early. A gain is shrunk by its noise, so that the lowest loss need not win."
         )
         yield Block(chart=search_charts.search(rows), description=description)
     for network, trials in several.items():

@@ -73,7 +73,11 @@ def _slice(rows: Rows, number: int) -> Chart:
     if not any(isinstance(value, str) for value in values):
         log = min(values) > 0 and max(values) >= MANY_TIMES * min(values)
         scale = FREE | {"nice": False, "padding": 10} | ({"type": "log"} if log else {})
-        x |= {"type": "quantitative", "scale": scale, "axis": {"tickCount": 4, "labelExpr": PLAIN_NUMBER}}
+        x |= {
+            "type": "quantitative",
+            "scale": scale,
+            "axis": {"tickCount": 4, "labelExpr": PLAIN_NUMBER, "labelOverlap": True},
+        }
     marked: Chart = {"param": "hovered", "empty": False}
     return {
         "name": f"slice_{number}",

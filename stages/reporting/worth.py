@@ -10,9 +10,11 @@ from stages.reporting.comparisons import (
     NOT_TESTED,
     PRETRAINED,
     SAME,
+    UNDECIDED,
     WORSE,
     Change,
     Comparison,
+    Judgement,
 )
 from stages.reporting.costs import Costs
 from stages.reporting.findings import AUGMENTATION, TUNING, formatted
@@ -99,14 +101,17 @@ def tuning_line(judged: Judged) -> str:
     return (
         "The search chose the tuned hyperparameters without the test images. On"
         f" test images they {said}: {formatted(tuned.gain)} points. Taken alone, without correction for the other"
-        f" comparisons, they are better with a chance of {chance_in_words(tuned.chance)}: {preferred(tuned.chance)}."
+        f" comparisons, they are better with a chance of {chance_in_words(tuned.chance)}: {preferred(tuned)}."
         + "".join(f" For {name} tuned and default runs are the same." for name in kept)
     )
 
 
-def preferred(chance: float) -> str:
-    """Say which hyperparameters to use where tuned ones are the better ones with a chance."""
-    return "prefer them" if chance >= LIKELY else "prefer the defaults" if chance <= 1 - LIKELY else "either will do"
+def preferred(tuned: Judgement) -> str:
+    """Say which hyperparameters to use, by the chance that tuned ones are the better ones."""
+    if 1 - LIKELY < tuned.chance < LIKELY:
+        return "either will do"
+    better = "they are the better bet" if tuned.chance >= LIKELY else "the defaults are the better bet"
+    return better + (", though not a proven one" if tuned.verdict == UNDECIDED else "")
 
 
 def chance_in_words(chance: float) -> str:

@@ -58,7 +58,10 @@ def search_hyperparameters(
             end_search(shared, name)
     best = best_trials(tuning, done)
     changed = best["tuned"].user_attrs[CHANGED] if "tuned" in best else {}
-    print(f"tune {network.name}: `tuned` is what is expected to be best: {in_words(changed)}", file=sys.stderr)
+    print(
+        f"tune {network.name}: `tuned` is what is expected to be best, gains shrunk by noise: {in_words(changed)}",
+        file=sys.stderr,
+    )
     return SearchResult(changed, trials, {kind: training_of(tuning, trial) for kind, trial in best.items()})
 
 

@@ -69,6 +69,7 @@ def test_wrong_labels_are_found_decided_on_and_set_right(mislabelled, capsys):
     assert "decided-labels.csv" not in {file.name for file in mislabelled.iterdir()}  # DVC would run fetch again
     first = read_csv(labels.TABLE)[0]
     told = [first[name] for name in ("file", "label", "decision", "likelier")]
+    assert float(first["likelier_probability"]) > 5 * float(first["probability"])
     assert told == ["owl/crow003.png", "owl", "", "crow"]
     said = capsys.readouterr().out
     assert "doubtful labels first (1)" in said
@@ -149,12 +150,13 @@ def test_a_decision_that_is_none_is_refused(mislabelled):
     """With its line, and what may stand there; nothing is fetched."""
     insight_of_nothing()
     labels.main()
-    put(mislabelled, crow001="perhaps", crow002="change to ")
+    put(mislabelled, crow001="perhaps", crow002="change to ", crow004="change to owls")
     with pytest.raises(UserError) as raised:
         fetch.main()
     assert [line.partition(": ")[2] for line in raised.value.lines] == [
         "decision 'perhaps' is none of keep, change to CLASS and remove",
         "decision 'change to' is none of keep, change to CLASS and remove",
+        "no other image is of class 'owls'; did you mean owl?",
     ]
 
 

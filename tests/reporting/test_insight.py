@@ -67,7 +67,7 @@ def test_the_page_shows_the_images(looked_at):
     report.main()
     content = Content(PAGE.read_text(encoding="utf-8"))
     alts = [attributes["alt"] for tag, attributes in content.elements if tag == "img"]
-    assert "given: crow; likelier: jay (90\u00a0%; training)" in alts
+    assert "given: crow (1\u00a0%); likelier: jay (90\u00a0%; training)" in alts
     assert [alt for alt in alts if alt in ("crow (test)", "jay (test)")] == ["crow (test)", "jay (test)"] * 2
     charts = [json.loads(each["data-chart"]) for _, each in content.elements if "data-chart" in each]
     (places,) = [chart["data"]["values"] for chart in charts if "doubtful" in chart["data"]["values"][0]]

@@ -24,7 +24,10 @@ LINES_ELSEWHERE = {
     "git remote": "the study here has nowhere to push to",
     "make images": "test_makefile.py",
     "source ": "PATH leads to the environment already",
-    **dict.fromkeys(["dvc remote", 'git commit -m "Share', "dvc push", "git pull"], "test_sharing.py, with servers"),
+    **dict.fromkeys(
+        ["dvc remote", 'git commit -m "Share', 'git add -A && git commit -m "Share', "dvc push", "git pull"],
+        "test_sharing.py, with servers",
+    ),
 }
 FOLLOWED = {  # lines, so that none is lost
     "README.md": 8,

@@ -5,20 +5,13 @@ import difflib
 import io
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Annotated, NamedTuple
 
 from pydantic import AfterValidator
 
-from stages.datasets.common.folders import (
-    SourceFile,
-    access_error,
-    is_image_name,
-    list_folder,
-    subfolders,
-    walk_with_errors,
-)
+from stages.datasets.common.folders import SourceFile, access_error, is_image_name, subfolders, walk_with_errors
 from stages.datasets.common.layouts import SPLIT_WORDS, files_in_folders, split_named, top_folder
 from stages.runtime.errors import UserError
 from stages.runtime.names import has_control_characters, natural_order
@@ -56,6 +49,7 @@ class Line(NamedTuple):
     group: str = ""
     decision: str = ""
     surplus: str = ""  # what stands beyond the last column
+    given: str = ""  # the label that a person has changed
 
     @property
     def path(self) -> PurePosixPath:
@@ -81,8 +75,7 @@ def files_in_table(here: Path, name: str, source: Path) -> tuple[list[SourceFile
     """
     table = next((folder / name for folder in _wrapped(here) if (folder / name).is_file()), None)
     if table is None:
-        close = difflib.get_close_matches(name, [path.name for path in list_folder(here)], n=1)
-        meant = f"; did you mean {close[0]}?" if close else ""
+        meant = _meant(name, [path.name for path in here.iterdir()])
         raise UserError(f"params.yaml: dataset.folder.labels = {name}, but {source} has no such file{meant}")
     try:
         lines = list(_lines(table.read_text(encoding="utf-8-sig")))  # Excel marks UTF-8 so
@@ -109,6 +102,11 @@ def files_in_table(here: Path, name: str, source: Path) -> tuple[list[SourceFile
     for split, label in {(file.split, file.class_name) for file in found if file.class_name}:
         classes[split].append(label)
     return found, {split: natural_order(names) for split, names in classes.items() if names}
+
+
+def _meant(name: str, others: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, [other for other in others if other != name], n=1)
+    return f"; did you mean {close[0]}?" if close else ""
 
 
 class _Mistake(Exception):
@@ -149,7 +147,7 @@ def _lines(text: str) -> Iterator[Line]:
 def _decided(line: Line) -> Line:
     """Return a row with the label that a person has decided on."""
     if line.decision.casefold().startswith(CHANGE):
-        return line._replace(label=line.decision[len(CHANGE) :].strip(), decision=KEEP)
+        return line._replace(label=line.decision[len(CHANGE) :].strip(), decision=KEEP, given=line.label)
     return line
 
 
@@ -225,6 +223,12 @@ def _mistakes(lines: list[Line], paths: Mapping[Line, Path | list[Path]], folder
         for line in lines
         if line.decision.casefold() not in ("", KEEP, REMOVE)
     ]
+    classes = Counter(line.label for line in lines if not line.removed)
+    found += [
+        f"line {line.number}: no other image is of class {line.label!r}{_meant(line.label, classes)}"
+        for line in lines
+        if line.given and line.label and classes[line.label] == 1
+    ]
     if outside := [line for line in lines if _leads_out(line)]:
         more = f", and so do {len(outside) - 1} others" if len(outside) > 1 else ""
         found.append(
@@ -246,7 +250,9 @@ def _mistakes(lines: list[Line], paths: Mapping[Line, Path | list[Path]], folder
         found.append(f"column label: {', '.join(sorted(labels))} are splits, no classes: call their column split")
     if splits:
         without = [line for line in lines if not line.split and not line.removed]
-        found += [f"line {line.number}: has no split, and others have" for line in without]
+        found += [
+            f"line {line.number}: has no split, and others have: training, validation or test" for line in without
+        ]
     return found
 
 

@@ -164,7 +164,7 @@ def test_what_a_table_contradicts_itself_in_is_named_with_its_line(table):
         "line 4: '../x.png' leads out of the table's folder, and so do 2 others; name files relative to the table",
         "line 3: 'a/000.png' has a row already, line 2",
         "line 13: 'b/001.png' has a row already, line 8",
-        "line 8: has no split, and others have",
+        "line 8: has no split, and others have: training, validation or test",
     ]
 
 
