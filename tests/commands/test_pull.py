@@ -86,6 +86,7 @@ def test_what_the_remote_lacks_is_named(study, pattern):
     next((study.parent / "remote/files/md5").glob(f"*/{pattern}")).unlink()
     said = refused(study)
     assert re.match(r"the remote did not send (data/raw|data/skipped\.csv); nothing was put in place", said)
+    assert re.search(r"asked was \S+ \S*remote.*, as .dvc/config says here: is that where results were pushed to", said)
     assert "if it has them not, who pushed has pushed before `make` had ended" in said
 
 
