@@ -142,7 +142,7 @@ def test_the_report_opens_with_the_answer(runs):
         "; tuned instead of default +2.5 (",
         "- To try next: `study.seeds: [1, 2, 3]`, ",
         "- To try next: a network that starts from ImageNet's weights: add `efficientnet_lite0` to `study.networks`.",
-        "- To try next: more photographs of each class: 30 for training are few.",
+        "- To try next: more photographs of each class: 30 to learn from are few.",
         "```.venv/bin/classify photo.jpg folder/```".replace("```", " ``` ").strip(),
     ):
         assert said in opening
@@ -288,7 +288,7 @@ def test_whether_tuning_paid_is_said_of_test_images(runs, tuned, says):
             Run("own_cnn", hyperparameters, "original", 1), right, loss={"default": 1.5, "tuned": 1.4}[hyperparameters]
         )
     said = reported()
-    assert f"On test images they {says}" in said
+    assert f"On average over runs, on test images they {says}" in said
     chance, _, advice = said.partition("they are better with a chance of ")[2].partition(".")[0].partition(" %: ")
     told = {
         38: ("over 99", "they are the better bet"),

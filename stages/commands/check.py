@@ -1,6 +1,7 @@
 """Check all that can be known before anything runs; each stage checks its own sections as well."""
 
 import difflib
+import json
 import sys
 from collections.abc import Callable, Iterator
 from functools import cache, partial
@@ -75,6 +76,11 @@ def main() -> None:
         print(f"warning: {line}", file=sys.stderr)
     if options := repro_options():
         pass_over(watched)
+        if changed := changes_of_fetch(watched):
+            raise UserError(
+                f"{watched} has no images here, and {', '.join(changed)} has changed, for which fetch must run again;"
+                " bring the images back, or take the change back: data/raw would be lost"
+            )
         print(*options)
 
 
@@ -88,6 +94,16 @@ def repro_options() -> list[str]:
     """Return what tells `dvc repro` to go on without the images, where they are elsewhere and data/raw is here."""
     path = Path(read_section("dataset.folder.path", str))
     return ["--allow-missing"] if RAW.is_dir() and images_fetched(path) and is_without_images(path) else []
+
+
+def changes_of_fetch(path: Path) -> list[str]:
+    """Return which settings, code and files of the stage fetch have changed since it ran, but for the images' path."""
+    found: list[str] = []
+    for change in json.loads(dvc_output("status", "--json", "fetch")).get("fetch", []):
+        kinds = change.values() if isinstance(change, dict) else [{change: ""}]  # else that of the command, in words
+        for name, kind in (entry for each in kinds for entry in each.items()):
+            found += kind if isinstance(kind, dict) else [name]
+    return [name for name in found if Path(name) != path]
 
 
 def images_fetched(path: Path) -> int:

@@ -175,7 +175,7 @@ def weights_file(options: argparse.Namespace) -> Path:
     if not file.is_file():
         trained = sorted(path.parent.name for path in Path("data/trained").glob("*/weights.safetensors"))
         there = ", ".join(trained) or "none here"
-        raise UserError(f"{file} does not exist; trained are: {there}; `make` makes it, or brings it from DVC's cache")
+        raise UserError(f"{file} does not exist; trained are: {there}; `make` brings any other run of the study")
     _refuse_other_weights(run, file)
     return file
 

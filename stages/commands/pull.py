@@ -40,8 +40,8 @@ def main(run_cache: str = "") -> None:
     if lacking := missing_outputs():
         raise UserError(
             f"the remote did not send {', '.join(lacking)}; nothing was put in place",
-            f"asked was {' '.join(dvc_output('remote', 'list').split())}, as .dvc/config says here: is that where results"
-            " were pushed to? Who has changed it must commit .dvc/config",
+            f"asked was {' '.join(dvc_output('remote', 'list').split())}, as .dvc/config says here: is that where"
+            " results were pushed to? Who has changed it must commit .dvc/config",
             "if it has them not, who pushed has pushed before `make` had ended: there, say `make`, `git add -A && git"
             " commit`, `dvc push && git push`; then pull again",
         )

@@ -26,11 +26,12 @@ class Output(Protocol):
 
 
 class Lines:
-    """A line for each prediction, its parts apart by tabs: path, then class and probability of each."""
+    """A line for each prediction, apart by tabs: path, class and probability of each, and whether it is none."""
 
     def add(self, prediction: Prediction) -> None:
         """Write an prediction."""
-        print("\t".join([printable(prediction.path), *(part for pair in _shown(prediction) for part in pair)]))
+        named = [part for pair in _shown(prediction) for part in pair if part]
+        print("\t".join([printable(prediction.path), *named]))
 
     def close(self) -> None:
         """Nothing is left."""
@@ -106,10 +107,10 @@ def output_for(kind: str) -> Output:
 
 
 def _shown(prediction: Prediction) -> Iterator[tuple[str, str]]:
-    if prediction.is_none:
-        yield NONE, ""
     for name, probability in prediction.classes:
         yield printable(name), f"{100 * probability:.1f} %"
+    if prediction.is_none:
+        yield NONE, ""
 
 
 def printable(text: str) -> str:

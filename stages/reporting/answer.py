@@ -29,6 +29,7 @@ from stages.reporting.records import Records
 from stages.runtime.study import Configuration
 from stages.statistics.differences import SEEDS
 
+SMALLER = 0.8  # of the gain that a study detects: below that share of it another one is clearly smaller
 ALMOST_ALL = 0.9  # accuracy above which there is little to win
 FEW_IMAGES = 200  # training images a class, below which a network that starts from others' weights wins most
 MANY_COPIES = 0.1  # share of test images that look like a training image, from which on scores are not to be believed
@@ -157,7 +158,7 @@ def decidable_lines(analysis: Analysis) -> list[str]:
         f"{100 * found.smallest_gain:.1f} points" if np.isfinite(found.smallest_gain) else "more points than there are"
     )
     headroom, needed = 1 - analysis.corrected.mean, []
-    for gain in (each for each in GAINS if each <= min(headroom, found.smallest_gain)):
+    for gain in (each for each in GAINS if each <= min(headroom, SMALLER * found.smallest_gain)):
         take = f"about {rounded_up(found.images[gain]):,} test images"
         if not np.isfinite(found.images[gain]):
             take = "more seeds, for images cannot decide it"
@@ -250,7 +251,7 @@ def next_steps(
         lines.append("a larger pre-trained network, by a file of three lines: docs/guides/networks.md")
     if per_class < FEW_IMAGES:
         bring = f"; with twice as many, a head on frozen features would gain {gain_of_twice}" if gain_of_twice else ""
-        lines.append(f"more photographs of each class: {per_class:.0f} for training are few{bring}")
+        lines.append(f"more photographs of each class: {per_class:.0f} to learn from are few{bring}")
     return lines
 
 

@@ -99,8 +99,8 @@ def tuning_line(judged: Judged) -> str:
         tuned.verdict_in_words.removeprefix(tuned.verdict)
     )
     return (
-        "The search chose the tuned hyperparameters without the test images. On"
-        f" test images they {said}: {formatted(tuned.gain)} points. Taken alone, without correction for the other"
+        "The search chose the tuned hyperparameters without the test images. On average over runs,"
+        f" on test images they {said}: {formatted(tuned.gain)} points. Taken alone, without correction for the other"
         f" comparisons, they are better with a chance of {chance_in_words(tuned.chance)}: {preferred(tuned)}."
         + "".join(f" For {name} tuned and default runs are the same." for name in kept)
     )

@@ -146,20 +146,21 @@ def test_a_missing_folder_is_named_before_dvc_stumbles(project):
     )
 
 
-def test_a_folder_that_was_fetched_from_may_be_missing(project, capsys):
+def test_a_folder_that_was_fetched_from_may_be_missing(project, capsys, monkeypatch):
     """As in a clone that has pulled all but photographs that nobody shared; another folder may not."""
     set_params(project, dataset__folder__path="../course-data")
     lock = "schema: '2.0'\nstages:\n  fetch:\n    cmd: fetch\n    deps:\n    - path: ../course-data\n"
     (project / "dvc.lock").write_text(lock, encoding="utf-8")
     assert lines()[0].endswith("../course-data does not exist; `make pull` brings what was made of it")
     (project / "data/raw").mkdir()
+    monkeypatch.setattr(check, "dvc_output", lambda *_: '{"fetch": [{"changed deps": {"../course-data": "deleted"}}]}')
     main()
     assert capsys.readouterr().out == "--allow-missing\n"
     set_params(project, dataset__folder__path="../other")
     assert "../other does not exist; DVC watches it" in lines()[0]
 
 
-def test_a_folder_that_holds_but_a_note_counts_as_missing(project, capsys):
+def test_a_folder_that_holds_but_a_note_counts_as_missing(project, capsys, monkeypatch):
     """In a colleague's clone Git has brought the note alone: DVC would take that for other images, and fetch these."""
     note = project / "data/pictures/README.md"
     note.write_text("Put your images here.\n", encoding="utf-8")
@@ -176,6 +177,7 @@ def test_a_folder_that_holds_but_a_note_counts_as_missing(project, capsys):
     assert note.exists()  # other sources take nothing from it
     capsys.readouterr()
     set_params(project, dataset__source="folder")
+    monkeypatch.setattr(check, "dvc_output", lambda *_: "{}")
     main()
     shown = capsys.readouterr()
     assert (shown.out, note.parent.exists()) == ("--allow-missing\n", False)

@@ -58,7 +58,7 @@ def test_the_answer_says_what_more_photographs_would_bring(looked_at):
     composition["splits"]["original"]["images"] = 80
     write_json("data/composition.json", composition)
     report.main()
-    said = "40 for training are few; with twice as many, a head on frozen features would gain +1.0 to +8.0 points."
+    said = "40 to learn from are few; with twice as many, a head on frozen features would gain +1.0 to +8.0 points."
     assert said in " ".join(Path("metrics/report.md").read_text(encoding="utf-8").split())
 
 
