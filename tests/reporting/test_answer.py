@@ -69,6 +69,17 @@ def test_a_head_has_no_epochs(study):
     assert "Learning curves" not in Content(PAGE.read_text(encoding="utf-8")).text()
 
 
+def test_seeds_of_a_head_are_explained(study):
+    """Its deviation of 0.0 is no proof of anything; a network that trains needs no such word."""
+    set_params(study, study__seeds=[1, 2])
+    for seed in (1, 2):
+        write_run(Run("efficientnet_lite0", "default", "original", seed), 34, settings=HEAD, **ONE_EPOCH)
+        write_run(Run("own_cnn", "default", "original", seed), 24, settings=NETWORK, epochs=5, best_epoch=5)
+    assert "Seeds of a frozen network's head classify alike" in reported()
+    set_params(study, study__networks=["own_cnn"])
+    assert "classify alike" not in reported()
+
+
 def test_networks_that_test_images_cannot_tell_apart_are_named(study):
     """Not the third, which is surely worse."""
     assert "cannot tell" not in reported().partition("## Results")[0]

@@ -140,7 +140,7 @@ def test_too_few_images_have_no_curve(looked_at):
 
 @pytest.mark.parametrize(("classes", "legend"), [(2, True), (1000, False)])
 def test_a_map_of_many_classes_has_no_legend(classes, legend):
-    """A thousand names would take pages; hovering tells the class."""
+    """A thousand names would take pages; hovering tells the class. In a legend a class can be picked."""
     names = [f"<b>{number}</b>" for number in range(classes)]
     places = [
         {"file": "a", "label": label, "split": "test", "x": 0.0, "y": 0.0, "doubtful": False, "image": None}
@@ -148,6 +148,7 @@ def test_a_map_of_many_classes_has_no_legend(classes, legend):
     ]
     chart = map_chart(places, names)
     assert ("legend" not in chart["encoding"]["color"]) == legend
+    assert ("legend" in [param.get("bind") for param in chart["params"]]) == legend
     assert chart["data"]["values"][-1]["class"] == names[-1]
 
 
