@@ -7,25 +7,13 @@ import numpy as np
 
 from stages.reporting.analysis import GAINS, Analysis
 from stages.reporting.calibration import calibration_sentence
-from stages.reporting.comparisons import (
-    BETTER,
-    EQUAL,
-    NOT_TESTED,
-    SAME,
-    UNDECIDED,
-    WORSE,
-    Change,
-    Judgement,
-    in_trainings,
-    is_head,
-    is_pretrained,
-)
+from stages.reporting.comparisons import in_trainings, is_head, is_pretrained
 from stages.reporting.costs import Costs
 from stages.reporting.data_summary import DataSummary, learned_by_heads
-from stages.reporting.findings import formatted
 from stages.reporting.insight import Insight, gain_of
 from stages.reporting.markdown import bounds, duration, network_name, percent
 from stages.reporting.records import Records
+from stages.reporting.worth import worth_lines
 from stages.runtime.study import Configuration
 from stages.statistics.differences import SEEDS
 
@@ -44,7 +32,7 @@ def answer(records: Records, costs: Costs, analysis: Analysis, images: DataSumma
     lines = [best_line(analysis), *contenders_line(analysis), *decidable_lines(analysis)]
     lines += [
         calibration_line(records, analysis),
-        *worth_lines(analysis),
+        *worth_lines(analysis.judged),
         *improving_line(records, costs, analysis.best),
     ]
     doubts = doubtful_labels(len(insight.doubtful), images.source)
@@ -175,28 +163,6 @@ def decidable_lines(analysis: Analysis) -> list[str]:
 def calibration_line(records: Records, analysis: Analysis) -> str:
     """Say whether the best run's probabilities can be believed, beside what chance would show."""
     return f"Probabilities, as `classify` gives them: {calibration_sentence(records[analysis.best])}."
-
-
-def worth_lines(analysis: Analysis) -> list[str]:
-    """Return what helped and what did not, by verdict."""
-    verdicts = {
-        "Better": [BETTER], "Worse": [WORSE], "No difference worth a point": [EQUAL], "Undecided": [UNDECIDED],
-        "Not tested": [SAME, NOT_TESTED],
-    }  # fmt: skip
-    found = {change: each for change, each in analysis.judged.items() if isinstance(change, Change)}
-    lines = []
-    for verdict, kinds in verdicts.items():
-        named = [change_with_gain(change, each) for change, each in found.items() if each.verdict in kinds]
-        lines += [f"{verdict}: {'; '.join(named)}."] if named else []
-    return lines
-
-
-def change_with_gain(change: Change, judgement: Judgement) -> str:
-    """Return a change with its gain, and with the trainings it was seen in where they are too few."""
-    if judgement.verdict in (SAME, NOT_TESTED):
-        return f"{change}, whose runs are the same"
-    limits = judgement.verdict_in_words.removeprefix(judgement.verdict).strip()
-    return f"{change} {formatted(judgement.gain)} points" + (f", {limits}" if limits else "")
 
 
 def improving(records: Records, costs: Costs) -> list[str]:

@@ -1,6 +1,7 @@
-"""What each technique was worth: the report's section, a row for each comparison, and what to make of tuning."""
+"""What each technique was worth: lines of the answer, and the report's section with a row for each comparison."""
 
 from collections import Counter
+from statistics import mean
 from typing import Any
 
 from stages.reporting.analysis import Analysis, Judged
@@ -22,6 +23,42 @@ from stages.reporting.markdown import points, table
 from stages.statistics.differences import SEEDS
 
 LIKELY = 0.9  # chance of being better from which on there is reason to prefer something
+
+
+def worth_lines(judged: Judged) -> list[str]:
+    """Return what helped and what did not, by verdict."""
+    verdicts = {
+        "Better": [BETTER], "Worse": [WORSE], "No difference worth a point": [EQUAL], "Undecided": [UNDECIDED],
+        "Not tested": [SAME, NOT_TESTED],
+    }  # fmt: skip
+    changes = {name: each.verdict for name, each in judged.items() if isinstance(name, Change)}
+    lines = []
+    for verdict, kinds in verdicts.items():
+        named = [change_with_gain(change, judged) for change, found in changes.items() if found in kinds]
+        lines += [f"{verdict}: {'; '.join(named)}."] if named else []
+    return lines
+
+
+def change_with_gain(change: Change, judged: Judged) -> str:
+    """Return a change with its gain, that in each network, and the trainings it was seen in where they are too few."""
+    judgement = judged[change]
+    if judgement.verdict in (SAME, NOT_TESTED):
+        return f"{change}, whose runs are the same"
+    limits = judgement.verdict_in_words.removeprefix(judgement.verdict).strip()
+    gains = gains_by_network(change, judged)
+    each = ", ".join(f"{network} {points(mean(found))}" for network, found in gains.items())
+    within = f" ({each})" if len(gains) > 1 else ""
+    return f"{change} {formatted(judgement.gain)} points{within}" + (f", {limits}" if limits else "")
+
+
+def gains_by_network(change: Change, judged: Judged) -> dict[str, list[float]]:
+    """Return what each pair of runs that differ gained by a change, but for one from network to network."""
+    gains: dict[str, list[float]] = {}
+    pairs = {name: each for name, each in judged.items() if isinstance(name, Comparison) and each.verdict != SAME}
+    for pair, judgement in pairs.items():
+        if pair.change == change and pair.before.network == pair.after.network:
+            gains.setdefault(pair.after.network, []).append(judgement.gain.mean)
+    return gains
 
 
 def worth_section(costs: Costs, analysis: Analysis) -> list[str]:
