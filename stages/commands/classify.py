@@ -79,6 +79,9 @@ def classify(words: list[str]) -> int:
     if not files:
         print("error: no images in " + ", ".join(options.photographs), file=sys.stderr)
         return NOTHING_TO_DO
+    for folder in filter(os.path.isdir, options.photographs):
+        if not files_in([folder]):
+            print(f"warning: no images in {folder}", file=sys.stderr)
     absolute = {str(Path(file).absolute()): file for file in files}
     explained_to = options.explain and options.explain.absolute()
     weights = weights_file(options)

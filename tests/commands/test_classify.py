@@ -126,6 +126,13 @@ def test_nothing_to_answer_is_an_error_of_its_own(at_study, tmp_path, monkeypatc
     assert (code, err) == (2, f"error: no images in {tmp_path}\n")
 
 
+def test_an_empty_folder_beside_photographs_is_named(at_study, tmp_path, monkeypatch, capsys):
+    """What is there is answered all the same."""
+    code, out, err = said(monkeypatch, capsys, JAYS, tmp_path)
+    assert (code, f"warning: no images in {tmp_path}\n" in err) == (0, True)
+    assert "jay" in out
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
