@@ -135,7 +135,8 @@ def compile_kernels(state: TrainingState, task: Task) -> None:
     torch's stream of random numbers stay as they were.
     """
     trial, (images, _) = copy.deepcopy(state.model), task.training.batch(slice(0, 2))
-    with torch.random.fork_rng(), device.mixed_precision():
+    devices = [images.device] if images.is_cuda else []  # torch warns where it must guess among several
+    with torch.random.fork_rng(devices), device.mixed_precision():
         train_mode(trial, keep_statistics=task.config.settings.weights != "none")
         trial(images).float().sum().backward()
         with torch.inference_mode():
